@@ -1,0 +1,223 @@
+"""The seams: what a channel, a classifier and a routing step must offer, and what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from router.records import Department, Forward, Inbound, Message, Prediction, Receipt, School
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aiohttp import web
+
+Accept = Callable[[Inbound], Awaitable[Receipt]]
+"""Returns after the message is on disk; raises `Refused` or `StoreBusy` when it isn't. Acknowledge only afterwards."""
+
+
+class Clock(Protocol):
+    """Where the time comes from, so that tests need not wait."""
+
+    def now(self) -> datetime:
+        """Return the present as an aware UTC datetime."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Signer(Protocol):
+    """Signs short texts with the district's own keys; `purpose` keeps one use from being replayed as another."""
+
+    def sign(self, text: str, purpose: str) -> str:
+        """Return a URL-safe token that carries the text."""
+        ...
+
+    def unsign(self, token: str, purpose: str, max_age_s: float | None = None) -> str:
+        """Return the text; raise `NotAuthentic` if forged, meant for another purpose, or older than `max_age_s`."""
+        ...
+
+
+class Settings(BaseModel):
+    """Base of every block of settings: unknown keys are errors, values don't change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a channel is built with, beside its own settings."""
+
+    name: str  # the channel's name in the configuration
+    organization: str
+    public_url: str
+    languages: tuple[str, ...]
+    clock: Clock
+    signer: Signer
+    departments: tuple[Department, ...] = ()
+    schools: tuple[School, ...] = ()
+    fallback: str = ""
+    base_dir: Path | None = None  # relative paths in settings are meant from here (the working directory if None)
+    max_message_bytes: int = 26_214_400
+    on_proof: Callable[[], None] = field(default=lambda: None)  # call after every proven poll or connection
+
+
+class Source(Protocol):
+    """A channel that fetches or listens by itself."""
+
+    async def run(self, accept: Accept) -> None:
+        """Take messages in until cancelled. May raise `SourceUnavailable` or `SourceRejected`: it is run again."""
+        ...
+
+
+class Webhook(Protocol):
+    """A channel that is called over HTTP, mounted by the web application."""
+
+    async def handle(self, request: web.Request, accept: Accept) -> web.StreamResponse:
+        """Answer one request (any method); answer 2xx or 303 only after `accept` returned."""
+        ...
+
+
+class Sink(Protocol):
+    """A channel that delivers. One instance serves several attempts at once."""
+
+    concurrency: int  # attempts it wants at the same time
+
+    async def send(self, forward: Forward) -> str:
+        """Deliver and return the other side's id ("" if it gave none); raise a `DeliveryError` otherwise.
+
+        Any other exception counts as `Retryable`.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """What a channel module exports as `CHANNEL`.
+
+    `settings` is at once parser, defaults, documentation and JSON schema (give each field a description). A channel
+    has a source, a webhook, a sink, or several of them; each is a factory `(settings, context) -> instance`.
+    `check_address(to)` returns a sentence if this sink can't deliver to `to`, else "".
+    """
+
+    summary: str
+    settings: type[Settings]
+    source: Callable[[Any, Context], Source] | None = None
+    webhook: Callable[[Any, Context], Webhook] | None = None
+    sink: Callable[[Any, Context], Sink] | None = None
+    mount: str = "webhooks"  # the path segment before the channel's name: /webhooks/NAME, /forms/NAME
+    check_address: Callable[[str], str] = field(default=lambda _to: "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInput:
+    """What a classifier sees of a message: prepared text (see `classifiers._text.prepare`)."""
+
+    subject: str
+    body: str
+    language: str = ""
+    topic: str = ""
+    medium: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A labelled row. `weight` says how much it counts in training; `group` ties near-duplicates together."""
+
+    input: ModelInput
+    department: str
+    weight: float = 1.0
+    group: str = ""
+    source: str = "corpus"
+
+
+class Classifier(Protocol):
+    """A trained model: synchronous, batched, thread-safe, and it never abstains (thresholds are policy)."""
+
+    version: str
+    labels: tuple[str, ...]
+
+    def predict(self, inputs: Sequence[ModelInput]) -> list[Prediction]:
+        """Return one prediction per input, each with every label, best first."""
+        ...
+
+    def explain(self, model_input: ModelInput, label: str, most: int = 12) -> list[tuple[str, float]]:
+        """Return the words that spoke most strongly for (+) and against (-) the label, strongest first."""
+        ...
+
+
+Progress = Callable[[str, float], None]
+"""Called during training with what is being done and the share done so far, 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierType:
+    """What a classifier module exports as `CLASSIFIER`.
+
+    `train` learns from examples and returns an artifact (`classifiers.artifact.Artifact`: arrays and JSON, no code);
+    `load` makes a `Classifier` of one, and raises `BadArtifact` if it isn't fit to serve.
+    """
+
+    summary: str
+    settings: type[Settings]
+    train: Callable[..., Any]
+    load: Callable[[Any], Classifier]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A step's answer: send it to this department."""
+
+    department: str
+    reason: str
+    detail: str = ""
+    prediction: Prediction | None = None
+    confidence: float | None = None
+    suggestions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A step's answer: a person has to look first."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A step's answer: there is nothing to forward."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkUrgent:
+    """A step's remark: tell people at once. It doesn't end the list of steps."""
+
+    detail: str
+
+
+Answer = Route | Hold | File | MarkUrgent | None
+
+
+class Step(Protocol):
+    """One step of routing. The first answer that isn't a remark wins."""
+
+    name: str
+
+    async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
+        """Return one answer per message, None where this step has nothing to say."""
+        ...

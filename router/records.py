@@ -1,0 +1,283 @@
+"""The nouns of Signpost. All are frozen; every time is an aware UTC datetime in a field that ends in `_at`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Medium(StrEnum):
+    """How the person wrote, whatever provider carried it."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    WEB_FORM = "web_form"
+
+
+class State(StrEnum):
+    """Where a message stands; `received = routed + held + filed + undecided` holds at every commit."""
+
+    UNDECIDED = "undecided"  # accepted, no decision yet
+    ROUTED = "routed"  # decision and deliveries committed
+    HELD = "held"  # waits for a person
+    FILED = "filed"  # nothing to forward
+
+
+class Reason(StrEnum):
+    """Why a message went where it went (header `X-Signpost-Reason`)."""
+
+    RULE = "rule"
+    THREAD = "thread"
+    MODEL = "model"
+    ABSTAINED = "abstained"
+    UNREADABLE = "unreadable"
+    MODEL_DOWN = "model_down"
+    CORRECTION = "correction"
+    DISPUTED = "disputed"
+    OBSERVE = "observe"
+    RELEASED = "released"  # a person let a held message go
+
+
+class DeliveryKind(StrEnum):
+    """A route forwards a message; an alert tells a person something."""
+
+    ROUTE = "route"
+    ALERT = "alert"
+
+
+class DeliveryState(StrEnum):
+    """Every delivery ends in one of the last four; `unclear` and `dead` wait for a person."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    UNCLEAR = "unclear"  # the answer was lost twice: probably delivered
+    DEAD = "dead"
+    DROPPED = "dropped"  # by a person
+
+
+class CorrectionState(StrEnum):
+    """Only confirmed corrections become training data."""
+
+    PROPOSED = "proposed"
+    CONFIRMED = "confirmed"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """What a source hands to `accept`.
+
+    `original` is always an RFC 5322 message: a mail byte for byte as it came, or what a form or a text said,
+    rendered as one by `channels._mime.compose`. `source_key` names this one event at its source, so that a
+    repeated hand-over is recognised; it is unique within the channel. `facts` is what the channel knows beside the
+    bytes, as JSON values; the known keys are listed in `channels/_mime.py`.
+    """
+
+    source_key: str
+    channel: str
+    medium: Medium
+    received_at: datetime
+    original: bytes
+    facts: Mapping[str, Any] = _EMPTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What `accept` answers: the message's id (the family's reference), and whether it was a true copy."""
+
+    message_id: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that came with a message; `size` in bytes, decoded. The bytes stay in the original."""
+
+    name: str
+    content_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What was understood of an original, without an id: the result of parsing, or of failing to.
+
+    `text` is what the person wrote as plain text (from the HTML part where there is no honest plain part);
+    `html_text` is the text of the HTML part, "" if there is none. `headers` holds the headers that routing
+    looks at, by lower-case name (see `channels._mime.NOTED_HEADERS`). `unreadable` says why parsing failed, "" if
+    it didn't. Strings hold no NUL and no lone surrogate.
+    """
+
+    sender: str = ""  # e-mail address or E.164 number; "" if unknown
+    sender_name: str = ""
+    reply_to: str = ""  # e-mail address that reaches the family; "" if there is none
+    phone: str = ""
+    recipient: str = ""  # envelope recipient, else the first address the mail names
+    subject: str = ""
+    text: str = ""
+    html_text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    external_id: str = ""  # Message-ID, MessageSid; "" if none
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    auto_submitted: bool = False  # RFC 3834 and its relatives: no person is waiting for an answer
+    hops: int = 0  # Received headers
+    language: str = ""  # ISO 639-1
+    topic: str = ""  # the sender's own choice on a form
+    school: str = ""  # the sender's own choice on a form: a school id
+    suspicion: str = ""  # why this looks like spam; "" if it doesn't. Parked for a person, never dropped
+    headers: Mapping[str, tuple[str, ...]] = _EMPTY
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A stored message with what was understood of it."""
+
+    id: str
+    channel: str
+    medium: Medium
+    received_at: datetime
+    content: Content = field(default_factory=Content)
+    lost_leases: int = 0  # how often a process died over it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A model's answer: all labels with calibrated probabilities, best first, and the raw score for "none of these".
+
+    `score` is the largest margin of the model, which tells strangers from members better than a probability does
+    (the higher, the more surely in scope). `model` is the version that answered.
+    """
+
+    ranking: tuple[tuple[str, float], ...]
+    score: float
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Where a message goes and why. `confidence` in 0..1, None where no probability stood behind it."""
+
+    id: int = 0  # 0 until stored
+    message_id: str
+    department: str
+    reason: Reason
+    detail: str = ""  # a readable sentence or name: the rule, the words, the threshold
+    prediction: Prediction | None = None
+    confidence: float | None = None
+    urgent: str = ""  # what made it urgent; "" if it isn't
+    school: str = ""
+    suggestions: tuple[str, ...] = ()  # the likeliest departments, best first
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a department, a school or an alert is reached: a sink channel and an address it understands."""
+
+    via: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One thing to be sent to one destination, until it is settled. `fence` numbers its leases."""
+
+    id: int
+    kind: DeliveryKind
+    message_id: str | None  # None: an alert that is about no message
+    decision_id: int | None
+    department: str
+    via: str
+    to: str
+    state: DeliveryState
+    attempts: int
+    unclear: int  # how many attempts lost their answer after the last byte
+    lost_leases: int
+    fence: int
+    created_at: datetime
+    next_attempt_at: datetime
+    last_error: str = ""
+    remote_id: str = ""
+    notice: Notice | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What an alert says: plain text for a person, and a page to open, if any."""
+
+    subject: str
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """Everything a sink needs for one attempt.
+
+    A route carries a message with its original and decision; an alert carries a notice and may carry the message it
+    is about. `mail_id` is the outgoing Message-ID, a pure function of the delivery: a retry carries the same.
+    """
+
+    delivery: Delivery
+    mail_id: str  # with angle brackets
+    organization: str
+    message: Message | None = None
+    original: bytes = b""
+    decision: Decision | None = None
+    department_name: str = ""
+    school_name: str = ""
+    suggestions: tuple[tuple[str, str], ...] = ()  # (department id, name), the likeliest first
+    misroute_url: str = ""
+    local_time: str = ""  # when it was received, in the district's time zone, for people
+    notice: Notice | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """A person said that a message belonged elsewhere. `via` is link, command or console."""
+
+    id: int = 0
+    message_id: str
+    from_department: str
+    to_department: str
+    by: str
+    via: str
+    model: str  # version of the model behind the corrected decision; "" if none
+    state: CorrectionState
+    at: datetime
+    note: str = ""
+    decision_id: int | None = None  # the decision that was corrected
+    delivery_id: int | None = None  # the delivery whose link was used; None for a command
+    confirmed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Department:
+    """A desk of the district. `covers` are the model's labels it answers for; the fallback covers none."""
+
+    id: str
+    name: str
+    description: str = ""
+    covers: tuple[str, ...] = ()
+    deliver: tuple[Destination, ...] = ()
+    min_confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class School:
+    """The second axis: a school may receive some departments' messages itself (`deliver`, by department)."""
+
+    id: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    deliver: Mapping[str, tuple[Destination, ...]] = _EMPTY
