@@ -32,6 +32,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
+        """Return the present."""
         return datetime.now(UTC)
 
 

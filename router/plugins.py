@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import channels
 import classifiers
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
+T = TypeVar("T")
 
-class Plugins[T]:
+
+class Plugins(Generic[T]):
     """Types by name; a module is imported only when its type is asked for."""
 
     def __init__(
