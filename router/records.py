@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+def _empty() -> Mapping[str, Any]:
+    return MappingProxyType({})  # by a function: Python 3.11 takes a mapping proxy for a mutable default
 
 
 class Medium(StrEnum):
@@ -86,7 +88,7 @@ class Inbound:
     medium: Medium
     received_at: datetime
     original: bytes
-    facts: Mapping[str, Any] = _EMPTY
+    facts: Mapping[str, Any] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ class Content:
     topic: str = ""  # the sender's own choice on a form
     school: str = ""  # the sender's own choice on a form: a school id
     suspicion: str = ""  # why this looks like spam; "" if it doesn't. Parked for a person, never dropped
-    headers: Mapping[str, tuple[str, ...]] = _EMPTY
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
     unreadable: str = ""
 
 
@@ -280,4 +282,4 @@ class School:
     id: str
     name: str
     aliases: tuple[str, ...] = ()
-    deliver: Mapping[str, tuple[Destination, ...]] = _EMPTY
+    deliver: Mapping[str, tuple[Destination, ...]] = field(default_factory=_empty)

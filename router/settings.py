@@ -1,0 +1,318 @@
+"""Field types any block of settings can use: durations, rates, addresses, times, patterns, and secrets kept elsewhere.
+
+Each type parses, refuses with a plain sentence that never repeats the value, and describes itself (`x-type` in its
+JSON schema), so that messages, reference pages and editors all say the same.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from datetime import time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import re2
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import WithJsonSchema as _Schema
+
+from router.errors import SignpostError
+from router.interfaces import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Self
+
+_DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m(?!s))?(?:(\d{1,8})s)?(?:(\d{1,9})ms)?")
+_DURATION_UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
+_RATE = re.compile(r"(\d{1,7}) ?/ ?(s|sec|second|min|minute|h|hour|d|day)")
+_RATE_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SPEAKING_ENV = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")  # looks like a name, not like a secret pasted in its place
+_SECRET_FILE_LIMIT = 65_536
+
+DURATION_WORDS = "a duration such as 30s, 5m, 2h or 1d"
+RATE_WORDS = "a rate such as 30/min, 5/s or 1000/day"
+LISTEN_WORDS = "an address to listen on such as 127.0.0.1:8080 or [::1]:8080"
+HOST_PORT_WORDS = "a host and port such as mail.example.org:587"
+TIME_WORDS = "a time of day such as 07:30"
+ENV_WORDS = "the name of an environment variable (letters, digits and _)"
+PATTERN_WORDS = "a regular expression (RE2)"
+
+
+def _typed(words: str, pattern: str | None = None) -> _Schema:
+    schema: dict[str, Any] = {"type": "string", "x-type": words}
+    return _Schema(schema | ({"pattern": pattern} if pattern else {}))
+
+
+# --- durations, rates, times ------------------------------------------------------------------------------------------
+
+
+def parse_duration(value: object) -> timedelta:
+    """Read "30s", "5m", "1h30m", "250ms" or "1d"; raise ValueError for anything else, a bare number too."""
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
+    if match is None:
+        raise ValueError(f"must be {DURATION_WORDS}")
+    return timedelta(**{unit: int(n) for unit, n in zip(_DURATION_UNITS, match.groups(), strict=True) if n})
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration the way it is read, in the largest whole units ("1h30m")."""
+    rest, parts = duration // timedelta(milliseconds=1), ""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, rest = divmod(rest, size)
+        parts += f"{count}{unit}" if count else ""
+    return parts or "0s"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """At most `count` messages in `seconds`."""
+
+    count: int
+    seconds: int
+
+    @property
+    def per_second(self) -> float:
+        """Messages per second."""
+        return self.count / self.seconds
+
+    def __str__(self) -> str:
+        unit = next(unit for unit, seconds in _RATE_SECONDS.items() if seconds == self.seconds)
+        return f"{self.count}/{ {'m': 'min', 'd': 'day'}.get(unit, unit) }"
+
+
+def parse_rate(value: object) -> Pace:
+    """Read "30/min", "5/s", "1000/day"; raise ValueError otherwise."""
+    if isinstance(value, Pace):
+        return value
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"must be {RATE_WORDS}")
+    return Pace(int(match[1]), _RATE_SECONDS[match[2][0]])
+
+
+def parse_time(value: object) -> time:
+    """Read "07:30"; raise ValueError otherwise."""
+    if isinstance(value, time):
+        return value
+    match = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be {TIME_WORDS}")
+    return time(int(match[1]), int(match[2]))
+
+
+# --- hosts ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host name or IP address with a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether traffic to this host stays on the machine; a name other than localhost counts as outside."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def check_host(value: str) -> str:
+    """Return a host name or IP address as it is; raise ValueError if it can't be one."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if len(value) > 253 or not _HOST.fullmatch(value):
+            raise ValueError("must be a host name or an IP address") from None
+    return value
+
+
+def _host_port(words: str, lowest: int) -> Callable[[object], Address]:
+    def parse(value: object) -> Address:
+        if isinstance(value, Address):
+            return value
+        host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        bracketed = host.startswith("[") and host.endswith("]")
+        if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not lowest <= int(port) <= 65535:
+            raise ValueError(f"must be {words}")
+        if not host or (":" in host) != bracketed:
+            raise ValueError(f"must be {words}")
+        return Address(check_host(host.strip("[]")), int(port))
+
+    return parse
+
+
+parse_listen = _host_port(LISTEN_WORDS, 0)
+parse_host_port = _host_port(HOST_PORT_WORDS, 1)
+
+
+# --- patterns ---------------------------------------------------------------------------------------------------------
+
+
+def compile_pattern(text: str) -> Any:
+    """Compile a regular expression that ignores case and runs in linear time (RE2); raise ValueError if it is wrong."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    try:
+        return re2.compile(text, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else ""
+        reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise ValueError(f"must be {PATTERN_WORDS}: {reason}") from error
+
+
+def _check_pattern(text: str) -> str:
+    compile_pattern(text)
+    return text
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+class SecretMissing(SignpostError):
+    """A secret isn't where the settings say; the text names the place, never the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret is kept: an environment variable or a file. It holds no value, so it may be printed."""
+
+    env: str = ""
+    file: str = ""
+
+    def read(self, env: Mapping[str, str] | None = None) -> str:
+        """Return the secret, read afresh; raise `SecretMissing`. One newline at the end of a file is left out."""
+        return self._from_env(os.environ if env is None else env) if self.env else self._from_file()
+
+    def _from_env(self, env: Mapping[str, str]) -> str:
+        shown = f"the environment variable {self.env if _SPEAKING_ENV.fullmatch(self.env) else 'named here'}"
+        if self.env not in env:
+            raise SecretMissing(f"{shown} isn't set")
+        if not env[self.env]:
+            raise SecretMissing(f"{shown} is empty")
+        return env[self.env]
+
+    def _from_file(self) -> str:
+        try:
+            with Path(self.file).open("rb") as stream:
+                raw = stream.read(_SECRET_FILE_LIMIT + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "that is no path"
+            raise SecretMissing(f"the secret's file can't be read ({reason})") from error
+        return _decode_secret(raw)
+
+
+def _decode_secret(raw: bytes) -> str:
+    if len(raw) > _SECRET_FILE_LIMIT:
+        raise SecretMissing("the secret's file is too large to hold a secret")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise SecretMissing("the secret's file isn't UTF-8 text") from None  # the cause would show a byte of the secret
+    text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not text:
+        raise SecretMissing("the secret's file is empty")
+    return text
+
+
+def _check_env(value: str) -> str:
+    if value and not _ENV.fullmatch(value):
+        raise ValueError(f"must be {ENV_WORDS}, not the secret itself")
+    return value
+
+
+EnvName = Annotated[str, AfterValidator(_check_env), _typed(ENV_WORDS)]
+SecretFile = Annotated[str, _typed("the path of a file")]
+
+
+def secret_names(model: type[BaseModel]) -> list[str]:
+    """Return each NAME that a block of settings keeps elsewhere: it has the fields NAME_env and NAME_file."""
+    keys = model.model_fields
+    return [key.removesuffix("_env") for key in keys if key.endswith("_env") and key[:-3] + "file" in keys]
+
+
+def find_secrets(
+    settings: BaseModel, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Secret]]:
+    """Yield every secret that settings refer to, nested blocks too, with the path of the setting that names it."""
+    for name in secret_names(type(settings)):
+        secret = Secret(getattr(settings, f"{name}_env"), getattr(settings, f"{name}_file"))
+        if secret.env or secret.file:
+            yield (*path, f"{name}_env" if secret.env else f"{name}_file"), secret
+    for key, field in type(settings).model_fields.items():
+        yield from _nested_secrets(getattr(settings, key), (*path, field.alias or key))
+
+
+def _nested_secrets(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Secret]]:
+    if isinstance(value, BaseModel):
+        yield from find_secrets(value, path)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _nested_secrets(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _nested_secrets(item, (*path, index))
+
+
+class WithSecrets(Settings):
+    """Base of settings with secrets: for each, the fields `NAME_env: EnvName = ""` and `NAME_file: SecretFile = ""`."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # a secret put in the wrong place isn't repeated
+
+    @model_validator(mode="after")
+    def _one_place_each(self) -> Self:
+        for name in secret_names(type(self)):
+            if getattr(self, f"{name}_env") and getattr(self, f"{name}_file"):
+                raise ValueError(f"{name}_env and {name}_file are both set: keep one")
+        return self
+
+    def secret(self, name: str) -> Secret | None:
+        """Return where a secret is kept, None if the settings don't name a place."""
+        found = Secret(getattr(self, f"{name}_env"), getattr(self, f"{name}_file"))
+        return found if found.env or found.file else None
+
+
+class WithPassword(WithSecrets):
+    """Base of settings with a password: `settings.secret("password")` is where it is, or None."""
+
+    password_env: EnvName = Field("", description="Environment variable that holds the password.")
+    password_file: SecretFile = Field(
+        "", description="File that holds the password; a newline at its end is left out. Instead of `password_env`."
+    )
+
+
+# --- the types --------------------------------------------------------------------------------------------------------
+
+Duration = Annotated[
+    timedelta, PlainValidator(parse_duration), PlainSerializer(format_duration, return_type=str), _typed(DURATION_WORDS)
+]
+Rate = Annotated[Pace, PlainValidator(parse_rate), PlainSerializer(str, return_type=str), _typed(RATE_WORDS)]
+ListenAddress = Annotated[
+    Address, PlainValidator(parse_listen), PlainSerializer(str, return_type=str), _typed(LISTEN_WORDS)
+]
+HostPort = Annotated[
+    Address, PlainValidator(parse_host_port), PlainSerializer(str, return_type=str), _typed(HOST_PORT_WORDS)
+]
+TimeOfDay = Annotated[
+    time,
+    PlainValidator(parse_time),
+    PlainSerializer(lambda value: value.strftime("%H:%M"), return_type=str),
+    _typed(TIME_WORDS),
+]
+Host = Annotated[str, AfterValidator(check_host), _typed("a host name or an IP address")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_check_pattern), _typed(PATTERN_WORDS)]

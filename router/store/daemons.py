@@ -1,0 +1,54 @@
+"""Who is alive. A lease belongs to a daemon; when the daemon's heartbeat stops, its leases are free again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from router.store.tables import daemons, deliveries, messages
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+LIFETIME = timedelta(seconds=20)
+BEAT_S = 5.0
+
+
+def register(connection: Connection, daemon_id: str, now: datetime, *, alone: bool) -> int:
+    """Announce a daemon and free what dead ones held; return how many leases were lost.
+
+    `alone` says that no other daemon can be running (it owns the SQLite file): all earlier ones are dead.
+    """
+    if alone:
+        connection.execute(delete(daemons))
+    connection.execute(insert(daemons), {"id": daemon_id, "started_at": now, "expires_at": now + LIFETIME})
+    return reap(connection, now)
+
+
+def beat(connection: Connection, daemon_id: str, now: datetime) -> bool:
+    """Prolong a daemon's life; False if it was already taken for dead (it must not use its leases any more)."""
+    alive = update(daemons).where(daemons.c.id == daemon_id, daemons.c.expires_at > now)
+    return connection.execute(alive.values(expires_at=now + LIFETIME)).rowcount == 1
+
+
+def reap(connection: Connection, now: datetime) -> int:
+    """Free the leases of daemons that are dead or unknown; return how many."""
+    connection.execute(delete(daemons).where(daemons.c.expires_at <= now))
+    lost = 0
+    for table in (messages, deliveries):
+        freed = connection.execute(
+            update(table)
+            .where(table.c.owner.is_not(None), table.c.owner.not_in(select(daemons.c.id)))
+            .values(owner=None, lost_leases=table.c.lost_leases + 1)
+        )
+        lost += freed.rowcount
+    return lost
+
+
+def leave(connection: Connection, daemon_id: str) -> None:
+    """Say good-bye."""
+    connection.execute(delete(daemons).where(daemons.c.id == daemon_id))

@@ -1,0 +1,81 @@
+"""Decisions: every one is kept, the message points at the one in force."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select
+
+from router.records import Decision, Reason
+from router.store.codec import prediction_from_json, prediction_to_json
+from router.store.tables import decisions, messages
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+
+def add(connection: Connection, decision: Decision) -> int:
+    """Store a decision and return its id."""
+    prediction = decision.prediction
+    row = {
+        "message_id": decision.message_id,
+        "department": decision.department,
+        "reason": decision.reason.value,
+        "detail": decision.detail,
+        "prediction": prediction_to_json(prediction),
+        "confidence": decision.confidence,
+        "model": prediction.model if prediction else "",
+        "urgent": decision.urgent,
+        "school": decision.school,
+        "suggestions": list(decision.suggestions),
+        "decided_at": decision.decided_at,
+    }
+    return int(connection.execute(insert(decisions).returning(decisions.c.id), row).scalar_one())
+
+
+def get(connection: Connection, decision_id: int) -> Decision:
+    """Return one decision."""
+    return to_decision(connection.execute(select(decisions).where(decisions.c.id == decision_id)).one())
+
+
+def get_many(connection: Connection, ids: list[int]) -> dict[int, Decision]:
+    """Return decisions by id."""
+    rows = connection.execute(select(decisions).where(decisions.c.id.in_(ids)))
+    return {row.id: to_decision(row) for row in rows}
+
+
+def in_force(connection: Connection, message_id: str) -> Decision | None:
+    """Return the decision that a message stands at, None before the first."""
+    row = connection.execute(
+        select(decisions).join(messages, messages.c.decision_id == decisions.c.id).where(messages.c.id == message_id)
+    ).first()
+    return None if row is None else to_decision(row)
+
+
+def history(connection: Connection, message_id: str) -> list[Decision]:
+    """Return all decisions about a message, oldest first."""
+    rows = connection.execute(select(decisions).where(decisions.c.message_id == message_id).order_by(decisions.c.id))
+    return [to_decision(row) for row in rows]
+
+
+def count_of(connection: Connection, message_id: str, reason: Reason) -> int:
+    """Return how many decisions about a message had this reason."""
+    rows = select(func.count()).where(decisions.c.message_id == message_id, decisions.c.reason == reason.value)
+    return int(connection.execute(rows).scalar_one())
+
+
+def to_decision(row: Row[Any]) -> Decision:
+    """Return the record of a row of `decisions`."""
+    return Decision(
+        id=row.id,
+        message_id=row.message_id,
+        department=row.department,
+        reason=Reason(row.reason),
+        detail=row.detail,
+        prediction=prediction_from_json(row.prediction),
+        confidence=row.confidence,
+        urgent=row.urgent,
+        school=row.school,
+        suggestions=tuple(row.suggestions),
+        decided_at=row.decided_at,
+    )

@@ -1,0 +1,243 @@
+"""Deliveries: the outbox. Units of work to add, lease and settle them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select, update
+
+from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice
+from router.store.codec import notice_from_json, notice_to_json
+from router.store.tables import deliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+
+def add(
+    connection: Connection,
+    destinations: Iterable[Destination],
+    *,
+    kind: DeliveryKind,
+    now: datetime,
+    message_id: str | None = None,
+    decision_id: int | None = None,
+    department: str = "",
+    urgent: bool = False,
+    notice: Notice | None = None,
+) -> list[int]:
+    """Put one delivery per distinct destination into the outbox and return their ids."""
+    common = {
+        "kind": kind.value,
+        "message_id": message_id,
+        "decision_id": decision_id,
+        "department": department,
+        "state": DeliveryState.WAITING.value,
+        "urgent": urgent,
+        "created_at": now,
+        "next_attempt_at": now,
+        "notice": notice_to_json(notice),
+    }
+    rows = [{**common, "via": d.via, "to": d.to} for d in dict.fromkeys(destinations)]
+    if not rows:
+        return []
+    return list(connection.execute(insert(deliveries).returning(deliveries.c.id), rows).scalars())
+
+
+def lease(connection: Connection, via: str, owner: str, now: datetime, limit: int) -> list[Delivery]:
+    """Lease what is due at one sink, urgent first, then by age. The attempt counts from here: a crash is one, too."""
+    due = (
+        select(deliveries.c.id)
+        .where(
+            deliveries.c.state == DeliveryState.WAITING.value,
+            deliveries.c.via == via,
+            deliveries.c.owner.is_(None),
+            deliveries.c.next_attempt_at <= now,
+        )
+        .order_by(deliveries.c.urgent.desc(), deliveries.c.next_attempt_at, deliveries.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    leased = (
+        update(deliveries)
+        .where(deliveries.c.id.in_(due))
+        .values(owner=owner, fence=deliveries.c.fence + 1, attempts=deliveries.c.attempts + 1)
+        .returning(deliveries)
+    )
+    rows = connection.execute(leased).all()
+    return [to_delivery(row) for row in sorted(rows, key=lambda row: (not row.urgent, row.next_attempt_at, row.id))]
+
+
+def next_due_at(connection: Connection, via: str) -> datetime | None:
+    """Return when the next delivery of one sink is due, None if none waits."""
+    return connection.execute(
+        select(func.min(deliveries.c.next_attempt_at)).where(
+            deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.via == via, deliveries.c.owner.is_(None)
+        )
+    ).scalar()
+
+
+def settle(
+    connection: Connection,
+    delivery: Delivery,
+    state: DeliveryState,
+    now: datetime,
+    *,
+    error: str = "",
+    remote_id: str = "",
+    unclear: bool = False,
+) -> bool:
+    """End a delivery; return False if its lease was lost meanwhile (nothing is written)."""
+    return _finish(
+        connection,
+        delivery,
+        state=state.value,
+        settled_at=now,
+        last_error=error,
+        remote_id=remote_id[:255],
+        unclear=delivery.unclear + unclear,
+    )
+
+
+def defer(
+    connection: Connection, delivery: Delivery, next_attempt_at: datetime, error: str, *, unclear: bool = False
+) -> bool:
+    """Try again later; return False if the lease was lost meanwhile."""
+    return _finish(
+        connection,
+        delivery,
+        next_attempt_at=next_attempt_at,
+        last_error=error,
+        unclear=delivery.unclear + unclear,
+    )
+
+
+def _finish(connection: Connection, delivery: Delivery, **values: Any) -> bool:
+    done = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == delivery.id,
+            deliveries.c.fence == delivery.fence,
+            deliveries.c.owner.is_not(None),
+            deliveries.c.state == DeliveryState.WAITING.value,
+        )
+        .values(owner=None, **values)
+    )
+    return done.rowcount == 1
+
+
+def release_leases(connection: Connection, owner: str) -> None:
+    """Give back what this daemon leased and didn't attempt (a graceful stop: no attempt, no lost lease)."""
+    connection.execute(
+        update(deliveries).where(deliveries.c.owner == owner).values(owner=None, attempts=deliveries.c.attempts - 1)
+    )
+
+
+def unlease(connection: Connection, delivery: Delivery) -> None:
+    """Give one delivery back unattempted."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery.id, deliveries.c.fence == delivery.fence, deliveries.c.owner.is_not(None))
+        .values(owner=None, attempts=deliveries.c.attempts - 1)
+    )
+
+
+def revive(connection: Connection, delivery_id: int, now: datetime) -> Delivery | None:
+    """Let a dead or unclear delivery start again from zero; None if it is in another state."""
+    row = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == delivery_id,
+            deliveries.c.state.in_([DeliveryState.DEAD.value, DeliveryState.UNCLEAR.value]),
+        )
+        .values(
+            state=DeliveryState.WAITING.value,
+            attempts=0,
+            unclear=0,
+            lost_leases=0,
+            created_at=now,
+            next_attempt_at=now,
+            settled_at=None,
+        )
+        .returning(deliveries)
+    ).first()
+    return None if row is None else to_delivery(row)
+
+
+def drop(connection: Connection, delivery_id: int, now: datetime) -> bool:
+    """End an unsettled, dead or unclear delivery by a person's word; False if it was delivered or dropped before."""
+    done = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == delivery_id,
+            deliveries.c.state.not_in([DeliveryState.DELIVERED.value, DeliveryState.DROPPED.value]),
+        )
+        .values(state=DeliveryState.DROPPED.value, settled_at=now, owner=None)
+    )
+    return done.rowcount == 1
+
+
+def drop_waiting(connection: Connection, decision_id: int, now: datetime) -> None:
+    """Drop what still waits of a decision that was corrected before it was sent."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.decision_id == decision_id,
+            deliveries.c.kind == DeliveryKind.ROUTE.value,
+            deliveries.c.state == DeliveryState.WAITING.value,
+            deliveries.c.owner.is_(None),
+        )
+        .values(state=DeliveryState.DROPPED.value, settled_at=now)
+    )
+
+
+def get(connection: Connection, delivery_id: int) -> Delivery | None:
+    """Return one delivery, or None."""
+    row = connection.execute(select(deliveries).where(deliveries.c.id == delivery_id)).first()
+    return None if row is None else to_delivery(row)
+
+
+def of_message(connection: Connection, message_id: str) -> list[Delivery]:
+    """Return all deliveries about a message, oldest first."""
+    rows = connection.execute(select(deliveries).where(deliveries.c.message_id == message_id).order_by(deliveries.c.id))
+    return [to_delivery(row) for row in rows]
+
+
+def in_states(connection: Connection, states: list[str], limit: int) -> list[Delivery]:
+    """Return deliveries in these states, newest first."""
+    rows = connection.execute(
+        select(deliveries).where(deliveries.c.state.in_(states)).order_by(deliveries.c.id.desc()).limit(limit)
+    )
+    return [to_delivery(row) for row in rows]
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    """Return how many deliveries there are in each state."""
+    rows = connection.execute(select(deliveries.c.state, func.count()).group_by(deliveries.c.state))
+    return {state: int(n) for state, n in rows}
+
+
+def to_delivery(row: Row[Any]) -> Delivery:
+    """Return the record of a row of `deliveries`."""
+    return Delivery(
+        id=row.id,
+        kind=DeliveryKind(row.kind),
+        message_id=row.message_id,
+        decision_id=row.decision_id,
+        department=row.department,
+        via=row.via,
+        to=row.to,
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        unclear=row.unclear,
+        lost_leases=row.lost_leases,
+        fence=row.fence,
+        created_at=row.created_at,
+        next_attempt_at=row.next_attempt_at,
+        last_error=row.last_error,
+        remote_id=row.remote_id,
+        notice=notice_from_json(row.notice),
+    )

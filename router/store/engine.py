@@ -1,0 +1,140 @@
+"""The store: units of work, group commit, one writer. The same for SQLite and PostgreSQL.
+
+A unit of work is a plain function of a SQLAlchemy `Connection`. `write` runs it in a transaction shared with every
+other unit that waits at that moment, so throughput rises under load and latency doesn't; `read` runs it on a
+connection that can't write. A unit may run twice (when another unit of the same commit failed), so it must have no
+effect outside its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from router.errors import SignpostError, StoreBroken, StoreBusy
+from router.interfaces import Clock, SystemClock
+from router.store import migrate
+from router.store.backends import Backend, PostgresBackend, SqliteBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
+_MOST_UNITS = 256  # in one commit: bounds how long the others wait
+_MOST_WAITING = 20_000  # units; beyond it the store is busy, and sources refuse before accepting
+
+
+class Store:
+    """Everything Signpost remembers. Open before use, close afterwards."""
+
+    def __init__(self, backend: Backend, clock: Clock | None = None, *, read_only: bool = False) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self._backend = backend
+        self._read_only = read_only
+        self._waiting: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._backend.dialect
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date; raise `StoreBusy` or `StoreBroken` if that can't be done."""
+        await self._backend.open()
+        if self._read_only:
+            return
+        try:
+            await self._backend.transact_alone(migrate.upgrade)
+        except BaseException:
+            await self._backend.close()
+            raise
+        self._writer = asyncio.create_task(self._commit_groups(), name="store-writer")
+
+    async def close(self) -> None:
+        """Commit what waits, then disconnect."""
+        if self._writer is not None:
+            while self._waiting:
+                await asyncio.wait({self._waiting[-1][1]})
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+            self._writer = None
+        await self._backend.close()
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run a unit of work and return its result after it is on disk.
+
+        Raises what the unit raises (then nothing of it is stored), `StoreBusy` when the store can't take it now,
+        `StoreBroken` when it is not open.
+        """
+        if self._writer is None or self._writer.done():
+            raise StoreBroken("the store is not open")
+        if len(self._waiting) >= _MOST_WAITING:
+            raise StoreBusy("too many writes are waiting")
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((work, outcome))
+        self._wake.set()
+        return await outcome
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a unit of work that only reads."""
+        try:
+            return await self._backend.read(work)
+        except DBAPIError as error:
+            raise _translate(error) from error
+
+    async def _commit_groups(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                size = min(len(self._waiting), _MOST_UNITS)
+                group = [self._waiting.popleft() for _ in range(size)]
+                await self._commit(group)
+
+    async def _commit(self, group: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]]) -> None:
+        try:
+            results = await self._backend.transact([work for work, _ in group])
+        except Exception as error:  # noqa: BLE001 -- whatever it is, each caller gets it
+            if len(group) > 1 and not _whole_store(error):
+                for unit in group:  # one unit spoilt the commit for all: each on its own
+                    await self._commit([unit])
+                return
+            for _, outcome in group:
+                if not outcome.done():
+                    outcome.set_exception(_translate(error))
+            return
+        for (_, outcome), result in zip(group, results, strict=True):
+            if not outcome.done():
+                outcome.set_result(result)
+
+
+def _whole_store(error: Exception) -> bool:
+    """Return whether the store itself failed (disk full, connection lost), so that trying again alone is no use."""
+    return isinstance(error, OperationalError | InterfaceError | OSError)
+
+
+def _translate(error: Exception) -> Exception:
+    if isinstance(error, SignpostError):
+        return error
+    if _whole_store(error):
+        return StoreBusy(f"the store can't be used now: {type(error).__name__}: {getattr(error, 'orig', error)}")
+    return error
+
+
+def open_store(url: str, clock: Clock | None = None, *, read_only: bool = False) -> Store:
+    """Return the store for a URL (`sqlite:///path` or `postgresql://…`); it still has to be opened.
+
+    A `read_only` store may be opened beside the daemon that owns the file.
+    """
+    if url.startswith("sqlite:"):
+        return Store(SqliteBackend(url, read_only=read_only), clock, read_only=read_only)
+    if url.startswith(("postgresql:", "postgresql+asyncpg:")):
+        return Store(PostgresBackend(url), clock, read_only=read_only)
+    raise SignpostError("store.url must start with sqlite:/// or postgresql://")

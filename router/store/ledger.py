@@ -1,0 +1,47 @@
+"""The ledger (CONTRACT section 5): `received = routed + held + filed + undecided`, and the fate of every delivery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from router.records import DeliveryState, State
+from router.store import corrections, deliveries, messages, tables
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+def status(connection: Connection, now: datetime) -> dict[str, Any]:
+    """Return the counts, and the age in seconds of the oldest thing that still waits to be decided or delivered."""
+    by_state = messages.count_by_state(connection)
+    stands = {state.value: by_state.get(state.value, 0) for state in (State.ROUTED, State.HELD, State.FILED)}
+    sent = deliveries.count_by_state(connection)
+    return {
+        "messages": {
+            "received": sum(by_state.values()),
+            **stands,
+            "undecided": by_state.get(State.UNDECIDED.value, 0),
+        },
+        "deliveries": {state.value: sent.get(state.value, 0) for state in DeliveryState},
+        "oldest_waiting_s": _oldest_waiting_s(connection, now),
+        "corrections": corrections.count_by_state(connection),
+    }
+
+
+def _oldest_waiting_s(connection: Connection, now: datetime) -> float:
+    """Return 0 when nothing waits."""
+    message, delivery = tables.messages.c, tables.deliveries.c
+    since = [
+        connection.execute(
+            select(func.min(message.received_at)).where(message.state == State.UNDECIDED.value)
+        ).scalar(),
+        connection.execute(
+            select(func.min(delivery.created_at)).where(delivery.state == DeliveryState.WAITING.value)
+        ).scalar(),
+    ]
+    waiting = [at for at in since if at is not None]
+    return round(max(0.0, (now - min(waiting)).total_seconds()), 1) if waiting else 0.0

@@ -1,0 +1,246 @@
+"""Messages and their originals: accepting, leasing, and looking at them. Units of work for `Store.read`/`write`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from router.ids import new_message_id
+from router.records import Inbound, Medium, Message, Receipt, State
+from router.store.codec import content_from_json, content_to_json
+from router.store.tables import decisions, messages, originals
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection, Row, Select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecided:
+    """A leased message that has to be understood and decided."""
+
+    id: str
+    channel: str
+    medium: Medium
+    received_at: datetime
+    facts: dict[str, Any]
+    original: bytes
+    fence: int
+    lost_leases: int
+
+
+def accept(connection: Connection, inbound: Inbound, sha256: str, mail_id: str) -> Receipt:
+    """Store an original once: the same source key, or the same mail id *and* the same bytes, is a true copy."""
+    known = _true_copy(connection, inbound, sha256, mail_id)
+    if known is not None:
+        return Receipt(message_id=known, duplicate=True)
+    row = {
+        "channel": inbound.channel,
+        "medium": inbound.medium.value,
+        "source_key": inbound.source_key,
+        "mail_id": mail_id or None,
+        "sha256": sha256,
+        "received_at": inbound.received_at,
+        "facts": dict(inbound.facts),
+        "state": State.UNDECIDED.value,
+    }
+    message_id = _insert_new(connection, row, inbound.received_at)
+    if message_id is None:  # another daemon stored the same source key a moment ago
+        key = and_(messages.c.channel == inbound.channel, messages.c.source_key == inbound.source_key)
+        return Receipt(message_id=connection.execute(select(messages.c.id).where(key)).scalar_one(), duplicate=True)
+    connection.execute(insert(originals), {"message_id": message_id, "content": inbound.original})
+    return Receipt(message_id=message_id)
+
+
+def _true_copy(connection: Connection, inbound: Inbound, sha256: str, mail_id: str) -> str | None:
+    same = and_(messages.c.channel == inbound.channel, messages.c.source_key == inbound.source_key)
+    if mail_id:
+        same = or_(same, and_(messages.c.sha256 == sha256, messages.c.mail_id == mail_id))
+    return connection.execute(select(messages.c.id).where(same).limit(1)).scalar()
+
+
+def _insert_new(connection: Connection, row: dict[str, Any], now: datetime) -> str | None:
+    """Insert under a fresh id and return it; None if the source key is taken."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(messages).on_conflict_do_nothing().returning(messages.c.id)
+    for _ in range(8):  # an id collides once in millions; the source key then still is free
+        inserted = connection.execute(statement, {**row, "id": new_message_id(now)}).scalar()
+        if inserted is not None:
+            return str(inserted)
+        taken = and_(messages.c.channel == row["channel"], messages.c.source_key == row["source_key"])
+        if connection.execute(select(messages.c.id).where(taken)).scalar() is not None:
+            return None
+    raise RuntimeError("no free message id in eight tries")
+
+
+def lease_undecided(connection: Connection, owner: str, limit: int) -> list[Undecided]:
+    """Lease the oldest undecided messages to this daemon and return them with their originals, oldest first."""
+    waiting = (
+        select(messages.c.id)
+        .where(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None))
+        .order_by(messages.c.received_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    leased = (
+        update(messages)
+        .where(messages.c.id.in_(waiting))
+        .values(owner=owner, fence=messages.c.fence + 1)
+        .returning(messages.c.id)
+    )
+    ids = connection.execute(leased).scalars().all()
+    if not ids:
+        return []
+    rows = connection.execute(
+        select(messages, originals.c.content.label("original"))
+        .join(originals, originals.c.message_id == messages.c.id)
+        .where(messages.c.id.in_(ids))
+        .order_by(messages.c.received_at, messages.c.id)
+    )
+    return [
+        Undecided(
+            id=row.id,
+            channel=row.channel,
+            medium=Medium(row.medium),
+            received_at=row.received_at,
+            facts=row.facts,
+            original=row.original,
+            fence=row.fence,
+            lost_leases=row.lost_leases,
+        )
+        for row in rows
+    ]
+
+
+def settle(
+    connection: Connection, message: Message, *, fence: int, state: State, detail: str, decision_id: int | None
+) -> bool:
+    """Write what was understood and decided; return False if the lease was lost meanwhile (nothing is written)."""
+    done = connection.execute(
+        update(messages)
+        .where(
+            messages.c.id == message.id,
+            messages.c.fence == fence,
+            messages.c.owner.is_not(None),
+            messages.c.state == State.UNDECIDED.value,
+        )
+        .values(
+            state=state.value,
+            detail=detail,
+            decision_id=decision_id,
+            owner=None,
+            sender=message.content.sender[:320],
+            external_id=message.content.external_id[:255],
+            content=content_to_json(message.content),
+        )
+    )
+    return done.rowcount == 1
+
+
+def set_state(
+    connection: Connection, message_id: str, state: State, detail: str = "", decision_id: int | None = None
+) -> None:
+    """Move a decided message (a correction, a release); `decision_id` None keeps the decision in force."""
+    values: dict[str, Any] = {"state": state.value, "detail": detail}
+    if decision_id is not None:
+        values["decision_id"] = decision_id
+    connection.execute(update(messages).where(messages.c.id == message_id).values(**values))
+
+
+def release_leases(connection: Connection, owner: str) -> None:
+    """Give back what this daemon leased but didn't finish (a graceful stop loses no lease)."""
+    connection.execute(update(messages).where(messages.c.owner == owner).values(owner=None))
+
+
+def get(connection: Connection, message_id: str) -> Message | None:
+    """Return one message, or None."""
+    row = connection.execute(select(messages).where(messages.c.id == message_id)).first()
+    return None if row is None else to_message(row)
+
+
+def get_many(connection: Connection, ids: list[str]) -> dict[str, Message]:
+    """Return messages by id."""
+    rows = connection.execute(select(messages).where(messages.c.id.in_(ids)))
+    return {row.id: to_message(row) for row in rows}
+
+
+def original(connection: Connection, message_id: str) -> bytes:
+    """Return the bytes as they were accepted."""
+    found = connection.execute(select(originals.c.content).where(originals.c.message_id == message_id))
+    return bytes(found.scalar_one())
+
+
+def earlier(
+    connection: Connection, sender: str, external_ids: list[str], since: datetime | None, before: datetime
+) -> Row[Any, Any, Any] | None:
+    """Return the newest routed message of this sender that has one of these ids, or that came after `since`."""
+    if not sender:
+        return None
+    matches: list[ColumnElement[bool]] = []
+    if external_ids:
+        matches.append(messages.c.external_id.in_(external_ids))
+    if since is not None:
+        matches.append(messages.c.received_at >= since)
+    if not matches:
+        return None
+    statement = (
+        select(messages.c.id, decisions.c.department, decisions.c.school)
+        .join(decisions, decisions.c.id == messages.c.decision_id)
+        .where(
+            messages.c.sender == sender,
+            messages.c.state == State.ROUTED.value,
+            messages.c.received_at < before,
+            or_(*matches),
+        )
+        .order_by(messages.c.received_at.desc())
+        .limit(1)
+    )
+    return connection.execute(statement).first()
+
+
+def listing(state: str | None, department: str | None, limit: int, before_id: str = "") -> Select[Any]:
+    """Return the statement for a page of messages with their decision in force, newest first."""
+    statement = (
+        select(
+            messages,
+            decisions.c.department,
+            decisions.c.reason,
+            decisions.c.detail.label("why"),
+            decisions.c.confidence,
+            decisions.c.urgent,
+            decisions.c.school,
+            decisions.c.suggestions,
+        )
+        .outerjoin(decisions, decisions.c.id == messages.c.decision_id)
+        .order_by(messages.c.received_at.desc(), messages.c.id.desc())
+        .limit(limit)
+    )
+    if state:
+        statement = statement.where(messages.c.state == state)
+    if department:
+        statement = statement.where(decisions.c.department == department)
+    if before_id:  # ids are ordered by time
+        statement = statement.where(messages.c.id < before_id)
+    return statement
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    """Return how many messages there are in each state."""
+    rows = connection.execute(select(messages.c.state, func.count()).group_by(messages.c.state))
+    return {state: int(n) for state, n in rows}
+
+
+def to_message(row: Row[Any]) -> Message:
+    """Return the record of a row of `messages`."""
+    return Message(
+        id=row.id,
+        channel=row.channel,
+        medium=Medium(row.medium),
+        received_at=row.received_at,
+        content=content_from_json(row.content),
+        lost_leases=row.lost_leases,
+    )

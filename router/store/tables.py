@@ -1,0 +1,251 @@
+"""The tables, the same on SQLite and PostgreSQL. What is remembered, and nothing about how it is used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite, which has no time zones, stores it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times, which would be wrong by hours without anybody noticing."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time in the store must be aware")
+        return value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 -- the interface's
+        """Return an aware UTC time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only an INTEGER primary key
+
+
+def _id() -> Column[int]:
+    return Column("id", _Id, primary_key=True, autoincrement=True)
+
+
+def _lease() -> tuple[Column[Any], ...]:
+    """Return the columns of a lease: who has it, the number of this lease, and how many were lost."""
+    return (
+        Column("owner", String(32)),
+        Column("fence", Integer, nullable=False, server_default="0"),
+        Column("lost_leases", Integer, nullable=False, server_default="0"),
+    )
+
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("channel", String(64), nullable=False),
+    Column("medium", String(16), nullable=False),
+    Column("source_key", String(255), nullable=False),
+    Column("mail_id", String(255)),
+    Column("sha256", String(64), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),  # why it is held or filed
+    Column("decision_id", _Id),  # the decision in force
+    Column("sender", String(320), nullable=False, server_default=""),
+    Column("external_id", String(255), nullable=False, server_default=""),
+    Column("content", JSON),  # router.records.Content; NULL until understood
+    *_lease(),
+    UniqueConstraint("channel", "source_key"),
+    Index("ix_messages_sha256", "sha256"),
+    Index("ix_messages_received_at", "received_at", "id"),
+    Index(
+        "ix_messages_external_id",
+        "external_id",
+        sqlite_where=text("external_id <> ''"),
+        postgresql_where=text("external_id <> ''"),
+    ),
+    Index(
+        "ix_messages_sender",
+        "sender",
+        "received_at",
+        sqlite_where=text("sender <> ''"),
+        postgresql_where=text("sender <> ''"),
+    ),
+    Index(
+        "ix_messages_undecided",
+        "received_at",
+        sqlite_where=text("state = 'undecided'"),
+        postgresql_where=text("state = 'undecided'"),
+    ),
+    Index(
+        "ix_messages_held", "received_at", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")
+    ),
+)
+
+originals = Table(
+    "originals",
+    metadata,
+    Column("message_id", String(12), ForeignKey("messages.id"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _id(),
+    Column("message_id", String(12), ForeignKey("messages.id"), nullable=False, index=True),
+    Column("department", String(64), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("prediction", JSON),
+    Column("confidence", Float),
+    Column("model", String(64), nullable=False, server_default=""),
+    Column("urgent", Text, nullable=False, server_default=""),
+    Column("school", String(64), nullable=False, server_default=""),
+    Column("suggestions", JSON, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _id(),
+    Column("kind", String(8), nullable=False),
+    Column("message_id", String(12), ForeignKey("messages.id"), index=True),
+    Column("decision_id", _Id, ForeignKey("decisions.id")),
+    Column("department", String(64), nullable=False, server_default=""),
+    Column("via", String(64), nullable=False),
+    Column("to", String(320), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("unclear", Integer, nullable=False, server_default="0"),
+    Column("created_at", Instant, nullable=False),
+    Column("next_attempt_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Column("last_error", Text, nullable=False, server_default=""),
+    Column("remote_id", String(255), nullable=False, server_default=""),
+    Column("notice", JSON),
+    *_lease(),
+    Index(
+        "ix_deliveries_waiting",
+        "via",
+        "next_attempt_at",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_deliveries_unsettled",
+        "state",
+        sqlite_where=text("state IN ('dead', 'unclear')"),
+        postgresql_where=text("state IN ('dead', 'unclear')"),
+    ),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    _id(),
+    Column("message_id", String(12), ForeignKey("messages.id"), nullable=False, index=True),
+    Column("from_department", String(64), nullable=False),
+    Column("to_department", String(64), nullable=False),
+    Column("by", String(320), nullable=False, server_default=""),
+    Column("via", String(16), nullable=False),
+    Column("model", String(64), nullable=False, server_default=""),
+    Column("state", String(12), nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("decision_id", _Id, ForeignKey("decisions.id")),
+    Column("delivery_id", _Id, ForeignKey("deliveries.id")),
+    Column("new_decision_id", _Id, ForeignKey("decisions.id")),
+    Column("confirmed_by", String(320), nullable=False, server_default=""),
+    Column("settled_at", Instant),  # when it was confirmed or withdrawn
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    _id(),
+    Column("message_id", String(12), ForeignKey("messages.id"), nullable=False, index=True),
+    Column("delivery_id", _Id, ForeignKey("deliveries.id"), nullable=False),
+    Column("department", String(64), nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("delivery_id"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("version", String(64), primary_key=True),
+    Column("type", String(64), nullable=False),
+    Column("state", String(12), nullable=False),  # champion | challenger | refused | retired
+    Column("created_at", Instant, nullable=False),
+    Column("promoted_at", Instant),
+    Column("parent", String(64), nullable=False, server_default=""),
+    Column("fingerprint", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("verdict", JSON, nullable=False),
+    Column("artifact", LargeBinary, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("secret", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+)
+
+daemons = Table(
+    "daemons",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("started_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+marks = Table(
+    "marks",  # when something was last done, so that it isn't done twice: alerts told, digests sent
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("at", Instant, nullable=False),
+)
