@@ -190,21 +190,21 @@ class Route:
     suggestions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Hold:
     """A step's answer: a person has to look first."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """A step's answer: there is nothing to forward."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class MarkUrgent:
     """A step's remark: tell people at once. It doesn't end the list of steps."""
 

@@ -95,7 +95,7 @@ def describe(error: BaseException) -> str:
 
 def one_line(text: str, limit: int = REASON_LIMIT) -> str:
     """Return `text` as one printable line of at most `limit` characters, e-mail addresses masked."""
-    printable = "".join(char if char.isprintable() else " " for char in text[: 20 * limit])
+    printable = "".join(char if char.isprintable() else " " for char in text[: 4 * limit])
     shown = _ADDRESS.sub("(address)", " ".join(printable.split()))
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 

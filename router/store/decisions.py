@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 def add(connection: Connection, decision: Decision) -> int:
     """Store a decision and return its id."""
+    return int(connection.execute(insert(decisions).returning(decisions.c.id), to_row(decision)).scalar_one())
+
+
+def to_row(decision: Decision) -> dict[str, Any]:
+    """Return the columns of a decision, without its id."""
     prediction = decision.prediction
-    row = {
+    return {
         "message_id": decision.message_id,
         "department": decision.department,
         "reason": decision.reason.value,
@@ -30,7 +35,6 @@ def add(connection: Connection, decision: Decision) -> int:
         "suggestions": list(decision.suggestions),
         "decided_at": decision.decided_at,
     }
-    return int(connection.execute(insert(decisions).returning(decisions.c.id), row).scalar_one())
 
 
 def get(connection: Connection, decision_id: int) -> Decision:

@@ -101,7 +101,7 @@ class Store:
     async def _commit(self, group: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]]) -> None:
         try:
             results = await self._backend.transact([work for work, _ in group])
-        except Exception as error:  # noqa: BLE001 -- whatever it is, each caller gets it
+        except Exception as error:
             if len(group) > 1 and not _whole_store(error):
                 for unit in group:  # one unit spoilt the commit for all: each on its own
                     await self._commit([unit])

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from router.ids import new_message_id
 from router.records import Inbound, Medium, Message, Receipt, State
-from router.store.codec import content_from_json, content_to_json
+from router.store.codec import content_from_json
 from router.store.tables import decisions, messages, originals
 
 if TYPE_CHECKING:
@@ -116,31 +116,6 @@ def lease_undecided(connection: Connection, owner: str, limit: int) -> list[Unde
     ]
 
 
-def settle(
-    connection: Connection, message: Message, *, fence: int, state: State, detail: str, decision_id: int | None
-) -> bool:
-    """Write what was understood and decided; return False if the lease was lost meanwhile (nothing is written)."""
-    done = connection.execute(
-        update(messages)
-        .where(
-            messages.c.id == message.id,
-            messages.c.fence == fence,
-            messages.c.owner.is_not(None),
-            messages.c.state == State.UNDECIDED.value,
-        )
-        .values(
-            state=state.value,
-            detail=detail,
-            decision_id=decision_id,
-            owner=None,
-            sender=message.content.sender[:320],
-            external_id=message.content.external_id[:255],
-            content=content_to_json(message.content),
-        )
-    )
-    return done.rowcount == 1
-
-
 def set_state(
     connection: Connection, message_id: str, state: State, detail: str = "", decision_id: int | None = None
 ) -> None:
@@ -149,6 +124,11 @@ def set_state(
     if decision_id is not None:
         values["decision_id"] = decision_id
     connection.execute(update(messages).where(messages.c.id == message_id).values(**values))
+
+
+def give_back(connection: Connection, owner: str, ids: list[str]) -> None:
+    """Give back messages of a batch that failed."""
+    connection.execute(update(messages).where(messages.c.owner == owner, messages.c.id.in_(ids)).values(owner=None))
 
 
 def release_leases(connection: Connection, owner: str) -> None:

@@ -1,0 +1,178 @@
+"""What an outside code (SMTP reply, HTTP status, exception) means for a delivery: `Retryable` or `Permanent`.
+
+Only a refusal of this very recipient or message is permanent. Whatever an administrator or time can mend (a password, a
+quota, a policy) is tried again, because an expired password must not bury a day of mail.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import ssl
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aiosmtplib.errors import (
+    SMTPConnectError,
+    SMTPDataError,
+    SMTPException,
+    SMTPRecipientRefused,
+    SMTPResponseException,
+    SMTPSenderRefused,
+    SMTPTimeoutError,
+)
+
+from router.errors import DeliveryError, Permanent, Retryable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Phase(StrEnum):
+    """What an SMTP reply answered."""
+
+    SESSION = "session"  # greeting, EHLO, STARTTLS, AUTH
+    SENDER = "sender"  # MAIL FROM
+    RECIPIENT = "recipient"  # RCPT TO
+    DATA = "data"  # DATA, or the message after its last dot
+
+
+_ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")  # RFC 3463
+
+# RFC 4954 (AUTH), RFC 5321 section 4.2.3, RFC 7504: replies about us or the moment, not about the message.
+_OUR_TURN = frozenset({421, 432, 454, 503, 521, 530, 534, 535, 538})
+
+# Enhanced codes (RFC 3463 and 7372, and what Exchange Online and Gmail add) that come with a 5xx all the same.
+_MENDABLE = frozenset(
+    {
+        "2.2",  # mailbox full
+        "2.122",  # Exchange: this recipient gets too much at once
+        "3.1",  # mail system full
+        "3.2",  # system takes no mail now
+        "4.5",  # Gmail: daily sending limit
+        "1.90",  # Exchange: daily recipient limit
+        "7.3",  # Exchange: not authenticated
+        "7.8",  # credentials invalid
+        "7.9",  # authentication mechanism too weak: an app password is needed
+        "7.10",  # encryption needed
+        "7.11",  # encryption required for the mechanism
+        "7.14",  # Gmail: sign in with a browser first
+        "7.20", "7.21", "7.22", "7.23", "7.24", "7.25", "7.26", "7.27",  # DKIM, SPF, reverse DNS of our domain
+        "7.30",  # REQUIRETLS
+        "7.54",  # Exchange: may not relay
+        "7.57",  # Exchange: client not authenticated
+        "7.60",  # Exchange: may not send as this sender
+        "7.139",  # Exchange: SMTP AUTH is switched off
+        "7.705", "7.708",  # Exchange: tenant over its threshold, address range not trusted yet
+    }
+)  # fmt: skip
+_TOO_LARGE_CODES = frozenset({"2.3", "3.4"})
+_TOO_LARGE = re.compile(
+    r"too (large|big|long)|(message|mail|content)\W+(file )?size|size (limit|exceed)|exceeds\b.{0,40}\bsize",
+    re.IGNORECASE,
+)
+_FULL = re.compile(r"mailbox|inbox|quota|storage", re.IGNORECASE)
+_MENDABLE_WORDS = re.compile(
+    r"\bquota|\brate\b|rate[- ]?limit|too (many|much|fast|quickly)|\bdaily\b|per (day|hour|minute)\b|\blimit|throttl"
+    r"|(mailbox|inbox) (is )?full|insufficient (system )?(storage|resources)|over its (storage )?"
+    r"|try again|temporar|greylist|graylist"
+    r"|\b(start)?tls\b|encrypt|authenticat|credential|password"
+    r"|relay(ing)? (access )?(denied|not|prohibited)|(not|un)\w*( permitted| allowed| able)? to relay"
+    r"|blacklist|blocklist|block list|\blisted (at|by|in|on)\b|spamhaus|reputation",
+    re.IGNORECASE,
+)
+_NOISE = re.compile(r"\S+@\S+|https?://\S+", re.IGNORECASE)  # an address or a link in a reply is no statement
+
+_TEXT_LIMIT = 1000  # characters of a reply that are read: the patterns above are quadratic at worst
+
+_HTTP_RETRY = frozenset({401, 402, 403, 407, 408, 421, 423, 425, 429})
+
+
+def smtp_failure(code: int, text: str, phase: Phase) -> DeliveryError:
+    """Tell what a failing SMTP reply means; `text` is the reply without its code (RFC 5321 section 4.2)."""
+    text = text[:_TEXT_LIMIT]
+    reason = f"the server answered {code} {text}".strip()
+    if 500 <= code <= 599 and not _can_be_mended(code, text, phase):
+        return Permanent(reason)
+    return Retryable(reason)
+
+
+def _can_be_mended(code: int, text: str, phase: Phase) -> bool:
+    enhanced = _ENHANCED.search(text)
+    status = f"{enhanced[2]}.{enhanced[3]}" if enhanced else ""
+    words = _NOISE.sub("", text)
+    if phase is not Phase.SESSION and (status in _TOO_LARGE_CODES or _says_too_large(words)):
+        return False
+    if phase in {Phase.SESSION, Phase.SENDER} or code in _OUR_TURN or status in _MENDABLE:
+        return True
+    if status.startswith("1.") or status in {"2.0", "2.1"}:  # the address itself is wrong: no word changes that
+        return bool(re.search(r"too (many|fast|quickly)|\brate\b", words, re.IGNORECASE))
+    return code == 552 or bool(_MENDABLE_WORDS.search(words))  # 552 without a word on size: the mailbox is full
+
+
+def _says_too_large(words: str) -> bool:
+    return bool(_TOO_LARGE.search(words)) and not _FULL.search(words)
+
+
+def http_failure(status: int, text: str = "", retry_after: float | None = None) -> DeliveryError:
+    """Tell what an HTTP status other than 2xx means; `retry_after` in seconds (see `retry_after_seconds`)."""
+    reason = f"the server answered {status} {text[:_TEXT_LIMIT]}".strip()
+    if 400 <= status <= 499 and status not in _HTTP_RETRY:
+        return Permanent(reason)
+    return Retryable(reason, retry_after)
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """Read a Retry-After header (RFC 9110 section 10.2.3): seconds or a date; None if there is none or it is odd."""
+    text = (header or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        seconds = (parsedate_to_datetime(text) - now).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def failure(error: Exception) -> DeliveryError:
+    """Tell what an exception of a connection means; a `DeliveryError` is returned as it is.
+
+    Texts of unknown exceptions are left out: they may quote a message.
+    """
+    if isinstance(error, DeliveryError):
+        return error
+    if isinstance(error, SMTPResponseException):
+        return smtp_failure(error.code, error.message, _phase(error))
+    return Retryable(_sentence(error))
+
+
+def _phase(error: SMTPResponseException) -> Phase:
+    match error:
+        case SMTPRecipientRefused():
+            return Phase.RECIPIENT
+        case SMTPSenderRefused():
+            return Phase.SENDER
+        case SMTPDataError():
+            return Phase.DATA
+        case _:  # SMTPHeloError, SMTPAuthenticationError, SMTPConnectResponseError, STARTTLS
+            return Phase.SESSION
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            text = f"the server's certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError():
+            text = f"TLS failed: {error.reason or type(error).__name__}"
+        case SMTPConnectError() if isinstance(error.__cause__, OSError):
+            text = _sentence(error.__cause__)
+        case SMTPTimeoutError() | TimeoutError():
+            text = "the server didn't answer in time"
+        case SMTPException():
+            text = f"the connection failed: {error.message}"
+        case OSError():
+            text = (error.strerror or type(error).__name__).lower()
+        case _:
+            text = f"unexpected {type(error).__name__}"
+    return text

@@ -1,0 +1,238 @@
+"""The mail a department gets: the person's words, where they came from and why here, and the original byte for byte.
+
+Built as bytes by hand, because the original must be spliced in untouched and no field may reach a header unencoded.
+Everything here is a pure function of the delivery, so that a retry sends the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import encodebytes
+from binascii import b2a_base64, b2a_qp
+from email.utils import format_datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from channels._wording import Wording, clean, notice_wording, route_wording, shorten
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.records import Decision, Forward, Message
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*\Z")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{3,250}>")  # printable ASCII without space and angle brackets
+_BARE_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_LONG_LINE = re.compile(rb"[^\r\n]{999}")
+_SPECIALS = re.compile(r"[^A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]")  # RFC 5322: what makes a display name need quotes
+
+
+def compose(forward: Forward, *, sender: str, recipient: str = "") -> bytes:
+    """Return the mail for one delivery: CRLF, 7-bit, lines of at most 998 octets.
+
+    `sender` is the district's own address (RFC 5321 mailbox); `recipient` stands in `To` instead of the delivery's
+    address where that isn't one (a Maildir's name). A delivery with a notice becomes the notice's mail.
+    """
+    if forward.notice is not None:
+        return compose_notice(forward, sender=sender, recipient=recipient)
+    wording = route_wording(forward, answerable=is_address(_reply_to(forward)))
+    headers = [
+        _address("From", f"{wording.who} via {_cut_name(forward.organization)}", sender),
+        *_envelope(forward, wording, recipient),
+        *_route_headers(forward),
+    ]
+    return _mail(headers, wording, forward)
+
+
+def compose_notice(forward: Forward, *, sender: str, recipient: str = "") -> bytes:
+    """Return the mail for an alert; `forward.notice` must be set. The message it is about comes along if given."""
+    wording = notice_wording(forward)
+    headers = [
+        _address("From", _cut_name(forward.organization), sender),
+        *_envelope(forward, wording, recipient),
+        b"Auto-Submitted: auto-generated",  # RFC 3834: no person wrote this one
+        _header("X-Signpost-Alert", str(forward.delivery.id)),
+    ]
+    if forward.message is not None:
+        headers.append(_header("X-Signpost-Message", forward.message.id))
+    return _mail(headers, wording, forward)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether `text` is one plain e-mail address (RFC 5321 Mailbox, dot-string and host name, ASCII)."""
+    return _ADDRESS.match(text) is not None
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+def _envelope(forward: Forward, wording: Wording, recipient: str) -> Iterator[bytes]:
+    yield _header("To", recipient or forward.delivery.to)
+    if forward.notice is None and is_address(reply_to := _reply_to(forward)):
+        yield _header("Reply-To", reply_to)
+    yield _header("Subject", wording.subject)
+    yield _header("Message-ID", forward.mail_id)
+    if forward.message is not None and _MESSAGE_ID.fullmatch(forward.message.content.external_id):
+        yield _header("References", forward.message.content.external_id)  # an answer then joins the family's own thread
+    yield _header("Date", format_datetime(forward.delivery.created_at))
+    # Not "All": that would silence delivery reports too. No Auto-Submitted on a person's forwarded words (RFC 3834).
+    yield b"X-Auto-Response-Suppress: OOF, AutoReply"
+
+
+def _route_headers(forward: Forward) -> Iterator[bytes]:
+    message, decision = _routed(forward)
+    yield _header("X-Signpost-Message", message.id)
+    yield _header("X-Signpost-Department", decision.department)
+    yield _header("X-Signpost-Reason", decision.reason.value)
+    if decision.urgent:
+        yield b"X-Signpost-Urgent: yes"
+    if decision.confidence is not None:
+        yield _header("X-Signpost-Confidence", f"{decision.confidence:.2f}")
+    if forward.misroute_url:
+        yield _url_header("X-Signpost-Misroute", forward.misroute_url)
+
+
+def _routed(forward: Forward) -> tuple[Message, Decision]:
+    if forward.message is None or forward.decision is None:
+        raise ValueError("a forward without a notice carries a message and its decision")
+    return forward.message, forward.decision
+
+
+def _reply_to(forward: Forward) -> str:
+    return forward.message.content.reply_to if forward.message is not None else ""
+
+
+def _cut_name(organization: str) -> str:
+    return shorten(clean(organization), 80) or "Signpost"
+
+
+def _header(name: str, text: str) -> bytes:
+    """Return one header without its line end; whatever isn't printable ASCII goes through RFC 2047."""
+    text = clean(text)[:900]
+    if text.isascii() and "=?" not in text:
+        return _fold(f"{name}: {text}")
+    return f"{name}: {_encoded_words(text)}".encode("ascii")
+
+
+def _address(name: str, display: str, address: str) -> bytes:
+    display = clean(display)
+    if not display.isascii() or "=?" in display:
+        shown = _encoded_words(display)
+    elif _SPECIALS.search(display):
+        shown = '"' + re.sub(r'(["\\])', r"\\\1", display) + '"'
+    else:
+        shown = f'"{display}"'
+    return f"{name}: {shown}\r\n <{clean(address)}>".encode("ascii", "replace")
+
+
+def _url_header(name: str, url: str) -> bytes:
+    return f"{name}: ".encode() + re.sub(r"[^!-~]", "", url)[:900].encode("ascii")
+
+
+def _encoded_words(text: str) -> str:
+    """Return RFC 2047 encoded-words of at most 75 characters, one per line, none splitting a character."""
+    words, piece = [], b""
+    for char in text:
+        octets = char.encode("utf-8", "replace")
+        if len(piece) + len(octets) > 42:
+            words.append(piece)
+            piece = b""
+        piece += octets
+    words.append(piece)
+    return "\r\n ".join(f"=?utf-8?B?{b2a_base64(word, newline=False).decode()}?=" for word in words)
+
+
+def _fold(line: str) -> bytes:
+    """Fold at spaces so that lines stay below 78 octets where a space allows it (RFC 5322 section 2.1.1)."""
+    lines = []
+    while len(line) > 76:
+        cut = line.rfind(" ", line.find(" ") + 2, 76)
+        if cut <= 0:
+            break
+        lines.append(line[:cut])
+        line = line[cut:]
+    return "\r\n".join([*lines, line]).encode("ascii")
+
+
+# --- body -------------------------------------------------------------------------------------------------------------
+
+
+def _mail(headers: list[bytes], wording: Wording, forward: Forward) -> bytes:
+    outer, inner = _boundaries(forward)
+    alternative = _multipart(
+        "alternative",
+        inner,
+        [_text_part("plain", wording.plain()), _text_part("html", _html(wording))],
+    )
+    parts = [alternative, _original_part(forward.original)] if forward.original else [alternative]
+    return b"\r\n".join([*headers, b"MIME-Version: 1.0", _multipart("mixed", outer, parts)])
+
+
+def _boundaries(forward: Forward) -> tuple[bytes, bytes]:
+    """Return two boundaries that the original doesn't hold; `=_` can't occur in quoted-printable or base64."""
+    seed, count = forward.mail_id.encode("utf-8", "replace"), 0
+    while True:
+        mark = b"=_" + hashlib.sha256(seed + b"%d" % count).hexdigest()[:32].encode()
+        if mark not in forward.original:
+            return mark + b".1", mark + b".2"
+        count += 1
+
+
+def _multipart(kind: str, boundary: bytes, parts: list[bytes]) -> bytes:
+    head = f"Content-Type: multipart/{kind};\r\n".encode() + b' boundary="' + boundary + b'"\r\n\r\n'
+    return head + b"".join(b"--" + boundary + b"\r\n" + part + b"\r\n" for part in parts) + b"--" + boundary + b"--\r\n"
+
+
+def _text_part(kind: str, text: str) -> bytes:
+    body = b2a_qp(text.encode("utf-8", "replace"), istext=True).replace(b"\n", b"\r\n")
+    head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    return head.encode() + body
+
+
+def _original_part(original: bytes) -> bytes:
+    """Return the original as it is where a message/rfc822 part can hold it, else as a base64 file.
+
+    RFC 2046 section 5.2.1 forbids base64 for message/rfc822.
+    """
+    if can_be_spliced(original):
+        return (
+            b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n"
+            b'Content-Disposition: attachment; filename="original.eml"\r\n\r\n' + original
+        )
+    encoded = encodebytes(original).replace(b"\n", b"\r\n")
+    return (
+        b'Content-Type: application/octet-stream; name="original.eml"\r\nContent-Transfer-Encoding: base64\r\n'
+        b'Content-Disposition: attachment; filename="original.eml"\r\n\r\n' + encoded
+    )
+
+
+def can_be_spliced(original: bytes) -> bool:
+    """Tell whether bytes can stand in a mail untouched: 7-bit without NUL, only CRLF, lines of at most 998 octets."""
+    return (
+        original.isascii()
+        and b"\0" not in original
+        and _BARE_LINE_END.search(original) is None
+        and _LONG_LINE.search(original) is None
+    )
+
+
+def _html(wording: Wording) -> str:
+    return _templates().get_template("forward.html").render(it=wording)
+
+
+@cache
+def _templates() -> Environment:
+    pages = FileSystemLoader(Path(__file__).parent / "_pages")
+    return Environment(
+        loader=pages,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )

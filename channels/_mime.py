@@ -1,0 +1,231 @@
+"""What an original says: from the bytes of an RFC 5322 message, and what its channel knows, to a `Content`.
+
+Every stored original is such a message: a mail as it came, or a form or text rendered by `compose`.
+
+Facts a channel may hand over beside the bytes (JSON values; they win over what the bytes say):
+    sender          e-mail address or E.164 number of the person
+    sender_name     the name the person gave
+    reply_to        e-mail address that reaches the person, where it isn't the sender
+    phone           E.164 number that reaches the person
+    recipient       envelope recipient, or the number or form written to
+    recipients      every envelope recipient, if there are several (kept for the record)
+    subject, topic  as typed or chosen on a form
+    school          the id of a school
+    language        ISO 639-1, if the person chose one
+    external_id     the provider's id where there is no Message-ID (Twilio's MessageSid)
+    reference       an earlier message that this one answers, by id
+    envelope_from   the reverse path of the transaction; "" (present and empty) means `MAIL FROM:<>`
+    suspicion       why this looks like spam, as a sentence part for people
+    auto_submitted  true if the channel knows that no person wrote this
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from channels._html import html_to_text, strip_tags
+from channels._mime_compose import Upload, compose
+from channels._mime_fields import (
+    MAX_HEADER_BYTES,
+    Fields,
+    addresses,
+    decode,
+    mail_ids,
+    one_line,
+    split_header,
+)
+from channels._mime_origin import NOTED_HEADERS, is_automatic, noted, sender_of
+from channels._mime_parts import Part, Tree, walk
+from router.records import Attachment, Content
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["NOTED_HEADERS", "Upload", "compose", "glance", "mail_id", "understand"]
+
+MAX_TEXT = 500_000  # characters of text kept apart from the original
+_MAX_FACT = 2_000
+_GLANCE_BYTES = 20_000
+_MAIL_ID_FIELD = re.compile(rb"^message-id[ \t]*:[ \t]*((?:.*(?:\n[ \t])?){1,4})", re.IGNORECASE | re.MULTILINE)
+_LETTERS = re.compile(r"[^\W\d_]{2,40}")
+_SEALED = {
+    "multipart/encrypted": "it is encrypted",
+    "application/pgp-encrypted": "it is encrypted",
+    "application/pkcs7-mime": "it is an S/MIME envelope",
+    "application/x-pkcs7-mime": "it is an S/MIME envelope",
+    "application/ms-tnef": "it is in a format of Outlook (TNEF)",
+}
+
+
+def understand(original: bytes, facts: Mapping[str, Any], medium: str) -> Content:
+    """Return what a message says. Total: whatever the bytes are, the answer is a `Content`.
+
+    On trouble `unreadable` says why, and the rest holds what could be read all the same. Time is about linear in the
+    size, but rendering HTML isn't guaranteed to be: run it where it can be stopped (`router.understand`).
+    """
+    try:
+        return _with_facts(_read(original, medium), facts)
+    except Exception as error:
+        return glance(original, facts, medium, f"it could not be read ({type(error).__name__})")
+
+
+def glance(original: bytes, facts: Mapping[str, Any], _medium: str, why: str = "it could not be read") -> Content:
+    """Return the little that a short look at the first bytes tells, marked unreadable: safe without any limits."""
+    head = original[: MAX_HEADER_BYTES + _GLANCE_BYTES]
+    block, body = split_header(head, 0, len(head))
+    fields = Fields(block[:_GLANCE_BYTES])
+    sender, sender_name = sender_of(fields)
+    lines = strip_tags(decode(head[body : body + _GLANCE_BYTES], "utf-8")).split("\n")
+    content = Content(
+        sender=sender,
+        sender_name=sender_name,
+        reply_to=sender,
+        subject=fields.text("subject"),
+        # base64 and delimiters hold no blank, and part headers begin with their name
+        text="\n".join(line for line in lines if " " in line.strip() and not line.startswith("Content-")),
+        external_id=mail_id(original),
+        hops=len(fields.raw("received")),
+        headers=noted(fields, {}),
+        unreadable=why,
+    )
+    return _with_facts(content, facts)
+
+
+def mail_id(original: bytes) -> str:
+    """Return the Message-ID with its angle brackets, "" if there is none: one search of the raw header, no parsing."""
+    head = original[:MAX_HEADER_BYTES]
+    ends = [end for end in (head.find(b"\n\r\n"), head.find(b"\n\n")) if end >= 0]
+    match = _MAIL_ID_FIELD.search(head, 0, min(ends, default=len(head)))
+    ids = mail_ids(one_line(decode(match[1], "iso-8859-1"))) if match else []
+    return ids[0] if ids else ""
+
+
+def _read(original: bytes, medium: str) -> Content:
+    tree = walk(original)
+    fields = tree.parts[0].fields if tree.parts else Fields(b"")
+    report = _report(tree)
+    plain, html_text = _texts(tree, with_enclosed=not report)
+    sender, sender_name = sender_of(fields)
+    reply_to = next((address for _, address in addresses(fields.first("reply-to"))), sender)
+    references = [*mail_ids(fields.first("references")), *report.get("report-mail-id", ())]
+    content = Content(
+        sender=sender,
+        sender_name=sender_name,
+        reply_to=reply_to,
+        recipient=_recipient(fields),
+        subject=fields.text("subject"),
+        text=_honest(plain, html_text)[:MAX_TEXT],
+        html_text=html_text[:MAX_TEXT],
+        attachments=tuple(_attachments(tree.parts)),
+        external_id=mail_id(original),
+        in_reply_to=next(iter(mail_ids(fields.first("in-reply-to"))), ""),
+        references=tuple(dict.fromkeys(references)),
+        auto_submitted=medium == "email" and is_automatic(fields),
+        hops=len(fields.raw("received")),
+        headers=noted(fields, report),
+    )
+    return replace(content, unreadable=_trouble(tree, fields, content))
+
+
+def _trouble(tree: Tree, fields: Fields, content: Content) -> str:
+    if tree.problem or fields.truncated:
+        return tree.problem or "its headers are too long"
+    if content.text.strip():
+        return ""
+    return next((_SEALED[part.kind] for part in tree.parts if part.kind in _SEALED), "")
+
+
+def _recipient(fields: Fields) -> str:
+    for name in ("x-original-to", "envelope-to", "to", "cc", "delivered-to"):
+        for _, address in addresses(fields.first(name)):
+            return address
+    return ""
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def _texts(tree: Tree, *, with_enclosed: bool) -> tuple[str, str]:
+    """Return all plain text and all text of HTML parts; enclosed (forwarded) messages follow with their subjects."""
+    plain: list[str] = []
+    markup: list[str] = []
+    for part in tree.parts:
+        if (
+            sum(map(len, plain)) > MAX_TEXT
+            or sum(map(len, markup)) > 2 * MAX_TEXT
+            or (part.level and not with_enclosed)
+        ):
+            break
+        if part.level and (subject := part.fields.text("subject")):
+            plain.append(subject)
+        if part.is_container or part.is_attachment():
+            continue
+        if part.kind == "text/html":
+            markup.append(part.text())
+        elif part.kind == "text/plain":
+            plain.append(part.text().strip())
+    html_text = html_to_text("\n".join(markup)) if markup else ""
+    return "\n\n".join(filter(None, plain)) or ("" if html_text else _other_text(tree.parts)), html_text
+
+
+def _other_text(parts: Iterable[Part]) -> str:
+    """Return the first text of another kind, such as an invitation's (text/calendar), where there is nothing else."""
+    return next((part.text() for part in parts if part.kind.startswith("text/") and not part.is_attachment()), "")
+
+
+def _honest(plain: str, html_text: str) -> str:
+    """Return the plain text if it says what the HTML says; else what the HTML shows, with the plain text below."""
+    if not html_text or not plain:
+        return plain or html_text
+    shown, said = (set(_LETTERS.findall(text[:50_000].lower())) for text in (html_text, plain))
+    common = len(shown & said)
+    if common >= 0.5 * len(shown) or (common >= 0.5 * len(said) and common >= 0.25 * len(shown)):
+        return plain
+    return f"{html_text}\n\n{plain}"
+
+
+def _attachments(parts: Iterable[Part]) -> Iterable[Attachment]:
+    for part in parts:
+        listed = part.kind == "message/rfc822" or not part.kind.startswith("text/") or part.is_attachment()
+        if part.level == 0 and not part.is_container and listed:
+            yield Attachment(name=part.name(), content_type=part.kind[:100], size=part.size())
+
+
+# --- delivery reports -------------------------------------------------------------------------------------------------
+
+
+def _report(tree: Tree) -> dict[str, tuple[str, ...]]:
+    """Return what a delivery report says of the message it is about (RFC 3464), {} if this is none."""
+    if not tree.parts or tree.parts[0].kind != "multipart/report":
+        return {}
+    found: dict[str, tuple[str, ...]] = {
+        "report-type": (tree.parts[0].fields.params("content-type").get("report-type", ""),)
+    }
+    for part in tree.parts[1:]:
+        if part.kind == "message/delivery-status":
+            actions = re.findall(r"^action:[ \t]*([a-z]{1,20})", part.text()[:20_000], re.IGNORECASE | re.MULTILINE)
+            found["report-action"] = tuple(action.lower() for action in actions[:20])
+        elif part.kind in ("text/rfc822-headers", "message/rfc822") and "report-mail-id" not in found:
+            returned = mail_id(part.original[part.start : min(part.end, part.start + MAX_HEADER_BYTES)])
+            found |= {"report-mail-id": (returned,)} if returned else {}
+    return found
+
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+def _with_facts(content: Content, facts: Mapping[str, Any]) -> Content:
+    known = {name: one_line(value, _MAX_FACT) for name, value in facts.items() if isinstance(value, str)}
+    names = ("sender_name", "recipient", "subject", "topic", "school", "language", "suspicion", "phone", "external_id")
+    changes: dict[str, Any] = {name: known[name] for name in names if known.get(name)}
+    if sender := known.get("sender"):
+        changes |= {"sender": sender, "reply_to": sender if "@" in sender else ""}
+    if reply_to := known.get("reply_to"):
+        changes["reply_to"] = reply_to
+    if reference := known.get("reference"):
+        changes["references"] = (*content.references, reference)
+    if facts.get("auto_submitted") is True or known.get("envelope_from", "-") in ("", "<>"):
+        changes["auto_submitted"] = True
+    return replace(content, **changes)

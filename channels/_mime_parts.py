@@ -1,0 +1,157 @@
+"""Split a hostile mail into its parts: iterative, linear, and bounded before anything deep is looked at.
+
+The `email` package recurses once per level and holds every line as an object (2,000 nested parts end in
+RecursionError, 100,000 empty ones take 10 s), so the splitting is done here, by searching for delimiters.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from channels._mime_fields import Fields, decode, safe_name, split_header, unbase64
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_PARTS = 1_000
+MAX_DEPTH = 100
+MAX_TEXT_BYTES = 2_000_000  # of one part, encoded
+_ALL_HEADER_BYTES = 1_000_000  # of all parts together
+_ENCLOSED = ("message/rfc822", "message/global")
+_IDENTITY = ("", "7bit", "8bit", "binary")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One entity of the tree: `original[start:end]` is its body, still encoded. `level` counts enclosing messages."""
+
+    original: bytes
+    fields: Fields
+    kind: str  # media type, lower case
+    start: int
+    end: int
+    level: int
+    is_container: bool
+
+    def is_attachment(self) -> bool:
+        """Tell whether it is a file rather than something to read on the spot."""
+        named = bool(self.fields.params("content-disposition").get("filename"))
+        return named or self.fields.token("content-disposition") == "attachment"
+
+    def name(self) -> str:
+        """Return the file's name, safe to show."""
+        name = self.fields.params("content-disposition").get("filename") or self.fields.params("content-type").get(
+            "name"
+        )
+        return safe_name(name or "", "message.eml" if self.kind in _ENCLOSED else "attachment")
+
+    def encoding(self) -> str:
+        """Return the transfer encoding in lower case."""
+        return self.fields.token("content-transfer-encoding").split(" ")[0]
+
+    def size(self) -> int:
+        """Return the decoded size in bytes; exact for well-formed parts, found without decoding base64."""
+        if self.encoding() == "base64":
+            blanks = sum(self.original.count(blank, self.start, self.end) for blank in (b"\r", b"\n", b" "))
+            padding = self.original.count(b"=", max(self.start, self.end - 8), self.end)
+            return max(0, (self.end - self.start - blanks) * 3 // 4 - padding)
+        if self.encoding() == "quoted-printable":
+            return len(binascii.a2b_qp(self.original[self.start : self.end]))
+        return self.end - self.start
+
+    def text(self) -> str:
+        """Return the decoded text of at most `MAX_TEXT_BYTES` of it."""
+        data = self.original[self.start : min(self.end, self.start + MAX_TEXT_BYTES)]
+        if self.encoding() == "base64":
+            data = unbase64(data)
+        elif self.encoding() == "quoted-printable":
+            data = binascii.a2b_qp(data)
+        return decode(data, self.fields.params("content-type").get("charset", ""), guess=True)
+
+
+@dataclass(slots=True)
+class Tree:
+    """All parts in reading order, and what stopped the walk, if anything did."""
+
+    parts: list[Part]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    start: int
+    end: int
+    depth: int
+    level: int
+    default: str
+
+
+def walk(original: bytes) -> Tree:
+    """Return the parts of a message, containers included, the message itself first."""
+    tree, header_bytes = Tree([]), 0
+    stack = [_Range(0, len(original), 0, 0, "text/plain")]
+    while stack:
+        here = stack.pop()
+        tree.problem = _limit(len(tree.parts), here.depth, header_bytes) or tree.problem
+        if tree.problem:
+            break
+        block, body = split_header(original, here.start, here.end)
+        header_bytes += len(block) if here.depth else 0
+        part, children = _open(original, Fields(block), body, here)
+        tree.parts.append(part)
+        stack.extend(reversed(children))
+    return tree
+
+
+def _limit(parts: int, depth: int, header_bytes: int) -> str:
+    if parts >= MAX_PARTS:
+        return f"it has more than {MAX_PARTS} parts"
+    if depth > MAX_DEPTH:
+        return f"its parts are nested more than {MAX_DEPTH} deep"
+    return "its headers are too long" if header_bytes > _ALL_HEADER_BYTES else ""
+
+
+def _open(original: bytes, fields: Fields, body: int, here: _Range) -> tuple[Part, list[_Range]]:
+    kind = fields.token("content-type") or here.default
+    kind = kind if kind.count("/") == 1 else "text/plain"  # RFC 2045, section 5.2
+    depth, children = here.depth + 1, list[_Range]()
+    if kind.startswith("multipart/"):
+        default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+        spans = _split(original, body, here.end, fields.params("content-type").get("boundary", ""))
+        children = [_Range(start, end, depth, here.level, default) for start, end in spans]
+        kind = kind if children else "text/plain"  # declares parts, has none: what is there is read as text
+    part = Part(original, fields, kind, body, here.end, here.level, bool(children))
+    if kind in _ENCLOSED and part.encoding() in _IDENTITY:
+        children = [_Range(body, here.end, depth, here.level + 1, "text/plain")]
+    return part, children
+
+
+def _split(original: bytes, start: int, end: int, boundary: str) -> list[tuple[int, int]]:
+    """Return the spans between delimiter lines (RFC 2046, section 5.1.1); the last may lack its closing delimiter."""
+    spans: list[tuple[int, int]] = []
+    opened = -1
+    for line_start, line_end, closes in _delimiters(original, start, end, boundary):
+        if opened >= 0:
+            spans.append((opened, max(opened, _before_newline(original, line_start))))
+        opened = -1 if closes else line_end
+        if closes or len(spans) > MAX_PARTS:
+            break
+    return [*spans, (opened, end)] if opened >= 0 else spans
+
+
+def _delimiters(original: bytes, start: int, end: int, boundary: str) -> Iterator[tuple[int, int, bool]]:
+    needle = b"--" + boundary.rstrip().encode("latin-1", "replace")
+    position = original.find(needle, start, end) if boundary.strip() else -1
+    while position >= 0:
+        line_end = original.find(b"\n", position, end)
+        line_end = end if line_end < 0 else line_end + 1
+        tail = original[position + len(needle) : min(line_end, position + len(needle) + 80)].strip()
+        if tail in (b"", b"--") and (position == start or original[position - 1 : position] == b"\n"):
+            yield position, line_end, tail == b"--"
+        position = original.find(needle, position + len(needle), end)
+
+
+def _before_newline(original: bytes, position: int) -> int:
+    return position - (2 if original[position - 2 : position] == b"\r\n" else 1)

@@ -1,0 +1,243 @@
+"""Sends mail through the district's own mail server (a relay or submission host), over a few connections kept open."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from aiosmtplib import SMTP
+from aiosmtplib.errors import SMTPException, SMTPResponseException
+from pydantic import AfterValidator, Field, model_validator
+
+from channels._failures import failure
+from channels._forward import compose, is_address
+from channels._smtp import Link
+from router.errors import Permanent
+from router.interfaces import Channel, Context
+from router.settings import Duration, Host, PacingRate, Port, WithPassword, is_loopback, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Self
+
+    from router.records import Forward
+
+_MAILS_PER_CONNECTION = 100  # common relays cut off a connection that never ends
+_LARGE = 1_000_000  # octets of original beyond which composing leaves the event loop
+_LONGEST_QUEUE_S = 30  # with pacing: no more attempts at once than leave within this time, so that leases hold
+
+
+def check_address(to: str) -> str:
+    """Return a sentence if `to` isn't one plain e-mail address, else ""."""
+    return "" if is_address(to) else "must be one e-mail address such as office@example.org"
+
+
+def _check_mailbox(value: str) -> str:
+    if not is_address(value):
+        raise ValueError("must be one e-mail address such as contact@example.org")
+    return value
+
+
+class SmtpSettings(WithPassword):
+    """A mail server that takes our mail and delivers it."""
+
+    host: Host = Field(description="Host name of the mail server.")
+    port: Port = Field(587, description="Its port: 587 with starttls, 465 with implicit, 25 within one machine.")
+    tls: Literal["implicit", "starttls", "none"] = Field(
+        "starttls",
+        description="implicit: encrypted from the first byte. starttls: encrypted after a greeting. none: on this "
+        "machine only. The server's certificate is always verified.",
+    )
+    ca_file: str = Field("", description="A PEM file of further certificate authorities, for a server of your own.")
+    username: str = Field("", description="User name to sign in with; left out, there is no sign-in.")
+    from_address: Annotated[str, AfterValidator(_check_mailbox)] = Field(
+        alias="from",
+        description="The district's own address the mail comes from. Some channel should read it: replies and bounces "
+        "come back to it.",
+    )
+    hostname: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.\-\[\]:]*$",
+        description="What this machine calls itself to the server; left out, the domain of `from`.",
+    )
+    rate: PacingRate | None = Field(None, description="Pacing, such as 30/min: mails leave evenly, nothing is lost.")
+    connections: int = Field(4, ge=1, le=50, description="How many connections may be open at once.")
+    idle: Duration = Field(parse_duration("30s"), description="How long an unused connection stays open.")
+    connect_timeout: Duration = Field(parse_duration("30s"), description="How long connecting may take.")
+    command_timeout: Duration = Field(parse_duration("1m"), description="How long an answer to a command may take.")
+    data_timeout: Duration = Field(
+        parse_duration("10m"),
+        description="How long the confirmation of a mail may take (RFC 5321 section 4.5.3.2.6); sooner makes copies.",
+    )
+
+    @model_validator(mode="after")
+    def _guard_secrets(self) -> Self:
+        if self.tls == "none" and not is_loopback(self.host):
+            raise ValueError("tls: none is for a server on this machine only (localhost): use starttls or implicit")
+        if bool(self.username) != (self.secret("password") is not None):
+            raise ValueError("username and password_env (or password_file) belong together")
+        return self
+
+
+class Pace:
+    """Lets attempts through one by one, `interval_s` apart; there is no burst, so that no window holds too many."""
+
+    def __init__(
+        self, interval_s: float, now: Callable[[], float], sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> None:
+        self._interval_s = interval_s
+        self._now = now
+        self._sleep = sleep
+        self._next = float("-inf")
+
+    async def turn(self) -> None:
+        """Return when it is the caller's turn, in the order of the calls."""
+        now = self._now()
+        at = max(now, self._next)
+        self._next = at + self._interval_s
+        if at > now:
+            await self._sleep(at - now)
+
+
+class SmtpSink:
+    """A pool of connections to one mail server: a connection serves one mail at a time and is dropped after an error."""
+
+    def __init__(self, settings: SmtpSettings, context: Context) -> None:
+        self.concurrency = _attempts_at_once(settings)
+        self._settings = settings
+        self._context = context
+        self._slots = asyncio.Semaphore(settings.connections)
+        self._idle: list[Link] = []
+        self._timers: dict[Link, asyncio.TimerHandle] = {}
+        self._goodbyes: set[asyncio.Task[None]] = set()
+        self._pace: Pace | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    async def send(self, forward: Forward) -> str:
+        """Send one mail and return the server's id for it; raise a `DeliveryError`."""
+        to = forward.delivery.to
+        if not is_address(to):
+            raise Permanent("the destination is no e-mail address")
+        mail = await self._compose(forward)
+        async with self._slots:
+            await self._await_turn()
+            try:
+                return await self._deliver(to, mail)
+            except Exception as error:
+                raise failure(error) from error
+
+    async def aclose(self) -> None:
+        """Say goodbye on every connection."""
+        for link in list(self._timers):
+            self._retire(link)
+        await asyncio.gather(*self._goodbyes)
+
+    async def _compose(self, forward: Forward) -> bytes:
+        sender = self._settings.from_address
+        if len(forward.original) > _LARGE:
+            return await asyncio.to_thread(compose, forward, sender=sender)
+        return compose(forward, sender=sender)
+
+    async def _await_turn(self) -> None:
+        if self._settings.rate is None:
+            return
+        if self._pace is None:
+            self._pace = Pace(1 / self._settings.rate.per_second, asyncio.get_running_loop().time)
+        await self._pace.turn()
+
+    async def _deliver(self, to: str, mail: bytes) -> str:
+        link = await self._addressed(to, len(mail))
+        try:
+            remote_id = await link.transmit(mail)
+        except BaseException:
+            link.close()
+            raise
+        self._keep(link)
+        return remote_id
+
+    async def _addressed(self, to: str, size: int) -> Link:
+        """Return a connection that has taken the envelope; one that died while idle is replaced once."""
+        link = self._reuse()
+        if link is not None:
+            try:
+                return await self._address(link, to, size)
+            except (SMTPException, OSError) as error:
+                if isinstance(error, SMTPResponseException) and error.code != 421:  # 421: closing, RFC 5321
+                    raise
+        return await self._address(await self._connect(), to, size)
+
+    async def _address(self, link: Link, to: str, size: int) -> Link:
+        try:
+            await link.address(self._settings.from_address, to, size)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    async def _connect(self) -> Link:
+        settings, secret = self._settings, self._settings.secret("password")
+        client = SMTP(
+            hostname=settings.host,
+            port=settings.port,
+            username=settings.username or None,
+            password=None if secret is None else await asyncio.to_thread(secret.read),
+            local_hostname=settings.hostname or settings.from_address.rpartition("@")[2],
+            timeout=settings.command_timeout.total_seconds(),
+            use_tls=settings.tls == "implicit",
+            start_tls=settings.tls == "starttls",
+            tls_context=None if settings.tls == "none" else await self._tls_context(),
+        )
+        link = await Link.open(
+            client,
+            connect_timeout_s=settings.connect_timeout.total_seconds(),
+            answer_timeout_s=settings.data_timeout.total_seconds(),
+        )
+        self._context.on_proof()
+        return link
+
+    async def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(self._build_tls_context)
+        return self._tls
+
+    def _build_tls_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self._settings.ca_file:
+            context.load_verify_locations((self._context.base_dir or Path()) / self._settings.ca_file)
+        return context
+
+    def _reuse(self) -> Link | None:
+        while self._idle:
+            link = self._idle.pop()
+            self._timers.pop(link).cancel()
+            if link.alive:
+                return link
+        return None
+
+    def _keep(self, link: Link) -> None:
+        self._idle.append(link)
+        wait_s = 0 if link.mails >= _MAILS_PER_CONNECTION else self._settings.idle.total_seconds()
+        self._timers[link] = asyncio.get_running_loop().call_later(wait_s, self._retire, link)
+
+    def _retire(self, link: Link) -> None:
+        self._idle.remove(link)
+        self._timers.pop(link).cancel()
+        goodbye = asyncio.create_task(link.quit())
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
+
+
+def _attempts_at_once(settings: SmtpSettings) -> int:
+    if settings.rate is None:
+        return settings.connections
+    return max(1, min(settings.connections, int(settings.rate.per_second * _LONGEST_QUEUE_S)))
+
+
+CHANNEL = Channel(
+    summary="Sends mail through a mail server (SMTP).",
+    settings=SmtpSettings,
+    sink=SmtpSink,
+    check_address=check_address,
+)

@@ -1,0 +1,76 @@
+"""The bundled corpus: messages written for this project, with the department that has to act on them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from classifiers._text import from_row
+from router.errors import SignpostError
+from router.interfaces import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from importlib.resources.abc import Traversable
+
+    from router.interfaces import ModelInput
+
+OUT_OF_SCOPE = "out_of_scope"
+"""The label of messages that no department of the district has to act on."""
+
+_PREPARATION = 1  # raise it when the text preparation changes, so that models trained before count as older
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Labelled rows as they stand in the files, and a fingerprint of them."""
+
+    rows: tuple[dict[str, Any], ...]
+    fingerprint: str
+
+    def examples(self) -> list[Example]:
+        """Return the in-scope rows as examples."""
+        return [example(row) for row in self.rows if row["department"] != OUT_OF_SCOPE]
+
+    def out_of_scope(self) -> list[ModelInput]:
+        """Return the rows that should make a model abstain."""
+        return [from_row(row) for row in self.rows if row["department"] == OUT_OF_SCOPE]
+
+
+def example(row: dict[str, Any], source: str = "corpus") -> Example:
+    """Return a data row `{"subject", "body", "department", "language", "medium", "group"}` as an example."""
+    return Example(
+        input=from_row(row), department=str(row["department"]), group=str(row.get("group") or ""), source=source
+    )
+
+
+def load_corpus(folder: Traversable | None = None) -> Corpus:
+    """Return the corpus in `folder` (the bundled one by default): every `*.jsonl` file, sorted by name.
+
+    Raise `SignpostError` with file and line for a row that can't be read.
+    """
+    folder = files("classifiers") / "corpus" if folder is None else folder
+    sources = sorted((file for file in folder.iterdir() if file.name.endswith(".jsonl")), key=lambda file: file.name)
+    digest = hashlib.sha256(f"preparation {_PREPARATION}\n".encode())
+    rows: list[dict[str, Any]] = []
+    for source in sources:
+        data = source.read_bytes()
+        digest.update(hashlib.sha256(data).digest())
+        rows += _rows(source.name, data.decode().split("\n"))
+    return Corpus(tuple(rows), digest.hexdigest())
+
+
+def _rows(name: str, lines: Iterable[str]) -> Iterable[dict[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise SignpostError(f"{name}:{number}: this line isn't JSON: {error}") from error
+        if not isinstance(row, dict) or not isinstance(row.get("department"), str) or not row["department"]:
+            raise SignpostError(f"{name}:{number}: a row needs a department")
+        yield row

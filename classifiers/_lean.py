@@ -1,0 +1,119 @@
+"""Score one message at a time without scikit-learn: dictionary look-ups and one small matrix product.
+
+Gives the margins of the trained pipeline (both TF-IDF blocks, each with length one, times the coefficients) within
+float32 rounding, ten times faster, because nothing is validated and each word's n-grams are looked up only once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from classifiers._ngrams import END, START, char_ngrams, word_ngrams, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from router.interfaces import ModelInput
+
+    Floats = NDArray[np.float32]
+    Rows = NDArray[np.int32]
+    Counts = NDArray[np.intp]
+    Fields = Sequence[Sequence[str]]
+
+_MEMO_WORDS = 100_000
+_MEMO_LENGTH = 40  # characters: longer "words" are links and noise that don't come back
+
+
+def pack_terms(terms: Iterable[str]) -> NDArray[np.uint8]:
+    """Return terms as one array of UTF-8 bytes, parted by line feeds (which no term contains)."""
+    return np.frombuffer("\n".join(terms).encode(), dtype=np.uint8)
+
+
+def unpack_terms(packed: NDArray[np.uint8]) -> dict[str, int]:
+    """Return each term's number."""
+    text = packed.tobytes().decode()
+    return {term: number for number, term in enumerate(text.split("\n"))} if text else {}
+
+
+class LeanScorer:
+    """The margins of a linear model over word and character n-grams. Thread-safe: only a memo of words changes.
+
+    Rows of `idf` (terms) and `coefficients` (terms × labels) are the word terms, then the character terms.
+    """
+
+    def __init__(
+        self, word_terms: dict[str, int], char_terms: dict[str, int], idf: Floats, coefficients: Floats, bias: Floats
+    ) -> None:
+        self._word_rows = word_terms
+        self._char_rows = char_terms
+        self._first_char = len(word_terms)
+        self._idf = idf
+        self._coefficients = coefficients
+        self._bias = bias
+        self._memo: dict[str, Rows] = {}
+
+    def margins(self, model_input: ModelInput) -> Floats:
+        """Return one margin per label."""
+        rows, _counts, values = self._features(words(model_input))
+        result: Floats = values @ self._coefficients[rows] + self._bias
+        return result
+
+    def explain(self, model_input: ModelInput, column: int, most: int) -> list[tuple[str, float]]:
+        """Return the words that speak for (+) and against (-) a label compared with the mean of the others.
+
+        Character n-grams count for the words they come from, a pair of words half for each.
+        """
+        fields = words(model_input)
+        rows, counts, values = self._features(fields)
+        gains = values * self._lead(rows, column) / counts
+        gain_of = dict(zip(rows.tolist(), gains.tolist(), strict=True))
+        weights: Counter[str] = Counter()
+        for term in word_ngrams(fields):
+            parts = term.split(" ")
+            for word in parts:
+                weights[word] += gain_of.get(self._word_rows.get(term, -1), 0.0) / len(parts)
+        for word in (word for field in fields for word in field):
+            weights[word] += sum(gain_of[row] for row in self._chars(word).tolist())
+        spoken = ((word, round(weight, 4)) for word, weight in weights.items() if word not in {START, END})
+        return sorted((pair for pair in spoken if pair[1]), key=lambda pair: (-abs(pair[1]), pair[0]))[:most]
+
+    def _lead(self, rows: Rows, column: int) -> Floats:
+        """Return each row's coefficient for the label less the mean of the other labels'."""
+        coefficients = self._coefficients[rows]
+        own = coefficients[:, column]
+        lead: Floats = own - (coefficients.sum(axis=1) - own) / max(1, coefficients.shape[1] - 1)
+        return lead
+
+    def _features(self, fields: Fields) -> tuple[Rows, Counts, Floats]:
+        """Return the rows of a text's known terms, how often each occurs, and their TF-IDF values."""
+        look_up = self._word_rows.get
+        found = [row for term in word_ngrams(fields) if (row := look_up(term)) is not None]
+        word_block = self._block([np.array(found, dtype=np.int32)])
+        char_block = self._block([self._chars(word) for field in fields for word in field])
+        rows, counts, values = (np.concatenate(pair) for pair in zip(word_block, char_block, strict=True))
+        return rows, counts, values
+
+    def _block(self, parts: Sequence[Rows]) -> tuple[Rows, Counts, Floats]:
+        """Return distinct rows, counts and (1 + ln count) · idf scaled to length one, as `TfidfTransformer` does."""
+        every = np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+        rows, counts = np.unique(every, return_counts=True)
+        values = (1 + np.log(counts.astype(np.float32))) * self._idf[rows]
+        length = np.sqrt(values @ values)
+        return rows, counts, values / (length or np.float32(1))
+
+    def _chars(self, word: str) -> Rows:
+        """Return the rows of a word's character n-grams, which never cross a word and so can be remembered."""
+        known = self._memo.get(word)
+        if known is not None:
+            return known
+        look_up, first = self._char_rows.get, self._first_char
+        found = [row + first for gram in char_ngrams(word) if (row := look_up(gram)) is not None]
+        rows = np.array(found, dtype=np.int32)
+        if len(word) <= _MEMO_LENGTH and len(self._memo) < _MEMO_WORDS:
+            self._memo[word] = rows
+        return rows

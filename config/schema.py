@@ -1,0 +1,275 @@
+"""What a configuration file may say: one model per section; the descriptions here are the reference documentation.
+
+Names that a setting refers to are checked against `Names`, given as the validation context, so that an undefined
+name is reported together with every other problem of the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, PlainValidator, ValidationInfo, field_validator, model_validator
+
+from config._typed import choose_type, typed_block
+from config._types import (
+    DepartmentId,
+    Id,
+    Language,
+    Line,
+    Names,
+    NewDepartmentId,
+    PublicUrl,
+    SchoolId,
+    Section,
+    SinkName,
+    SourceName,
+    StoreUrl,
+    TimeZone,
+    fault,
+)
+from router.interfaces import Channel, ClassifierType, Settings  # noqa: TC001 (pydantic evaluates annotations)
+from router.plugins import channel_types, classifier_types
+from router.records import Destination, Medium
+from router.settings import Address, Duration, ListenAddress, Pattern, TimeOfDay, WithPassword
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Organization(Section):
+    """The district."""
+
+    name: Line = Field(description="The district's name, as families and staff read it.")
+    public_url: PublicUrl = Field(
+        description="Where the outside reaches the web pages, without a slash at the end. Links and webhook "
+        "signatures are built from it, never from request headers."
+    )
+    timezone: TimeZone = Field(description="Time zone for every time that people read, and for daily times here.")
+    languages: tuple[Language, ...] = Field(
+        ("en",), min_length=1, description="Languages of the public pages, the first by default."
+    )
+
+
+class Store(WithPassword, Section):
+    """Where messages, decisions, models and keys live."""
+
+    url: StoreUrl = Field(
+        "sqlite:///var/signpost.db",
+        description="`sqlite:///PATH` (relative to the working directory; four slashes for an absolute path) for one "
+        "daemon; `postgresql://USER@HOST/DATABASE` for any number of them. A password stands in password_env or _file.",
+    )
+
+    def url_with_password(self, env: Mapping[str, str] | None = None) -> str:
+        """Return the address with the password read and put in; raise `SecretMissing`. Never log the result."""
+        secret = self.secret("password")
+        if secret is None:
+            return self.url
+        parts = urlsplit(self.url)
+        user, _, host = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{user}:{quote(secret.read(env), safe='')}@{host}").geturl()
+
+    @model_validator(mode="after")
+    def _password_has_a_user(self) -> Self:
+        if self.secret("password") and not urlsplit(self.url).username:
+            raise fault("has a password, but url names no user it could belong to")
+        return self
+
+
+class Http(Section):
+    """The web server for pages, forms, webhooks, health and metrics."""
+
+    listen: ListenAddress = Field(
+        Address("127.0.0.1", 8080),
+        description="Address and port to listen on; put a reverse proxy with TLS in front of it.",
+    )
+
+
+class DestinationSettings(Section):
+    """Where something is sent."""
+
+    via: SinkName = Field(description="The channel that delivers.")
+    to: Line = Field(description="An address that channel understands: for smtp a mail address.")
+
+    @field_validator("to")
+    @classmethod
+    def _suits_the_channel(cls, to: str, info: ValidationInfo) -> str:
+        via = info.data.get("via", "")
+        channel = info.context.channels.get(via) if isinstance(info.context, Names) else None
+        problem = channel.check_address(to) if channel else ""
+        if problem:
+            raise fault(f"'{via}' can't deliver to this: {problem}")
+        return to
+
+    def record(self) -> Destination:
+        """Return the destination as the rest of the program knows it."""
+        return Destination(via=self.via, to=self.to)
+
+
+Destinations = tuple[DestinationSettings, ...]
+
+
+class Operations(Section):
+    """Telling the people who look after the router."""
+
+    alerts: Destinations = Field(
+        (),
+        description="Who is told of dead letters, silent channels, refused models and imbalance: at once, then daily.",
+    )
+    daily_digest: TimeOfDay = Field(
+        time(7, 0), description="When the daily digest of everything that waits for a person is sent."
+    )
+
+
+class Urgent(Section):
+    """Who is told at once of an urgent message, besides its normal route."""
+
+    notify: Destinations = Field((), description="Told at once.")
+    escalate_after: Duration = Field(
+        timedelta(minutes=5), description="Without an acknowledgement for this long, the next in `then` is told."
+    )
+    then: Destinations = Field((), description="Told one after the other until somebody acknowledges.")
+
+
+class Routing(Section):
+    """How a message finds its department."""
+
+    mode: Literal["live", "observe"] = Field(
+        "live",
+        description="`live` delivers to the departments; `observe` decides and records, but delivers everything to the "
+        "fallback, so that a district can watch before it trusts.",
+    )
+    fallback: DepartmentId = Field(
+        description="The department that gets every message nobody else should: unsure, out of scope, unreadable."
+    )
+    target_error: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="At most this share of automatically routed messages may be wrong; thresholds follow from it.",
+    )
+    urgent: Urgent = Field(Urgent(), description="Who is told at once of an urgent message.")
+
+
+class Learning(Section):
+    """When the model learns from corrections."""
+
+    retrain_after: int = Field(50, ge=0, description="Retrain after this many confirmed corrections; 0: never.")
+    retrain_at: TimeOfDay | None = Field(None, description="Also retrain daily at this time, if there is anything new.")
+    audit_rate: float = Field(
+        0.01, ge=0, le=1, description="Share of routed messages shown to people for an unbiased error estimate."
+    )
+
+
+class DepartmentSettings(Section):
+    """A desk of the district."""
+
+    name: Line = Field(description="The name people read.")
+    description: str = Field("", description="What the department deals with, for people who choose one.")
+    covers: tuple[Line, ...] | None = Field(
+        None, description="Labels of the model that this department answers for; left out: its own id. Fallback: none."
+    )
+    deliver: Destinations = Field(min_length=1, description="Where its messages are sent; every one of them gets each.")
+    min_confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Send a message here only if the model is at least this sure, beside what it learnt.",
+    )
+
+
+class SchoolSettings(Section):
+    """A school: it may receive some departments' messages itself."""
+
+    name: Line = Field(description="The name people read.")
+    aliases: tuple[Line, ...] = Field((), description="Other names that families use.")
+    deliver: dict[DepartmentId, Annotated[Destinations, Field(min_length=1)]] = Field(
+        {}, description="For messages about this school: by department, where they are sent instead."
+    )
+
+
+class Condition(Section):
+    """What a message must be for a rule to apply: every condition that is given."""
+
+    channel: SourceName | None = Field(None, description="The channel it came by.")
+    medium: Medium | None = Field(None, description="How the person wrote, whatever the channel.")
+    sender: Pattern | None = Field(None, description="Found in the sender's mail address or phone number.")
+    recipient: Pattern | None = Field(None, description="Found in the address or number it was sent to.")
+    subject: Pattern | None = Field(None, description="Found in the subject.")
+    text: Pattern | None = Field(None, description="Found in the subject or the text.")
+    topic: Pattern | None = Field(None, description="Found in the topic chosen on a form.")
+    school: SchoolId | None = Field(None, description="The school it is about.")
+    language: Language | None = Field(None, description="The language it is written in.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if all(getattr(self, key) is None for key in type(self).model_fields):
+            raise fault("must hold a condition, or the rule would take every message")
+        return self
+
+
+class Rule(Section):
+    """A decision made before the model is asked; the first rule that fits wins."""
+
+    name: Line = Field(description="What the rule is called where its decisions are explained.")
+    when: Condition = Field(description="Conditions; all must hold. Patterns ignore case and are found anywhere.")
+    to: DepartmentId = Field(description="The department that gets the message.")
+
+
+# --- blocks whose settings depend on their type -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredChannel:
+    """A channel of the file: the name of its type, the type itself, and the settings its factories take."""
+
+    type: str
+    channel: Channel
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredClassifier:
+    """The classifier of the file, likewise."""
+
+    type: str
+    classifier: ClassifierType
+    settings: Settings
+
+
+def _channel(value: object, info: ValidationInfo) -> ConfiguredChannel:
+    types = info.context.channel_types if isinstance(info.context, Names) else channel_types()
+    name, channel, rest = choose_type(value, types)
+    return ConfiguredChannel(type=name, channel=channel, settings=channel.settings.model_validate(rest))
+
+
+def _classifier(value: object, info: ValidationInfo) -> ConfiguredClassifier:
+    types = info.context.classifier_types if isinstance(info.context, Names) else classifier_types()
+    name, classifier, rest = choose_type(value, types)
+    return ConfiguredClassifier(type=name, classifier=classifier, settings=classifier.settings.model_validate(rest))
+
+
+class ConfigurationFile(Section):
+    """The whole file."""
+
+    organization: Organization = Field(description="The district.")
+    store: Store = Field(Store(), description="Where messages, decisions, models and keys live.")
+    http: Http = Field(Http(), description="The web server.")
+    operations: Operations = Field(Operations(), description="Telling the people who look after the router.")
+    routing: Routing = Field(description="How a message finds its department.")
+    classifier: Annotated[ConfiguredClassifier, PlainValidator(_classifier), typed_block("classifier")] = Field(
+        {"type": "linear"},  # type: ignore[assignment]  # read as if it stood in the file
+        description="The model's type with that type's own settings.",
+    )
+    learning: Learning = Field(Learning(), description="When the model learns from corrections.")
+    channels: dict[Id, Annotated[ConfiguredChannel, PlainValidator(_channel), typed_block("channel")]] = Field(
+        min_length=1,
+        description="Where messages come in and go out: a name each, its type and that type's own settings.",
+    )
+    departments: dict[NewDepartmentId, DepartmentSettings] = Field(
+        min_length=1, description="The desks of the district, by id."
+    )
+    schools: dict[Id, SchoolSettings] = Field({}, description="The schools, by id.")
+    rules: tuple[Rule, ...] = Field((), description="Decisions made before the model is asked, in order.")

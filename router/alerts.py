@@ -1,0 +1,73 @@
+"""People told: urgent messages at once, and whatever waits for a person at once and again in the daily digest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from router.records import DeliveryKind, Destination, Notice
+from router.store import deliveries, marks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from router.routing.route import Verdict
+
+QUIET = timedelta(minutes=15)  # the same kind of trouble is told at most this often; the digest has the rest
+
+
+class Alerts:
+    """Puts notices into the outbox, in the transaction of what they tell about."""
+
+    def __init__(self, operations: Sequence[Destination], urgent: Sequence[Destination], organization: str) -> None:
+        self._operations = tuple(operations)
+        self._urgent = tuple(urgent)
+        self._organization = organization
+
+    def tell(self, connection: Connection, kind: str, notice: Notice, now: datetime) -> bool:
+        """Tell operations about trouble of one kind; False if they were told a moment ago."""
+        if not self._operations or not marks.claim(connection, f"alert:{kind}"[:128], now, QUIET):
+            return False
+        deliveries.add(connection, self._operations, kind=DeliveryKind.ALERT, now=now, notice=notice)
+        return True
+
+    def tell_held(self, connection: Connection, message_id: str, why: str, now: datetime) -> None:
+        """Tell operations that a message waits for a person."""
+        text = (
+            f"Message {message_id} is held: {why}.\n\n"
+            f"Look at it:  signpost messages show {message_id}\n"
+            f"Let it go:   signpost messages release {message_id}\n"
+        )
+        self.tell(connection, "held", Notice(subject=f"A message is held: {why}", text=text), now)
+
+    def tell_unsettled(self, connection: Connection, delivery_id: int, state: str, error: str, now: datetime) -> None:
+        """Tell operations that a delivery is dead or unclear."""
+        what = "could not be delivered" if state == "dead" else "was probably delivered, but the answer was lost twice"
+        text = (
+            f"Delivery {delivery_id} {what}: {error}\n\n"
+            f"Look at all of them:  signpost deliveries list\n"
+            f"Try again:            signpost deliveries retry {delivery_id}\n"
+        )
+        self.tell(connection, state, Notice(subject=f"Delivery {delivery_id} {what}", text=text), now)
+
+    def tell_urgent(self, connection: Connection, verdict: Verdict, decision_id: int | None, now: datetime) -> None:
+        """Tell the people named for urgent messages, besides the normal route and before it."""
+        where = verdict.decision.department if verdict.decision else f"nobody yet ({verdict.detail})"
+        text = (
+            f"Message {verdict.message.id} looks urgent ({verdict.urgent}). It goes to: {where}.\n"
+            "What the person wrote follows, and the original is attached.\n"
+        )
+        notice = Notice(subject=f"URGENT message {verdict.message.id}: {verdict.urgent}", text=text)
+        deliveries.add(
+            connection,
+            self._urgent or self._operations,
+            kind=DeliveryKind.ALERT,
+            now=now,
+            message_id=verdict.message.id,
+            decision_id=decision_id,
+            urgent=True,
+            notice=notice,
+        )

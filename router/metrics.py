@@ -1,0 +1,71 @@
+"""Prometheus metrics: counts by channel, department and reason, never by person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from router.records import Decision, Delivery, DeliveryState, Medium
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600)
+
+
+class Metrics:
+    """Everything `/metrics` shows."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        make: dict[str, Any] = {"registry": self.registry, "namespace": "signpost"}
+        self._accepted = Counter("messages_accepted", "Messages stored", ["channel", "medium"], **make)
+        self._copies = Counter("messages_duplicate", "True copies recognised, not stored again", ["channel"], **make)
+        self._decided = Counter("decisions", "Decisions made", ["department", "reason"], **make)
+        self._urgent = Counter("messages_urgent", "Messages recognised as urgent", **make)
+        self._attempts = Counter("delivery_attempts", "Attempts to deliver, by outcome", ["via", "outcome"], **make)
+        self._to_desk = Histogram("message_to_desk_seconds", "From accepted to delivered", buckets=_SECONDS, **make)
+        self._messages = Gauge("messages", "Messages by state", ["state"], **make)
+        self._deliveries = Gauge("deliveries", "Deliveries by state", ["state"], **make)
+        self._oldest = Gauge("oldest_waiting_seconds", "Age of the oldest message or delivery that waits", **make)
+        self._model = Gauge("model_info", "The model that serves", ["version"], **make)
+        self._proven = Gauge(
+            "channel_last_proven_seconds", "Unix time of a channel's last proven poll", ["channel"], **make
+        )
+
+    def accepted(self, channel: str, medium: Medium, *, duplicate: bool) -> None:
+        """Count one accepted message, or one recognised copy."""
+        if duplicate:
+            self._copies.labels(channel).inc()
+        else:
+            self._accepted.labels(channel, medium.value).inc()
+
+    def decided(self, decision: Decision) -> None:
+        """Count one decision."""
+        self._decided.labels(decision.department, decision.reason.value).inc()
+        if decision.urgent:
+            self._urgent.inc()
+
+    def attempted(self, delivery: Delivery, outcome: DeliveryState, to_desk_s: float | None) -> None:
+        """Count one attempt; `to_desk_s` is the whole way of a delivered message."""
+        self._attempts.labels(delivery.via, outcome.value).inc()
+        if to_desk_s is not None:
+            self._to_desk.observe(to_desk_s)
+
+    def serves(self, version: str) -> None:
+        """Note which model serves."""
+        self._model.clear()
+        self._model.labels(version).set(1)
+
+    def proven(self, channel: str, at_s: float) -> None:
+        """Note that a channel has just been seen working (Unix seconds)."""
+        self._proven.labels(channel).set(at_s)
+
+    def render(self, status: dict[str, Any]) -> bytes:
+        """Return the exposition text, with the ledger's counts of this moment."""
+        for state, count in status["messages"].items():
+            if state != "received":
+                self._messages.labels(state).set(count)
+        for state, count in status["deliveries"].items():
+            self._deliveries.labels(state).set(count)
+        self._oldest.set(status["oldest_waiting_s"])
+        return generate_latest(self.registry)

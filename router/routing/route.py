@@ -1,0 +1,107 @@
+"""Decide once: a readable list of steps; the first step with an answer wins, the fallback always answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from router.errors import StoreBusy
+from router.interfaces import Answer, File, Hold, MarkUrgent, Route
+from router.records import Decision, Message, Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from router.interfaces import Clock, Step
+    from router.routing.schools import Schools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of one message: a decision (routed), or a state with its reason (held, filed)."""
+
+    message: Message
+    state: State
+    detail: str = ""
+    decision: Decision | None = None
+    urgent: str = ""
+    school: str = ""
+
+
+class Router:
+    """Asks the steps in order. A step that fails on a message is passed over: one message can't stop the others."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        *,
+        fallback: str,
+        schools: Schools,
+        observe: bool,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.steps = tuple(steps)
+        self._fallback = fallback
+        self._schools = schools
+        self._observe = observe
+        self._clock = clock
+        self._log = log
+
+    async def decide(self, batch: Sequence[Message]) -> list[Verdict]:
+        """Return one verdict per message, in order."""
+        urgent: dict[str, str] = {}
+        answers: dict[str, Answer] = {}
+        for step in self.steps:
+            still_open = [message for message in batch if message.id not in answers]
+            if not still_open:
+                break
+            for message, answer in zip(still_open, await self._ask(step, still_open), strict=True):
+                if isinstance(answer, MarkUrgent):
+                    urgent[message.id] = answer.detail
+                elif answer is not None:
+                    answers[message.id] = answer
+        return [self._verdict(message, answers.get(message.id), urgent.get(message.id, "")) for message in batch]
+
+    async def _ask(self, step: Step, batch: Sequence[Message]) -> Sequence[Answer]:
+        try:
+            return await step.decide(batch)
+        except StoreBusy:
+            raise  # the store's trouble is nobody's fault: the whole batch is tried again
+        except Exception:
+            self._log.exception("step_failed", step=step.name, messages=len(batch))
+            if len(batch) == 1:
+                return [None]
+            return [(await self._ask(step, [message]))[0] for message in batch]
+
+    def _verdict(self, message: Message, answer: Answer, urgent: str) -> Verdict:
+        school = self._schools.recognise(message)
+        if isinstance(answer, Hold):
+            return Verdict(message=message, state=State.HELD, detail=answer.detail, urgent=urgent, school=school)
+        if isinstance(answer, File) and not urgent:
+            return Verdict(message=message, state=State.FILED, detail=answer.detail, school=school)
+        if not isinstance(answer, Route):
+            why = answer.detail if isinstance(answer, File) else "no step had an answer"
+            answer = Route(department=self._fallback, reason=Reason.ABSTAINED, detail=why)
+        decision = self._decision(message, answer, urgent, school)
+        return Verdict(message=message, state=State.ROUTED, decision=decision, urgent=urgent, school=school)
+
+    def _decision(self, message: Message, route: Route, urgent: str, school: str) -> Decision:
+        decision = Decision(
+            message_id=message.id,
+            department=route.department,
+            reason=Reason(route.reason),
+            detail=route.detail,
+            prediction=route.prediction,
+            confidence=route.confidence,
+            urgent=urgent,
+            school=school,
+            suggestions=route.suggestions,
+            decided_at=self._clock.now(),
+        )
+        if not self._observe:
+            return decision
+        would = f"would go to {decision.department} ({decision.reason.value}: {decision.detail})"
+        return replace(decision, department=self._fallback, reason=Reason.OBSERVE, detail=would)

@@ -1,0 +1,44 @@
+"""The second axis: which school a message is about, from the form's choice or from its names in the text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import re2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from router.records import Message, School
+
+
+class Schools:
+    """Recognises schools by name and alias, as whole words; no answer if two different schools are named."""
+
+    def __init__(self, schools: Sequence[School]) -> None:
+        self._ids = {school.id for school in schools}
+        self._school_of = {
+            name.casefold(): school.id for school in schools for name in (school.name, *school.aliases) if name
+        }
+        self._pattern = _pattern(list(self._school_of))
+
+    def recognise(self, message: Message) -> str:
+        """Return a school's id, or "" if none or several are named."""
+        content = message.content
+        if content.school in self._ids:
+            return content.school
+        if self._pattern is None:
+            return ""
+        text = f"{content.subject}\n{content.text}"[:20_000]
+        found = {self._school_of[match.group(0).casefold()] for match in self._pattern.finditer(text)}
+        return found.pop() if len(found) == 1 else ""
+
+
+def _pattern(names: list[str]) -> re2.Regexp | None:
+    """Longest names first, so that "Lincoln Elementary" isn't read as "Lincoln"."""
+    if not names:
+        return None
+    options = re2.Options()
+    options.case_sensitive = False
+    alternatives = "|".join(re2.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re2.compile(rf"\b(?:{alternatives})\b", options)

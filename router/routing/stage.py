@@ -1,0 +1,124 @@
+"""The deciding stage: lease accepted messages, understand them, decide, commit decisions and deliveries together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from router.records import Content, Message, State
+from router.store import messages, outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+    from structlog.typing import FilteringBoundLogger
+
+    from router.alerts import Alerts
+    from router.destinations import Desks
+    from router.metrics import Metrics
+    from router.routing.route import Router, Verdict
+    from router.store.engine import Store
+    from router.store.messages import Undecided
+
+BATCH = 32
+MOST_LOST_LEASES = 3  # a message that took three processes with it isn't understood a fourth time
+
+
+class DecideStage:
+    """`run_once` takes one batch from accepted to routed, held or filed."""
+
+    def __init__(
+        self,
+        store: Store,
+        router: Router,
+        *,
+        daemon_id: str,
+        understand: Callable[[bytes, Mapping[str, object], str], Awaitable[Content]],
+        language_of: Callable[[Content], str],
+        desks: Desks,
+        alerts: Alerts,
+        wake: Callable[[], None],
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self.router = router
+        self._daemon_id = daemon_id
+        self._understand = understand
+        self._language_of = language_of
+        self._desks = desks
+        self._alerts = alerts
+        self._wake = wake
+        self._metrics = metrics
+        self._log = log
+
+    async def run_once(self) -> int:
+        """Do one batch and return how many messages it had."""
+        leased = await self._store.write(lambda c: messages.lease_undecided(c, self._daemon_id, BATCH))
+        if not leased:
+            return 0
+        try:
+            verdicts = await self._decide(leased)
+        except BaseException:
+            ids = [undecided.id for undecided in leased]
+            await asyncio.shield(self._store.write(lambda c: messages.give_back(c, self._daemon_id, ids)))
+            raise
+        fences = {undecided.id: undecided.fence for undecided in leased}
+        written = await self._store.write(lambda c: self._commit(c, verdicts, fences))
+        self._wake()
+        for verdict in written:
+            self._report(verdict)
+        return len(leased)
+
+    async def _decide(self, leased: Sequence[Undecided]) -> list[Verdict]:
+        return await self.router.decide(await asyncio.gather(*(self._read(undecided) for undecided in leased)))
+
+    async def _read(self, undecided: Undecided) -> Message:
+        if undecided.lost_leases >= MOST_LOST_LEASES:
+            content = Content(unreadable=f"{undecided.lost_leases} processes died over it")
+        else:
+            content = await self._understand(undecided.original, undecided.facts, undecided.medium.value)
+            if not content.language:
+                content = replace(content, language=self._language_of(content))
+        return Message(
+            id=undecided.id,
+            channel=undecided.channel,
+            medium=undecided.medium,
+            received_at=undecided.received_at,
+            content=content,
+            lost_leases=undecided.lost_leases,
+        )
+
+    def _commit(self, connection: Connection, verdicts: Sequence[Verdict], fences: Mapping[str, int]) -> list[Verdict]:
+        """Write the verdicts whose messages are still ours: another daemon may have taken over a lost lease."""
+        now = self._store.clock.now()
+        ours = outbox.still_leased(connection, fences)
+        writing = [verdict for verdict in verdicts if verdict.message.id in ours]
+        if not writing:
+            return []
+        ids = outbox.commit_verdicts(connection, writing, self._desks.destinations, now)
+        for verdict in writing:
+            if verdict.urgent:
+                self._alerts.tell_urgent(connection, verdict, ids.get(verdict.message.id), now)
+            if verdict.state is State.HELD:
+                self._alerts.tell_held(connection, verdict.message.id, verdict.detail, now)
+        return writing
+
+    def _report(self, verdict: Verdict) -> None:
+        decision = verdict.decision
+        if decision is None:
+            self._log.info(f"message_{verdict.state.value}", message_id=verdict.message.id, why=verdict.detail)
+            return
+        self._metrics.decided(decision)
+        self._log.info(
+            "message_decided",
+            message_id=decision.message_id,
+            department=decision.department,
+            reason=decision.reason.value,
+            confidence=decision.confidence,
+            urgent=bool(decision.urgent),
+            school=decision.school,
+            model=decision.prediction.model if decision.prediction else "",
+        )

@@ -1,0 +1,53 @@
+"""Follow a conversation: a reply goes where the message it continues stands now, also after a correction."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from router.interfaces import Answer, Route
+from router.records import Medium, Reason
+from router.store import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from sqlalchemy import Row
+
+    from router.records import Message
+    from router.store.engine import Store
+
+_SHORT_WORDS = 8  # a longer text can stand for itself
+
+
+class Threads:
+    """The same sender's earlier Message-ID, or a short second text from the same phone within the window.
+
+    Knowing an id isn't enough: the sender has to be the one who wrote the earlier message.
+    """
+
+    name = "threads"
+
+    def __init__(self, store: Store, window: timedelta) -> None:
+        self._store = store
+        self._window = window
+
+    async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
+        """Route what continues an earlier message."""
+        return [await self._one(message) for message in batch]
+
+    async def _one(self, message: Message) -> Answer:
+        content = message.content
+        ids = [i for i in (content.in_reply_to, *content.references) if i][-50:]
+        texted = message.medium is Medium.SMS and len(content.text.split()) < _SHORT_WORDS
+        since = message.received_at - self._window if texted else None
+        if not content.sender or not (ids or since):
+            return None
+        find = partial(
+            messages.earlier, sender=content.sender, external_ids=ids, since=since, before=message.received_at
+        )
+        earlier: Row[str, str, str] | None = await self._store.read(find)
+        if earlier is None:
+            return None
+        return Route(department=earlier.department, reason=Reason.THREAD, detail=f"continues {earlier.id}")

@@ -1,0 +1,58 @@
+"""Signed links and ids: tokens that reveal nothing, made for one purpose, with the district's own keys."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from hmac import digest
+from typing import TYPE_CHECKING
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from router.errors import NotAuthentic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class KeyRing:
+    """The signing keys of a district; the newest signs, all verify. A token begins with its key's id.
+
+    `keys` are (id, secret), the newest last. `mail_secret` never changes: outgoing Message-IDs are made of it.
+    """
+
+    def __init__(self, keys: Sequence[tuple[str, str]], mail_secret: str) -> None:
+        self._keys = dict(keys)
+        self._newest = keys[-1][0]
+        self._mail_secret = mail_secret.encode()
+
+    def sign(self, text: str, purpose: str) -> str:
+        """Return a URL-safe token that carries the text."""
+        return f"{self._newest}.{self._serializer(self._newest, purpose).dumps(text)}"
+
+    def unsign(self, token: str, purpose: str, max_age_s: float | None = None) -> str:
+        """Return the text; raise `NotAuthentic` if forged, meant for another purpose, or older than `max_age_s`."""
+        key_id, _, signed = token[:2048].partition(".")
+        if key_id not in self._keys:
+            raise NotAuthentic("this link isn't one of ours, or it is too old")
+        try:
+            age = None if max_age_s is None else int(max_age_s)
+            text = self._serializer(key_id, purpose).loads(signed, max_age=age)
+        except BadData as error:
+            raise NotAuthentic("this link isn't one of ours, or it is too old") from error
+        return str(text)
+
+    def mail_id(self, delivery_id: int, domain: str) -> str:
+        """Return the Message-ID of a delivery, with brackets: the same for every attempt, not to be guessed."""
+        mac = digest(self._mail_secret, str(delivery_id).encode(), "sha256").hex()[:24]
+        return f"<signpost.{delivery_id}.{mac}@{domain}>"
+
+    def delivery_of(self, mail_id: str, domain: str) -> int | None:
+        """Return the delivery that a Message-ID belongs to, None if it isn't one of ours."""
+        parts = mail_id.strip("<>").split("@")[0].split(".")
+        if len(parts) != 3 or parts[0] != "signpost" or not parts[1].isdecimal() or len(parts[1]) > 18:
+            return None
+        number = int(parts[1])
+        return number if self.mail_id(number, domain) == f"<{mail_id.strip('<>')}>" else None
+
+    def _serializer(self, key_id: str, purpose: str) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._keys[key_id], salt=purpose, signer_kwargs={"digest_method": sha256})

@@ -1,0 +1,105 @@
+"""The outbox: decisions and their deliveries commit together, a whole batch in a few statements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, insert, select, update
+
+from router.records import DeliveryKind, DeliveryState, State
+from router.store.codec import content_to_json
+from router.store.decisions import to_row
+from router.store.tables import decisions, deliveries, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from router.records import Decision, Destination
+    from router.routing.route import Verdict
+
+
+def still_leased(connection: Connection, fences: Mapping[str, int]) -> set[str]:
+    """Return which messages of a batch this daemon still holds, and lock them."""
+    rows = connection.execute(
+        select(messages.c.id, messages.c.fence)
+        .where(
+            messages.c.id.in_(list(fences)),
+            messages.c.owner.is_not(None),
+            messages.c.state == State.UNDECIDED.value,
+        )
+        .with_for_update()
+    )
+    return {row.id for row in rows if row.fence == fences[row.id]}
+
+
+def commit_verdicts(
+    connection: Connection,
+    verdicts: Sequence[Verdict],
+    destinations: Callable[[Decision], Sequence[Destination]],
+    now: datetime,
+) -> dict[str, int]:
+    """Write what was understood and decided about leased messages; return the decision ids by message id."""
+    decided = [verdict.decision for verdict in verdicts if verdict.decision is not None]
+    ids = _insert_decisions(connection, decided)
+    statement = (
+        update(messages)
+        .where(messages.c.id == bindparam("message_id"))
+        .values(
+            owner=None,
+            state=bindparam("new_state"),
+            detail=bindparam("new_detail"),
+            decision_id=bindparam("new_decision"),
+            sender=bindparam("new_sender"),
+            external_id=bindparam("new_external"),
+            content=bindparam("new_content"),
+        )
+    )
+    connection.execute(statement, [_settled(verdict, ids) for verdict in verdicts])
+    outgoing = [
+        _delivery(replace(decision, id=ids[decision.message_id]), destination, now)
+        for decision in decided
+        for destination in dict.fromkeys(destinations(decision))
+    ]
+    if outgoing:
+        connection.execute(insert(deliveries), outgoing)
+    return ids
+
+
+def _insert_decisions(connection: Connection, decided: Sequence[Decision]) -> dict[str, int]:
+    if not decided:
+        return {}
+    statement = insert(decisions).returning(decisions.c.id, decisions.c.message_id)
+    rows = connection.execute(statement, [to_row(decision) for decision in decided])
+    return {row.message_id: row.id for row in rows}
+
+
+def _settled(verdict: Verdict, decision_ids: Mapping[str, int]) -> dict[str, object]:
+    content = verdict.message.content
+    return {
+        "message_id": verdict.message.id,
+        "new_state": verdict.state.value,
+        "new_detail": verdict.detail,
+        "new_decision": decision_ids.get(verdict.message.id),
+        "new_sender": content.sender[:320],
+        "new_external": content.external_id[:255],
+        "new_content": content_to_json(content),
+    }
+
+
+def _delivery(decision: Decision, destination: Destination, now: datetime) -> dict[str, object]:
+    return {
+        "kind": DeliveryKind.ROUTE.value,
+        "message_id": decision.message_id,
+        "decision_id": decision.id,
+        "department": decision.department,
+        "via": destination.via,
+        "to": destination.to,
+        "state": DeliveryState.WAITING.value,
+        "urgent": bool(decision.urgent),
+        "created_at": now,
+        "next_attempt_at": now,
+    }
