@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from channels._wording import Wording, clean, notice_wording, route_wording, shorten
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -7,12 +7,12 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPDataError, SMTPException, SMTPHeloError, SMTPResponseException, SMTPServerDisconnected
 
 from router.errors import Unclear
 
 if TYPE_CHECKING:
+    from aiosmtplib import SMTP
     from aiosmtplib.protocol import SMTPProtocol
     from aiosmtplib.response import SMTPResponse
 
@@ -68,27 +68,16 @@ class Link:
 
     async def _converse(self, protocol: SMTPProtocol, body: bytes) -> SMTPResponse:
         answer = asyncio.create_task(protocol.read_response(timeout=self._answer_timeout_s))
+        answer.add_done_callback(
+            lambda task: task.cancelled() or task.exception()
+        )  # looked at, even if we're cancelled
         try:
-            if await self._write(protocol, body, answer):
+            if await _write(protocol, body, answer):
                 protocol.write(b".\r\n")
                 return await _after_the_dot(answer)
-            return await answer  # the server spoke too early: it says why
+            return await _too_early(answer)
         finally:
             answer.cancel()
-
-    async def _write(self, protocol: SMTPProtocol, body: bytes, answer: asyncio.Task[SMTPResponse]) -> bool:
-        """Write all but the last dot; return whether it has all left and nothing has been answered yet."""
-        transport = protocol.transport
-        if not isinstance(transport, asyncio.WriteTransport):
-            raise SMTPServerDisconnected("the connection was lost")
-        transport.set_write_buffer_limits(high=0)
-        protocol.write(body)
-        left = asyncio.create_task(protocol._drain_helper())  # the name that asyncio's own StreamWriter.drain calls
-        try:
-            await asyncio.wait({left, answer}, return_when=asyncio.FIRST_COMPLETED)
-            return not answer.done() and left.exception() is None
-        finally:
-            left.cancel()
 
     async def quit(self) -> None:
         """Say goodbye, without waiting long and whatever the other side does."""
@@ -99,6 +88,36 @@ class Link:
     def close(self) -> None:
         """Drop the connection."""
         self._client.close()
+
+
+async def _write(protocol: SMTPProtocol, body: bytes, answer: asyncio.Task[SMTPResponse]) -> bool:
+    """Write all but the last dot; return whether it has all left and nothing has been answered yet."""
+    transport = protocol.transport
+    if not isinstance(transport, asyncio.WriteTransport):
+        raise SMTPServerDisconnected("the connection was lost")
+    transport.set_write_buffer_limits(high=0)
+    protocol.write(body)
+    left = asyncio.create_task(_has_left(protocol))
+    try:
+        await asyncio.wait({left, answer}, return_when=asyncio.FIRST_COMPLETED)
+        return not answer.done() and left.result()
+    finally:
+        left.cancel()
+
+
+async def _has_left(protocol: SMTPProtocol) -> bool:
+    try:
+        await protocol._drain_helper()  # what asyncio's own StreamWriter.drain calls
+    except OSError:
+        return False
+    return True
+
+
+async def _too_early(answer: asyncio.Task[SMTPResponse]) -> SMTPResponse:
+    reply = await answer  # a lost connection, or a server that says in the middle why it won't take the mail
+    if reply.code < 400:
+        raise SMTPServerDisconnected("the server answered before the mail was complete")
+    return reply
 
 
 async def _say_hello(client: SMTP) -> None:

@@ -16,7 +16,7 @@ from channels._forward import compose, is_address
 from channels._smtp import Link
 from router.errors import Permanent
 from router.interfaces import Channel, Context
-from router.settings import Duration, Host, PacingRate, Port, WithPassword, is_loopback, parse_duration
+from router.settings import Duration, Host, Port, Rate, WithPassword, is_loopback, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,7 +62,7 @@ class SmtpSettings(WithPassword):
         pattern=r"^[A-Za-z0-9.\-\[\]:]*$",
         description="What this machine calls itself to the server; left out, the domain of `from`.",
     )
-    rate: PacingRate | None = Field(None, description="Pacing, such as 30/min: mails leave evenly, nothing is lost.")
+    rate: Rate | None = Field(None, description="Pacing, such as 30/min: mails leave evenly, nothing is lost.")
     connections: int = Field(4, ge=1, le=50, description="How many connections may be open at once.")
     idle: Duration = Field(parse_duration("30s"), description="How long an unused connection stays open.")
     connect_timeout: Duration = Field(parse_duration("30s"), description="How long connecting may take.")
@@ -81,7 +81,7 @@ class SmtpSettings(WithPassword):
         return self
 
 
-class Pace:
+class Turns:
     """Lets attempts through one by one, `interval_s` apart; there is no burst, so that no window holds too many."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Pace:
         self._sleep = sleep
         self._next = float("-inf")
 
-    async def turn(self) -> None:
+    async def mine(self) -> None:
         """Return when it is the caller's turn, in the order of the calls."""
         now = self._now()
         at = max(now, self._next)
@@ -102,7 +102,7 @@ class Pace:
 
 
 class SmtpSink:
-    """A pool of connections to one mail server: a connection serves one mail at a time and is dropped after an error."""
+    """A pool of connections to one mail server; one serves a mail at a time and is dropped after an error."""
 
     def __init__(self, settings: SmtpSettings, context: Context) -> None:
         self.concurrency = _attempts_at_once(settings)
@@ -112,7 +112,7 @@ class SmtpSink:
         self._idle: list[Link] = []
         self._timers: dict[Link, asyncio.TimerHandle] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
-        self._pace: Pace | None = None
+        self._turns: Turns | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def send(self, forward: Forward) -> str:
@@ -143,9 +143,9 @@ class SmtpSink:
     async def _await_turn(self) -> None:
         if self._settings.rate is None:
             return
-        if self._pace is None:
-            self._pace = Pace(1 / self._settings.rate.per_second, asyncio.get_running_loop().time)
-        await self._pace.turn()
+        if self._turns is None:
+            self._turns = Turns(1 / self._settings.rate.per_second, asyncio.get_running_loop().time)
+        await self._turns.mine()
 
     async def _deliver(self, to: str, mail: bytes) -> str:
         link = await self._addressed(to, len(mail))
