@@ -68,9 +68,7 @@ class Link:
 
     async def _converse(self, protocol: SMTPProtocol, body: bytes) -> SMTPResponse:
         answer = asyncio.create_task(protocol.read_response(timeout=self._answer_timeout_s))
-        answer.add_done_callback(
-            lambda task: task.cancelled() or task.exception()
-        )  # looked at, even if we're cancelled
+        answer.add_done_callback(lambda task: task.cancelled() or task.exception())  # so it counts as seen
         try:
             if await _write(protocol, body, answer):
                 protocol.write(b".\r\n")

@@ -36,7 +36,6 @@ _WHY = {
     Reason.CORRECTION: "somebody passed it on to this department",
     Reason.DISPUTED: "departments have passed it on several times without agreeing; please settle whose it is",
     Reason.OBSERVE: "Signpost only watches for now, and every message comes here",
-    Reason.RELEASED: "a person released it after a check",
 }
 
 
@@ -213,7 +212,7 @@ def _size(octets: int) -> str:
 
 
 def _why(decision: Decision, others: list[str]) -> str:
-    text = _WHY[decision.reason]
+    text = _WHY.get(decision.reason) or clean(decision.reason.value)
     detail = shorten(clean(decision.detail), 300)
     if decision.reason is Reason.ABSTAINED and others:
         text += f"; likeliest: {', '.join(others[:3])}"

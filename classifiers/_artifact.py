@@ -11,16 +11,18 @@ import json
 import os
 import struct
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from router.errors import BadArtifact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAGIC = b"signpost-model\r\n"  # a transfer that rewrites line ends shows at once
 FORMAT = 1

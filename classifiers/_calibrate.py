@@ -20,8 +20,8 @@ NEVER = 1.01
 TARGETS = (0.005, *(n / 100 for n in range(1, 31)), 0.4, 0.5)
 DEFAULT_TEMPERATURE = 0.3  # where there are too few rows to fit one
 _LOWEST_SCORE = -1e6  # JSON has no minus infinity
-_SCORE_STEPS = 40
-_PRUDENCE = 1.0  # standard errors; also what makes a handful of lucky rows not enough to trust a model
+_SCORE_STEPS = 20
+_PRUDENCE = 1.2816  # one-sided 90 %: thresholds are the luckiest of many, and a handful of rows proves nothing
 
 
 def softmax(margins: Floats, temperature: float) -> Floats:
@@ -98,7 +98,7 @@ def operating_points(trial: Trial, targets: Sequence[float] = TARGETS) -> list[l
     """Return `[target_error, min_confidence, min_score, coverage]` for each target.
 
     Of all pairs of thresholds whose routed rows are wrong at most `target_error` of the time (the upper end of the
-    error's interval counts: Wilson, one standard error), the one that routes most. Coverage is the share of in-scope
+    error's one-sided 90 % interval counts, by Wilson's formula), the one that routes most. Coverage is the share of in-scope
     rows routed. Where nothing qualifies, `min_confidence` is `NEVER`.
     """
     best = {target: [target, NEVER, _LOWEST_SCORE, 0.0] for target in targets}

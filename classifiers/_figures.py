@@ -26,7 +26,10 @@ def share(right: int, n: int) -> tuple[float | None, list[float] | None]:
     centre = part + Z**2 / (2 * n)
     spread = Z * (part * (1 - part) / n + Z**2 / (4 * n**2)) ** 0.5
     scale = 1 + Z**2 / n
-    return round(part, 4), [round(max(0.0, (centre - spread) / scale), 4), round(min(1.0, (centre + spread) / scale), 4)]
+    return round(part, 4), [
+        round(max(0.0, (centre - spread) / scale), 4),
+        round(min(1.0, (centre + spread) / scale), 4),
+    ]
 
 
 def put_share(figures: dict[str, Any], name: str, right: int, n: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def folded(text: str) -> str:
 def word_ngrams(fields: Iterable[Sequence[str]]) -> list[str]:
     """Return words and pairs of neighbours (joined by a space), each field between `<s>` and `</s>`."""
     marked = [word for field in fields for word in (START, *field, END)]
-    return marked + [f"{first} {second}" for first, second in zip(marked, marked[1:], strict=False)]
+    return marked + [f"{first} {second}" for first, second in pairwise(marked)]
 
 
 def char_ngrams(word: str) -> list[str]:

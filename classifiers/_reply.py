@@ -72,6 +72,8 @@ def written_by_sender(lines: list[str], *, forwarded: bool = False) -> list[str]
             continue
         if words >= 3 and _closes(bare, lines, index):
             break
+        if bare and not bare.strip("-_="):  # a ruled line
+            continue
         forward = _SEPARATORS.get(bare.strip("-_ "))
         if forward is not None or _is_header_block(lines, index):
             if words >= 3 and not (forward or forwarded):

@@ -74,6 +74,7 @@ def train(
     out_of_scope: Sequence[ModelInput],
     settings: LinearSettings,
     progress: Progress,
+    *,
     seed: int,
     descriptions: Mapping[str, str],
 ) -> Artifact:
@@ -87,9 +88,10 @@ def train(
     rows = collect(inside, outside, settings, seed, descriptions)
     counts, terms = count_terms(rows.inputs)
     columns = [*labels, OUT_OF_SCOPE] if outside and settings.learn_out_of_scope else labels
-    margins = out_of_fold(rows, counts, columns, settings, seed, progress)
+    trainer = Trainer(rows, counts, columns, settings, seed)
+    margins = trainer.out_of_fold(progress)
     progress("training the model", 0.8)
-    final = fit(rows, counts, np.ones(len(rows.inputs), dtype=bool), columns, settings, seed)
+    final = trainer.fit(np.ones(len(rows.inputs), dtype=bool))
     meta, arrays = calibrate(rows, margins, labels, settings)
     meta |= {"labels": labels, "rows": len(inside), "out_of_scope_rows": len(outside), "seed": seed}
     meta |= {"settings": settings.model_dump(mode="json")}
@@ -109,7 +111,9 @@ def collect(
     inputs = [*(example.input for example in inside), *outside]
     labels = [*(example.department for example in inside), *([OUT_OF_SCOPE] * len(outside))]
     weights = [*(example.weight for example in inside), *([1.0] * len(outside))]
-    folds = deal(labels, [*(example.group for example in inside), *([""] * len(outside))], settings.folds, seed).tolist()
+    folds = deal(
+        labels, [*(example.group for example in inside), *([""] * len(outside))], settings.folds, seed
+    ).tolist()
     tried = len(inputs)
     if settings.augment and len(inside) >= settings.augment_from * len(set(labels)):
         random = Random(seed)
@@ -129,43 +133,42 @@ def collect(
     return Rows(inputs, np.array(labels), np.array(weights), np.array(folds, dtype=np.intp), mask)
 
 
-def out_of_fold(
-    rows: Rows,
-    counts: Sequence[Any],
-    columns: Sequence[str],
-    settings: LinearSettings,
-    seed: int,
-    progress: Progress,
-) -> Floats:
-    """Return margins (tried rows × columns), each from a model that saw neither the row nor its group."""
-    margins = np.full((int(rows.tried.sum()), len(columns)), _LACKING)
-    for fold in range(settings.folds):
-        progress(f"testing on held-out messages ({fold + 1} of {settings.folds})", 0.1 + 0.7 * fold / settings.folds)
-        held_out = np.flatnonzero(rows.tried & (rows.folds == fold))
-        rest = rows.folds != fold
-        if not len(held_out) or len(set(rows.labels[rest]) & set(columns)) < 2:
-            continue
-        fitted = fit(rows, counts, rest, columns, settings, seed)
-        margins[held_out] = fitted.margins([block[held_out] for block in counts])
-    return margins
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """Fits the pipeline on parts of the rows, whose terms were counted once. One column of margins per label."""
 
+    rows: Rows
+    counts: Sequence[Any]
+    columns: Sequence[str]
+    settings: LinearSettings
+    seed: int
 
-def fit(
-    rows: Rows, counts: Sequence[Any], chosen: Mask, columns: Sequence[str], settings: LinearSettings, seed: int
-) -> Fitted:
-    """Fit both TF-IDF blocks and the classifier on the chosen rows whose label is one of the columns."""
-    chosen = np.flatnonzero(chosen & np.isin(rows.labels, columns))
-    rarest = 2 if len(chosen) >= _RARE_FROM_ROWS else 1
-    kept, tfidf, values = [], [], []
-    for block in counts:
-        part = block[chosen]
-        kept.append(np.flatnonzero(part.getnnz(axis=0) >= rarest))
-        tfidf.append(TfidfTransformer(sublinear_tf=True))
-        values.append(tfidf[-1].fit_transform(part[:, kept[-1]]))
-    svc = LinearSVC(C=settings.c, class_weight="balanced", random_state=seed, max_iter=_MOST_STEPS)
-    svc.fit(hstack(values).tocsr(), rows.labels[chosen], sample_weight=rows.weights[chosen])
-    coefficients, bias = _widened(svc, columns)
-    return Fitted(kept, tfidf, coefficients, bias)
+    def out_of_fold(self, progress: Progress) -> Floats:
+        """Return margins (tried rows × columns), each from a model that saw neither the row nor its group."""
+        rows, folds = self.rows, self.settings.folds
+        margins: Floats = np.full((int(rows.tried.sum()), len(self.columns)), _LACKING)
+        for fold in range(folds):
+            progress(f"testing on held-out messages ({fold + 1} of {folds})", 0.1 + 0.7 * fold / folds)
+            held_out = np.flatnonzero(rows.tried & (rows.folds == fold))
+            rest = rows.folds != fold
+            if len(held_out) and len(set(rows.labels[rest]) & set(self.columns)) > 1:
+                margins[held_out] = self.fit(rest).margins([block[held_out] for block in self.counts])
+        return margins
+
+    def fit(self, chosen: Mask) -> Fitted:
+        """Fit both TF-IDF blocks and the classifier on the chosen rows whose label is one of the columns."""
+        numbers = np.flatnonzero(chosen & np.isin(self.rows.labels, self.columns))
+        rarest = 2 if len(numbers) >= _RARE_FROM_ROWS else 1
+        kept, tfidf, values = [], [], []
+        for block in self.counts:
+            part = block[numbers]
+            kept.append(np.flatnonzero(part.getnnz(axis=0) >= rarest))
+            tfidf.append(TfidfTransformer(sublinear_tf=True))
+            values.append(tfidf[-1].fit_transform(part[:, kept[-1]]))
+        svc = LinearSVC(C=self.settings.c, class_weight="balanced", random_state=self.seed, max_iter=_MOST_STEPS)
+        svc.fit(hstack(values).tocsr(), self.rows.labels[numbers], sample_weight=self.rows.weights[numbers])
+        coefficients, bias = _widened(svc, self.columns)
+        return Fitted(kept, tfidf, coefficients, bias)
 
 
 def _widened(svc: LinearSVC, columns: Sequence[str]) -> tuple[Floats, Floats]:
@@ -186,7 +189,7 @@ def calibrate(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return temperature, thresholds and figures from out-of-fold margins, and the table they were read off."""
     tested = (margins[:, : len(labels)] != _LACKING).any(axis=1)
-    margins, named, weights = (part[tested] for part in (margins, rows.labels[rows.tried], rows.weights[rows.tried]))
+    margins, named, weights = margins[tested], rows.labels[rows.tried][tested], rows.weights[rows.tried][tested]
     own = margins[:, : len(labels)]
     in_scope = named != OUT_OF_SCOPE
     truth = np.searchsorted(labels, named) * in_scope
@@ -197,12 +200,12 @@ def calibrate(
     weights = weights * share_weights(in_scope, settings.out_of_scope_share)
     trial = Trial(likely.max(axis=1), scores(margins, len(labels)), in_scope, right, weights)
     chosen = np.array(labels)[own.argmax(axis=1)]
-    meta = {
+    meta: dict[str, Any] = {
         "temperature": temperature,
         "operating_points": operating_points(trial),
         "metrics": first_choice_figures(named[in_scope].tolist(), chosen[in_scope].tolist()),
     }
-    table = {
+    table: dict[str, NDArray[Any]] = {
         "trial_confidence": trial.confidence.astype(np.float32),
         "trial_score": trial.score.astype(np.float32),
         "trial_outcome": np.where(in_scope, right, 2).astype(np.uint8),  # 0 wrong, 1 right, 2 out of scope

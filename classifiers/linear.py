@@ -67,6 +67,7 @@ def train(
     out_of_scope: Sequence[ModelInput],
     settings: LinearSettings,
     progress: Progress,
+    *,
     seed: int = 0,
     descriptions: Mapping[str, str] | None = None,
 ) -> Artifact:
@@ -79,7 +80,7 @@ def train(
     """
     from classifiers import _train  # noqa: PLC0415  scikit-learn takes 100 MB and a second that serving doesn't need
 
-    return _train.train(examples, out_of_scope, settings, progress, seed, descriptions or {})
+    return _train.train(examples, out_of_scope, settings, progress, seed=seed, descriptions=descriptions or {})
 
 
 def load(artifact: Artifact) -> LinearModel:
@@ -104,7 +105,9 @@ def _loaded(artifact: Artifact) -> LinearModel:
         raise BadArtifact("the linear model's arrays don't fit its vocabulary")
     if not (0 < temperature < 1e3 and all(np.isfinite(part).all() for part in (idf, coefficients, bias))):
         raise BadArtifact("the linear model holds numbers that aren't finite")
-    return LinearModel(LeanScorer(word_terms, char_terms, idf, coefficients, bias), labels, temperature, artifact.version)
+    return LinearModel(
+        LeanScorer(word_terms, char_terms, idf, coefficients, bias), labels, temperature, artifact.version
+    )
 
 
 CLASSIFIER = ClassifierType(

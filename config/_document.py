@@ -22,6 +22,7 @@ Place = tuple[str | int, ...]
 _LARGEST_FILE = 1_048_576  # bytes
 _MOST_PARTS = 100_000  # after aliases are expanded, so that a small file can't become a huge one
 _DEEPEST = 50
+_LONGEST_TEXT = 500  # of what a problem says
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = ("str", "timestamp", "value")  # YAML 1.2 knows no dates; `=` is a YAML 1.1 oddity
 _WORDS = (  # what the parser says, and what a person can do about it
@@ -57,13 +58,20 @@ class Document:
 
     def problem(self, place: Place, what: str, hint: str = "") -> Problem:
         """Return a problem at a place; where that isn't in the file, at the line of what would hold it."""
-        return Problem(self.file, self.lines.get(self.nearest(place), 1), dotted(place), what, hint)
+        line = self.lines.get(self.nearest(place), 1)
+        return Problem(self.file, line, _shown(dotted(place)), _shown(what), _shown(hint))
 
 
 def dotted(place: Place) -> str:
     """Return a place the way people write it: `departments.transportation.deliver[0].via`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     return text.removeprefix(".")
+
+
+def _shown(text: str) -> str:
+    """Make sure that a name out of the file can't command a terminal or fill it."""
+    cut = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+    return cut if cut.isprintable() else "".join(char if char.isprintable() else "�" for char in cut)
 
 
 def read(path: Path) -> Document:
@@ -175,7 +183,7 @@ class _Reader:
             return None
 
     def _complain(self, line: int, place: Place, what: str) -> None:
-        self.problems.append(Problem(self.file, line, dotted(place), what))
+        self.problems.append(Problem(self.file, line, _shown(dotted(place)), what))
 
 
 def _null(_text: str) -> None:

@@ -1,19 +1,22 @@
-"""Blocks whose settings depend on their `type`: find the type, and leave the rest to the type's own settings."""
+"""Blocks whose settings depend on their `type`, and blocks with secrets: what the type and the secrets' places say."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError, WithJsonSchema
+from pydantic import ValidationError, ValidationInfo, WithJsonSchema
 from pydantic_core import InitErrorDetails
 
-from config._types import fault
+from config._types import Names, fault
 from config._words import did_you_mean
 from router.errors import NotFound, SignpostError
+from router.settings import SecretMissing, find_secrets
 
 if TYPE_CHECKING:
+    from router.interfaces import Settings
     from router.plugins import Plugins
 
+S = TypeVar("S", bound="Settings")
 T = TypeVar("T")
 
 
@@ -23,7 +26,7 @@ def choose_type(value: object, types: Plugins[T]) -> tuple[str, T, dict[str, Any
         raise fault("must be a block of settings with a type", did_you_mean("", types.names()))
     name = value.get("type")
     if not isinstance(name, str):
-        raise _at_type("is required: the name of a type", did_you_mean("", types.names()))
+        raise _at_type("is missing (the name of a type)", did_you_mean("", types.names()))
     try:
         found = types.get(name)
     except NotFound:
@@ -31,6 +34,20 @@ def choose_type(value: object, types: Plugins[T]) -> tuple[str, T, dict[str, Any
     except SignpostError as error:
         raise _at_type(str(error)) from error
     return name, found, {key: item for key, item in value.items() if key != "type"}
+
+
+def with_secrets(settings: S, info: ValidationInfo) -> S:
+    """Return the settings; raise a validation error that names each secret that isn't where they say."""
+    env = info.context.env if isinstance(info.context, Names) else None
+    missing = []
+    for place, secret in find_secrets(settings) if env is not None else ():
+        try:
+            secret.read(env)
+        except SecretMissing as error:
+            missing.append(InitErrorDetails(type=fault(str(error)), loc=place, input=None))
+    if missing:
+        raise ValidationError.from_exception_data("block", missing)
+    return settings
 
 
 def _at_type(what: str, hint: str = "") -> ValidationError:

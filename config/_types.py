@@ -30,7 +30,8 @@ _STORE_WORDS = "must be sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 class Names:
     """Every name the file defines and every type there is: the validation context that references are checked against.
 
-    `channels` holds None for a channel whose type isn't known: that is reported once, at the type.
+    `channels` holds None for a channel whose type isn't known: that is reported once, at the type. `env` is where
+    secrets are looked for; None: nobody asks whether they are there.
     """
 
     channels: Mapping[str, Channel | None]
@@ -38,6 +39,7 @@ class Names:
     schools: Collection[str]
     channel_types: Plugins[Channel]
     classifier_types: Plugins[ClassifierType]
+    env: Mapping[str, str] | None = None
 
 
 class Section(Settings):

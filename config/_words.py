@@ -85,6 +85,4 @@ def found_words(value: object, text: str | None, path: str) -> str:
         return ", not empty" if value is None else ""
     if _SECRETIVE.search(path) or len(text) > _LONGEST_ECHO or not text.isprintable() or ("@" in text and ":" in text):
         return ""
-    if isinstance(value, bool | int | float):
-        return f", not the {'word' if isinstance(value, bool) else 'number'} {text}"
-    return f", not '{text}'"
+    return f", not {text}" if isinstance(value, bool | int | float) else f", not '{text}'"

@@ -11,9 +11,9 @@ from datetime import time, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, PlainValidator, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
-from config._typed import choose_type, typed_block
+from config._typed import choose_type, typed_block, with_secrets
 from config._types import (
     DepartmentId,
     Id,
@@ -72,10 +72,10 @@ class Store(WithPassword, Section):
         return parts._replace(netloc=f"{user}:{quote(secret.read(env), safe='')}@{host}").geturl()
 
     @model_validator(mode="after")
-    def _password_has_a_user(self) -> Self:
+    def _password_has_a_user_and_is_there(self, info: ValidationInfo) -> Self:
         if self.secret("password") and not urlsplit(self.url).username:
             raise fault("has a password, but url names no user it could belong to")
-        return self
+        return with_secrets(self, info)
 
 
 class Http(Section):
@@ -89,6 +89,8 @@ class Http(Section):
 
 class DestinationSettings(Section):
     """Where something is sent."""
+
+    model_config = ConfigDict(json_schema_extra={"x-type": "a destination {via: CHANNEL, to: ADDRESS}"})
 
     via: SinkName = Field(description="The channel that delivers.")
     to: Line = Field(description="An address that channel understands: for smtp a mail address.")
@@ -242,13 +244,17 @@ class ConfiguredClassifier:
 def _channel(value: object, info: ValidationInfo) -> ConfiguredChannel:
     types = info.context.channel_types if isinstance(info.context, Names) else channel_types()
     name, channel, rest = choose_type(value, types)
-    return ConfiguredChannel(type=name, channel=channel, settings=channel.settings.model_validate(rest))
+    return ConfiguredChannel(
+        type=name, channel=channel, settings=with_secrets(channel.settings.model_validate(rest), info)
+    )
 
 
 def _classifier(value: object, info: ValidationInfo) -> ConfiguredClassifier:
     types = info.context.classifier_types if isinstance(info.context, Names) else classifier_types()
     name, classifier, rest = choose_type(value, types)
-    return ConfiguredClassifier(type=name, classifier=classifier, settings=classifier.settings.model_validate(rest))
+    return ConfiguredClassifier(
+        type=name, classifier=classifier, settings=with_secrets(classifier.settings.model_validate(rest), info)
+    )
 
 
 class ConfigurationFile(Section):

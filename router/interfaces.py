@@ -111,7 +111,10 @@ class Channel:
 
     `settings` is at once parser, defaults, documentation and JSON schema (give each field a description). A channel
     has a source, a webhook, a sink, or several of them; each is a factory `(settings, context) -> instance`.
-    `check_address(to)` returns a sentence if this sink can't deliver to `to`, else "".
+    `check_address(to)` returns a sentence if this sink can't deliver to `to`, else "". `reads(settings, address)`
+    tells whether mail to that address comes in by this source, so that a sink's `from` can be checked to be read.
+    `takes_in(settings)` tells whether these settings ask for the source at all: a type that is source and sink may be
+    wanted as a sink only, and then its source isn't run and doesn't count as one.
     """
 
     summary: str
@@ -121,6 +124,8 @@ class Channel:
     sink: Callable[[Any, Context], Sink] | None = None
     mount: str = "webhooks"  # the path segment before the channel's name: /webhooks/NAME, /forms/NAME
     check_address: Callable[[str], str] = field(default=lambda _to: "")
+    reads: Callable[[Any, str], bool] = field(default=lambda _settings, _address: True)
+    takes_in: Callable[[Any], bool] = field(default=lambda _settings: True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,6 @@ class Reason(StrEnum):
     CORRECTION = "correction"
     DISPUTED = "disputed"
     OBSERVE = "observe"
-    RELEASED = "released"  # a person let a held message go
 
 
 class DeliveryKind(StrEnum):
@@ -150,6 +149,7 @@ class Message:
     received_at: datetime
     content: Content = field(default_factory=Content)
     lost_leases: int = 0  # how often a process died over it
+    released: bool = False  # a person let it go after it was held: loops don't stop it again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,13 +23,13 @@ REASON_LIMIT = 300
 class Verdict:
     """What becomes of a delivery after a failed attempt.
 
-    `state` is waiting (then `next_attempt_at` is set), unclear or dead; `unclear` is the delivery's new count of lost
-    answers; `reason` is one line of at most 300 characters without addresses.
+    `state` is waiting (then `next_attempt_at` is set), unclear or dead; `unclear` tells whether this attempt lost its
+    answer, which the delivery has to remember; `reason` is one line of at most 300 characters without addresses.
     """
 
     state: DeliveryState
     reason: str
-    unclear: int
+    unclear: bool
     next_attempt_at: datetime | None = None
 
 
@@ -73,17 +73,18 @@ class RetryPolicy:
         `delivery.attempts` counts the failed attempt, `delivery.unclear` doesn't yet. An exception that isn't a
         `DeliveryError` is retryable, and only its type is told.
         """
-        unclear = delivery.unclear + isinstance(error, Unclear)
+        unclear = isinstance(error, Unclear)
+        lost = delivery.unclear + unclear
         reason = describe(error)
         if isinstance(error, Permanent):
-            return Verdict(state=DeliveryState.DEAD, reason=_with_doubt(reason, unclear), unclear=unclear)
-        if isinstance(error, Unclear) and unclear >= self.most_unclear:
-            return Verdict(state=DeliveryState.UNCLEAR, reason=reason, unclear=unclear)
+            return Verdict(state=DeliveryState.DEAD, reason=_with_doubt(reason, lost), unclear=False)
+        if unclear and lost >= self.most_unclear:
+            return Verdict(state=DeliveryState.UNCLEAR, reason=reason, unclear=True)
         asked = error.retry_after if isinstance(error, Retryable) else None
         at = self.next_attempt_at(delivery.attempts, delivery.created_at, now, rng, asked)
         if at is None:
-            state = DeliveryState.UNCLEAR if isinstance(error, Unclear) else DeliveryState.DEAD
-            return Verdict(state=state, reason=one_line(f"gave up: {_with_doubt(reason, unclear)}"), unclear=unclear)
+            state = DeliveryState.UNCLEAR if unclear else DeliveryState.DEAD
+            return Verdict(state=state, reason=_with_doubt(f"gave up: {reason}", lost), unclear=unclear)
         return Verdict(state=DeliveryState.WAITING, reason=reason, unclear=unclear, next_attempt_at=at)
 
 
@@ -100,5 +101,6 @@ def one_line(text: str, limit: int = REASON_LIMIT) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def _with_doubt(reason: str, unclear: int) -> str:
-    return one_line(f"{reason} (an earlier attempt may have arrived)") if unclear else reason
+def _with_doubt(reason: str, lost: int) -> str:
+    note = " (an earlier attempt may have arrived)" if lost else ""
+    return one_line(reason, REASON_LIMIT - len(note)) + note

@@ -172,7 +172,7 @@ def compile_pattern(text: str) -> Any:
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"must be {PATTERN_WORDS}: {reason}") from error
+        raise ValueError(f"isn't a regular expression that RE2 understands: {reason}") from error
 
 
 def _check_pattern(text: str) -> str:

@@ -1,18 +1,18 @@
-"""For tests of sinks: a sample forward, a sink that records, a mail server that misbehaves on demand, the contract suite.
+"""For tests of sinks: sample forwards, a sink that records, and the suite that every sink passes.
 
-Shipped, so that the author of a channel can run the same suite that the built-in ones pass.
+Shipped, so that the author of a channel can run what the built-in ones pass. A mail server is in `testing_smtp`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from aiosmtpd.smtp import SMTP as _SmtpProtocol
+import pytest
 
+from router.errors import DeliveryError, Permanent
 from router.records import (
     Content,
     Decision,
@@ -27,8 +27,9 @@ from router.records import (
 )
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from router.interfaces import Channel, Sink
 
 SAMPLE_AT = datetime(2026, 9, 1, 12, 30, tzinfo=UTC)
 SAMPLE_ORIGINAL = (
@@ -130,136 +131,99 @@ class RecordingSink:
         self.closed = True
 
 
-# --- a mail server ----------------------------------------------------------------------------------------------------
+# --- the contract -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedMail:
-    """A mail as a server got it: envelope, and the bytes after dot-unstuffing."""
+class SinkRig(Protocol):
+    """What the suite needs of a sink under test."""
 
-    sender: str
-    recipient: str
-    data: bytes
-    session: int  # counts connections from 1
+    sink: Sink
 
+    async def arrived(self) -> list[str]:
+        """Return the key (mail id, idempotency key, file) of each thing the other side has, copies included."""
+        ...
 
-@dataclass(slots=True)
-class SmtpServer:
-    """An SMTP server on a free loopback port, started by `smtp_server`; change its fields to make it misbehave.
-
-    A reply is a whole SMTP line such as "451 4.3.0 try later"; "" stands for the ordinary answer. `answers` are used
-    up first, one per mail, in place of the reply after the last dot: a reply, DROP (close without an answer, the mail
-    is recorded: it did arrive), or STALL (never answer, the mail is recorded).
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    mail_reply: str = ""
-    recipient_reply: str = ""
-    data_reply: str = ""  # to DATA itself
-    answers: list[str] = field(default_factory=list)
-    mails: list[ReceivedMail] = field(default_factory=list)
-    sessions: int = 0
-    commands: list[str] = field(default_factory=list)
-    options: dict[str, Any] = field(default_factory=dict)
-    _open: set[_Session] = field(default_factory=set)
-    _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    async def wait_for(self, count: int, timeout_s: float = 10) -> list[ReceivedMail]:
-        """Return the mails once there are at least `count`; raise TimeoutError."""
-        async with asyncio.timeout(timeout_s), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.mails) >= count)
-        return list(self.mails)
-
-    def drop_connections(self) -> None:
-        """Close every open connection at once, as a restarting server does."""
-        for session in list(self._open):
-            session.hang_up()
-
-    @property
-    def open_connections(self) -> int:
-        """How many clients are connected now."""
-        return len(self._open)
-
-    async def handle_MAIL(self, _server: Any, session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        """Answer MAIL FROM."""
-        self.commands.append(f"MAIL {address}")
-        if self.mail_reply:
-            return self.mail_reply
-        envelope.mail_from = address
-        return "250 2.1.0 OK"
-
-    async def handle_RCPT(self, _server: Any, session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        """Answer RCPT TO."""
-        self.commands.append(f"RCPT {address}")
-        if self.recipient_reply:
-            return self.recipient_reply
-        envelope.rcpt_tos.append(address)
-        return "250 2.1.5 OK"
-
-    async def handle_DATA(self, server: _Session, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        """Answer the last dot."""
-        answer = self.answers.pop(0) if self.answers else ""
-        if not answer or answer in {DROP, STALL}:
-            mail = ReceivedMail(
-                sender=envelope.mail_from,
-                recipient=envelope.rcpt_tos[0],
-                data=envelope.original_content,
-                session=server.number,
-            )
-            async with self._arrived:
-                self.mails.append(mail)
-                self._arrived.notify_all()
-        if answer == DROP:
-            server.hang_up()
-        if answer in {DROP, STALL}:
-            await asyncio.Event().wait()  # until the connection is gone
-        return answer or f"250 2.0.0 OK: queued as Q{len(self.mails)}"
+    def outage(self) -> AbstractAsyncContextManager[None]:
+        """Make the other side unusable for a while."""
+        ...
 
 
-DROP = "drop"
-STALL = "stall"
+class SinkContract:
+    """What every sink keeps: subclass it in a test file, set the class variables and give a `rig` fixture."""
 
+    channel: ClassVar[Channel]
+    to: ClassVar[str]
+    bad_addresses: ClassVar[tuple[str, ...]] = ("", " ", "a b", "x\r\ny", "../up", "x" * 5000)
 
-class _Session(_SmtpProtocol):  # type: ignore[misc]  # aiosmtpd has no types
-    def __init__(self, double: SmtpServer) -> None:
-        super().__init__(
-            double, **{"hostname": "mail.test", "ident": "test", "enable_SMTPUTF8": False, **double.options}
-        )
-        self._double = double
-        self.number = 0
+    @pytest.fixture
+    async def rig(self) -> SinkRig:
+        """Return the rig; give your own."""
+        raise LookupError("a sink's test class gives a fixture named rig")
 
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        if self not in self._double._open:  # after STARTTLS it is the same connection
-            self._double.sessions += 1
-            self.number = self._double.sessions
-            self._double._open.add(self)
+    async def test_a_forward_arrives_once(self, rig: SinkRig) -> None:
+        """`send` returns after the other side has the message, with a short id or none."""
+        remote_id = await rig.sink.send(sample_forward(1, to=self.to))
+        assert len(remote_id) <= 255
+        assert len(await rig.arrived()) == 1
 
-    def connection_lost(self, error: Exception | None) -> None:
-        super().connection_lost(error)
-        self._double._open.discard(self)
+    async def test_an_alert_arrives(self, rig: SinkRig) -> None:
+        """An alert about no message can be sent, too."""
+        await rig.sink.send(sample_alert(1, to=self.to))
+        assert len(await rig.arrived()) == 1
 
-    def hang_up(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
+    async def test_attempts_at_once_all_arrive(self, rig: SinkRig) -> None:
+        """More attempts at once than the sink asked for arrive once each."""
+        await asyncio.gather(*(rig.sink.send(sample_forward(number, to=self.to)) for number in range(1, 21)))
+        keys = await rig.arrived()
+        assert len(keys) == len(set(keys)) == 20
 
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
-        if self._double.data_reply:
-            await self.push(self._double.data_reply)
-        else:
-            await super().smtp_DATA(arg)
+    async def test_a_copy_is_recognisable(self, rig: SinkRig) -> None:
+        """A second attempt at the same delivery carries the same key, or leaves no second copy at all."""
+        forward = sample_forward(1, to=self.to)
+        await rig.sink.send(forward)
+        await rig.sink.send(replace(forward, delivery=replace(forward.delivery, attempts=2)))
+        assert len(set(await rig.arrived())) == 1
 
+    async def test_hostile_fields_do_no_harm(self, rig: SinkRig) -> None:
+        """Control characters in whatever came from outside don't stop or split a delivery."""
+        evil = "x\r\nBcc: evil@example.org\r\n\r\n.\r\nQUIT\x00\u2028\u202e"
+        content = Content(sender=evil, sender_name=evil, reply_to=evil, phone=evil, subject=evil, text=evil)
+        forward = sample_forward(1, to=self.to, department_name=evil, school_name=evil)
+        assert forward.message is not None
+        await rig.sink.send(replace(forward, message=replace(forward.message, content=content)))
+        assert len(await rig.arrived()) == 1
 
-@asynccontextmanager
-async def smtp_server(*, tls: ssl.SSLContext | None = None, port: int = 0, **options: Any) -> AsyncIterator[SmtpServer]:
-    """Run an `SmtpServer`; `tls` encrypts from the start, `options` go to aiosmtpd (tls_context for STARTTLS, …)."""
-    double = SmtpServer(options=options)
-    server = await asyncio.get_running_loop().create_server(lambda: _Session(double), double.host, port, ssl=tls)
-    double.port = server.sockets[0].getsockname()[1]
-    try:
-        yield double
-    finally:
-        server.close()
-        double.drop_connections()
-        await server.wait_closed()
+    async def test_an_outage_is_temporary(self, rig: SinkRig) -> None:
+        """A failure of the other side is a `DeliveryError` and not permanent; afterwards the same sink works."""
+        async with rig.outage():
+            with pytest.raises(DeliveryError) as caught:
+                await rig.sink.send(sample_forward(1, to=self.to))
+        assert not isinstance(caught.value, Permanent)
+        await rig.sink.send(sample_forward(2, to=self.to))
+        assert len(await rig.arrived()) == 1
+
+    async def test_cancelling_does_not_break_it(self, rig: SinkRig) -> None:
+        """A cancelled attempt leaves a sink that delivers the next one."""
+        attempt = asyncio.create_task(rig.sink.send(sample_forward(1, to=self.to)))
+        await asyncio.sleep(0)
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+        before = len(await rig.arrived())
+        await rig.sink.send(sample_forward(2, to=self.to))
+        assert len(await rig.arrived()) >= before + 1
+
+    async def test_it_can_be_closed_twice(self, rig: SinkRig) -> None:
+        """Closing is safe at any time."""
+        await rig.sink.aclose()
+        await rig.sink.aclose()
+
+    def test_addresses_are_checked(self) -> None:
+        """A usable address passes; others get a sentence."""
+        assert self.channel.check_address(self.to) == ""
+        for address in self.bad_addresses:
+            assert self.channel.check_address(address), address
+
+    def test_every_setting_is_described(self) -> None:
+        """The settings are their own documentation."""
+        for name, setting in self.channel.settings.model_fields.items():
+            assert setting.description, name

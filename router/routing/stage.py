@@ -89,6 +89,7 @@ class DecideStage:
             received_at=undecided.received_at,
             content=content,
             lost_leases=undecided.lost_leases,
+            released=bool(undecided.facts.get("released")),
         )
 
     def _commit(self, connection: Connection, verdicts: Sequence[Verdict], fences: Mapping[str, int]) -> list[Verdict]:

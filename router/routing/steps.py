@@ -31,7 +31,9 @@ class Loops:
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Hold or file what must not be forwarded."""
-        return [self._one(message) if message.medium is Medium.EMAIL else None for message in batch]
+        return [
+            self._one(message) if message.medium is Medium.EMAIL and not message.released else None for message in batch
+        ]
 
     def _one(self, message: Message) -> Answer:
         content = message.content

@@ -194,6 +194,19 @@ def drop_waiting(connection: Connection, decision_id: int, now: datetime) -> Non
     )
 
 
+def resume_dropped(connection: Connection, decision_id: int, now: datetime) -> None:
+    """Undo `drop_waiting`: what was dropped unsent waits again."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.decision_id == decision_id,
+            deliveries.c.kind == DeliveryKind.ROUTE.value,
+            deliveries.c.state == DeliveryState.DROPPED.value,
+        )
+        .values(state=DeliveryState.WAITING.value, settled_at=None, next_attempt_at=now)
+    )
+
+
 def get(connection: Connection, delivery_id: int) -> Delivery | None:
     """Return one delivery, or None."""
     row = connection.execute(select(deliveries).where(deliveries.c.id == delivery_id)).first()

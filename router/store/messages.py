@@ -126,6 +126,17 @@ def set_state(
     connection.execute(update(messages).where(messages.c.id == message_id).values(**values))
 
 
+def release(connection: Connection, message_id: str) -> bool:
+    """Let a held message be decided again, without the steps that held it; False if it isn't held."""
+    held = and_(messages.c.id == message_id, messages.c.state == State.HELD.value)
+    facts = connection.execute(select(messages.c.facts).where(held).with_for_update()).scalar()
+    if facts is None:
+        return False
+    values = {"state": State.UNDECIDED.value, "detail": "", "facts": {**facts, "released": True}}
+    connection.execute(update(messages).where(held).values(**values))
+    return True
+
+
 def give_back(connection: Connection, owner: str, ids: list[str]) -> None:
     """Give back messages of a batch that failed."""
     connection.execute(update(messages).where(messages.c.owner == owner, messages.c.id.in_(ids)).values(owner=None))
@@ -142,10 +153,26 @@ def get(connection: Connection, message_id: str) -> Message | None:
     return None if row is None else to_message(row)
 
 
+def state_of(connection: Connection, message_id: str) -> State:
+    """Return where a message stands."""
+    return State(connection.execute(select(messages.c.state).where(messages.c.id == message_id)).scalar_one())
+
+
+def detail_of(connection: Connection, message_id: str) -> str:
+    """Return why a message is held or filed, "" otherwise."""
+    return str(connection.execute(select(messages.c.detail).where(messages.c.id == message_id)).scalar_one())
+
+
 def get_many(connection: Connection, ids: list[str]) -> dict[str, Message]:
     """Return messages by id."""
     rows = connection.execute(select(messages).where(messages.c.id.in_(ids)))
     return {row.id: to_message(row) for row in rows}
+
+
+def originals_of(connection: Connection, ids: list[str]) -> dict[str, bytes]:
+    """Return the bytes of several messages as they were accepted, by message id."""
+    rows = connection.execute(select(originals).where(originals.c.message_id.in_(ids)))
+    return {row.message_id: row.content for row in rows}
 
 
 def original(connection: Connection, message_id: str) -> bytes:

@@ -1,0 +1,181 @@
+"""Measure a model on labelled rows: the figures of `signpost evaluate`, of the gate, and of cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from classifiers._corpus import OUT_OF_SCOPE
+from classifiers._figures import bootstrap, expected_calibration_error, first_choice_figures, put_share
+from classifiers._folds import deal
+from classifiers._text import from_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from router.interfaces import Classifier, ClassifierType, Example, ModelInput, Settings
+
+    Row = Mapping[str, Any]
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said about one row. `chosen` is the row's own label where another one is acceptable too."""
+
+    department: str
+    language: str
+    chosen: str
+    confidence: float
+    routed: bool
+    urgent: bool
+
+    @property
+    def right(self) -> bool:
+        """Whether the first choice is right; never for an out-of-scope row."""
+        return self.chosen == self.department
+
+
+def evaluate(
+    classifier: Classifier,
+    rows: Sequence[Row],
+    min_confidence: float,
+    min_score: float,
+    is_urgent: Callable[[Row], bool] | None = None,
+) -> dict[str, Any]:
+    """Return the figures of `signpost evaluate` (docs: CONTRACT section 2), each with its 95 % interval.
+
+    Rows are `{"subject", "body", "channel", "language", "department", "also_acceptable"?, "urgent"?}`. A message is
+    routed if confidence and score both reach their least values. `accuracy` and `macro_f1` take the first choice of
+    in-scope rows; `coverage` and `selective_accuracy` all rows, a routed out-of-scope row being wrong. A figure
+    without rows behind it is None. `is_urgent` answers for a row whether it would be alerted; without it there is no
+    `urgent`. Intervals stand beside the figures under `intervals`.
+    """
+    answers = list(_answers(classifier, rows, min_confidence, min_score))
+    inside = [answer for answer in answers if answer.department != OUT_OF_SCOPE]
+    figures = _first_choices(inside)
+    figures |= {"per_department": _per_department(figures["per_department"], answers)}
+    _put_routing(figures, answers)
+    figures |= _calibration(inside, figures["intervals"])
+    figures["n"] = len(answers)
+    figures["out_of_scope"] = _out_of_scope(answers)
+    figures["per_language"] = {
+        language: _language([answer for answer in answers if answer.language == language])
+        for language in sorted({answer.language for answer in answers})
+    }
+    if is_urgent is not None:
+        figures["urgent"] = _urgent([answer.urgent for answer in answers], [bool(is_urgent(row)) for row in rows])
+    return figures
+
+
+def _answers(classifier: Classifier, rows: Sequence[Row], min_confidence: float, min_score: float) -> Iterable[Answer]:
+    for row, prediction in zip(rows, _predictions(classifier, [from_row(row) for row in rows]), strict=True):
+        first, confidence = prediction.ranking[0]
+        own = str(row["department"])
+        yield Answer(
+            department=own,
+            language=str(row.get("language") or ""),
+            chosen=own if first in (row.get("also_acceptable") or ()) and own != OUT_OF_SCOPE else first,
+            confidence=confidence,
+            routed=confidence >= min_confidence and prediction.score >= min_score,
+            urgent=bool(row.get("urgent")),
+        )
+
+
+def _predictions(classifier: Classifier, inputs: Sequence[ModelInput]) -> list[Any]:
+    starts = range(0, len(inputs), _BATCH)
+    return [answer for start in starts for answer in classifier.predict(inputs[start : start + _BATCH])]
+
+
+def _first_choices(inside: Sequence[Answer]) -> dict[str, Any]:
+    return first_choice_figures([answer.department for answer in inside], [answer.chosen for answer in inside])
+
+
+def _put_routing(figures: dict[str, Any], answers: Sequence[Answer]) -> None:
+    """Put `coverage` and `selective_accuracy`."""
+    routed = [answer for answer in answers if answer.routed]
+    put_share(figures, "coverage", len(routed), len(answers))
+    put_share(figures, "selective_accuracy", sum(answer.right for answer in routed), len(routed))
+
+
+def _per_department(first: dict[str, Any], answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return the first-choice figures of each department with those of what would be sent to it."""
+    for name, figures in first.items():
+        routed = [answer for answer in answers if answer.routed and answer.chosen == name]
+        figures["routed"] = len(routed)
+        put_share(figures, "routed_precision", sum(answer.right for answer in routed), len(routed))
+    return first
+
+
+def _calibration(inside: Sequence[Answer], intervals: dict[str, Any]) -> dict[str, Any]:
+    confidence = np.array([answer.confidence for answer in inside])
+    right = np.array([answer.right for answer in inside], dtype=bool)
+    intervals["ece"] = bootstrap(lambda rows: expected_calibration_error(confidence[rows], right[rows]), len(inside))
+    return {"ece": round(expected_calibration_error(confidence, right), 4) if inside else None}
+
+
+def _out_of_scope(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return the share of out-of-scope rows that were abstained on."""
+    outside = [answer for answer in answers if answer.department == OUT_OF_SCOPE]
+    figures: dict[str, Any] = {"n": len(outside)}
+    put_share(figures, "recall", sum(not answer.routed for answer in outside), len(outside))
+    return figures
+
+
+def _language(answers: Sequence[Answer]) -> dict[str, Any]:
+    inside = [answer for answer in answers if answer.department != OUT_OF_SCOPE]
+    figures: dict[str, Any] = {"n": len(answers)}
+    put_share(figures, "accuracy", sum(answer.right for answer in inside), len(inside))
+    _put_routing(figures, answers)
+    return figures
+
+
+def _urgent(actual: Sequence[bool], alerted: Sequence[bool]) -> dict[str, Any]:
+    both = sum(is_so and said for is_so, said in zip(actual, alerted, strict=True))
+    figures: dict[str, Any] = {"n": sum(actual)}
+    put_share(figures, "recall", both, sum(actual))
+    put_share(figures, "precision", both, sum(alerted))
+    return figures
+
+
+def held_out_metrics(classifier: Classifier, examples: Sequence[Example]) -> dict[str, Any]:
+    """Return `n`, `accuracy`, `macro_f1`, `per_department` (n, precision, recall, f1) on examples it never saw."""
+    predictions = _predictions(classifier, [example.input for example in examples])
+    return first_choice_figures(
+        [example.department for example in examples], [prediction.ranking[0][0] for prediction in predictions]
+    )
+
+
+def cross_validate(
+    kind: ClassifierType,
+    settings: Settings,
+    examples: Sequence[Example],
+    *,
+    out_of_scope: Sequence[ModelInput] = (),
+    folds: int = 5,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the figures of `held_out_metrics` over all examples, each answered by a model that didn't see it.
+
+    Works for any classifier type; examples of one group stay together. The linear type has the same figures at no
+    cost in its artifact's `meta["metrics"]`.
+    """
+    dealt = deal([example.department for example in examples], [example.group for example in examples], folds, seed)
+    truth: list[str] = []
+    chosen: list[str] = []
+    for fold in range(folds):
+        rest = [example for example, place in zip(examples, dealt, strict=True) if place != fold]
+        held_out = [example for example, place in zip(examples, dealt, strict=True) if place == fold]
+        if not held_out:
+            continue
+        model = kind.load(kind.train(rest, out_of_scope, settings, _silent, seed=seed))
+        truth += [example.department for example in held_out]
+        chosen += [answer.ranking[0][0] for answer in _predictions(model, [example.input for example in held_out])]
+    return first_choice_figures(truth, chosen)
+
+
+def _silent(_what: str, _share: float) -> None:
+    """Tell nobody about progress."""

@@ -1,0 +1,127 @@
+"""What no single setting can know: faults, and warnings, that show only when sections are looked at together.
+
+The checks for faults read plain data, not models, so that they speak up even where another section is wrong.
+"""
+
+from __future__ import annotations
+
+from email.utils import parseaddr
+from typing import TYPE_CHECKING, Any
+
+from config._types import takes_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from config._document import Document, Place
+    from config._types import Names
+    from config.schema import ConfigurationFile
+    from router.errors import Problem
+    from router.interfaces import Settings
+
+
+def faults(document: Document, names: Names) -> list[Problem]:
+    """Return the problems between sections."""
+    return [problem for check in _CHECKS for problem in check(document, names)]
+
+
+def warnings(document: Document, file: ConfigurationFile) -> tuple[Problem, ...]:
+    """Return what a valid file should better say otherwise."""
+    return tuple(sorted([*_unread_senders(document, file), *_untold(document, file)]))
+
+
+def block(value: object, *keys: str) -> dict[str, Any]:
+    """Return the block of settings below some keys, {} if there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _fallback_covers(document: Document, _names: Names) -> Iterator[Problem]:
+    fallback = block(document.data, "routing").get("fallback")
+    if isinstance(fallback, str) and block(document.data, "departments", fallback).get("covers"):
+        place = ("departments", fallback, "covers")
+        yield document.problem(place, "must be empty: this is the fallback, the model never chooses it", "write []")
+
+
+def _covered_twice(document: Document, _names: Names) -> Iterator[Problem]:
+    fallback = block(document.data, "routing").get("fallback")
+    first: dict[str, str] = {}
+    for department, settings in block(document.data, "departments").items():
+        covers = block(settings).get("covers")
+        own = covers is None and department != fallback
+        for index, label in enumerate([department] if own else _listed(covers)):
+            if not isinstance(label, str):
+                continue
+            place: Place = ("departments", department) + (() if own else ("covers", index))
+            if label in first:
+                twice = first[label] == department
+                by = f"names '{label}' twice" if twice else f"covers '{label}', as '{first[label]}' does: only one can"
+                yield document.problem(place, by, "name other labels in covers, or [] for none" if own else "")
+            first.setdefault(label, department)
+
+
+def _school_names_twice(document: Document, _names: Names) -> Iterator[Problem]:
+    first: dict[str, Place] = {}
+    for school, settings in block(document.data, "schools").items():
+        own = block(settings)
+        places: list[tuple[Place, object]] = [(("schools", school, "name"), own.get("name"))]
+        places += [(("schools", school, "aliases", i), alias) for i, alias in enumerate(_listed(own.get("aliases")))]
+        for place, name in places:
+            if not isinstance(name, str):
+                continue
+            if (known := first.setdefault(name.casefold(), place)) != place:
+                yield document.problem(place, f"'{name}' is already a name of the school '{known[1]}'")
+
+
+def _rule_names_twice(document: Document, _names: Names) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, rule in enumerate(_listed(document.data.get("rules"))):
+        name = block(rule).get("name")
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            yield document.problem(("rules", index, "name"), f"'{name}' is already the name of rule {first[name] + 1}")
+
+
+def _nothing_comes_in(document: Document, names: Names) -> Iterator[Problem]:
+    known = [channel for channel in names.channels.values() if channel]
+    if names.channels and len(known) == len(names.channels) and not any(takes_in(channel) for channel in known):
+        what = "no channel takes messages in"
+        yield document.problem(("channels",), what, "add one, such as a web_form or an smtp_server")
+
+
+_CHECKS: tuple[Callable[[Document, Names], Iterator[Problem]], ...] = (
+    _fallback_covers,
+    _covered_twice,
+    _school_names_twice,
+    _rule_names_twice,
+    _nothing_comes_in,
+)
+
+
+def _unread_senders(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
+    """Replies and delivery reports come back to a sink's `from`: some channel should read that mailbox."""
+    readers = [each for each in file.channels.values() if each.channel.source]
+    for name, each in file.channels.items():
+        address = _from_address(each.settings) if each.channel.sink else ""
+        if address and not any(reader.channel.reads(reader.settings, address) for reader in readers):
+            what = "no channel reads this mailbox: replies and delivery reports will be lost"
+            yield document.problem(("channels", name, "from"), what)
+
+
+def _from_address(settings: Settings) -> str:
+    for key, field in type(settings).model_fields.items():
+        if "from" in (key, field.alias):
+            return parseaddr(str(getattr(settings, key) or ""))[1]
+    return ""
+
+
+def _untold(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
+    if not file.operations.alerts:
+        yield document.problem(("operations", "alerts"), "nobody is told when something goes wrong", "name somebody")
+    if not file.routing.urgent.notify:
+        what = "nobody is told at once of urgent messages"
+        yield document.problem(("routing", "urgent", "notify"), what, "name somebody")

@@ -1,0 +1,162 @@
+"""What commands ask of Signpost: of a running daemon through its control socket, else of the store itself.
+
+Every command takes and returns JSON values, so that both ways are the same.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from router.errors import Conflict, NotFound, SignpostError
+from router.ids import normalise
+from router.learning import corrections as rules
+from router.records import CorrectionState, DeliveryState
+from router.store import corrections, decisions, deliveries, ledger, messages
+from router.views import correction_view, decision_view, delivery_view, message_row_view, message_view
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sqlalchemy import Connection
+
+    from router.learning.corrections import Corrections, Moved
+    from router.store.engine import Store
+
+_MOST_ROWS = 1000
+
+
+class Commands:
+    """One method per command; `run` calls them by name."""
+
+    def __init__(self, store: Store, corrections_: Corrections, wake: Callable[[], None] = lambda: None) -> None:
+        self._store = store
+        self._corrections = corrections_
+        self._wake = wake
+        self._more: dict[str, Callable[..., Awaitable[Any]]] = {}
+
+    def add(self, name: str, command: Callable[..., Awaitable[Any]]) -> None:
+        """Offer a further command (the model registry's)."""
+        self._more[name] = command
+
+    async def run(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Run a command by name; raise `SignpostError` for an unknown one or wrong arguments."""
+        command = self._more.get(name) or getattr(self, f"do_{name}", None)
+        if command is None:
+            raise SignpostError(f"there is no command '{name}'")
+        try:
+            return await command(**arguments)
+        finally:
+            self._wake()
+
+    async def do_status(self) -> dict[str, Any]:
+        """Return the ledger."""
+        return await self._store.read(lambda c: ledger.status(c, self._store.clock.now()))
+
+    async def do_messages_list(
+        self, state: str | None = None, department: str | None = None, limit: int = 50, before: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return messages with the decision in force, newest first."""
+        statement = messages.listing(state, department, min(limit, _MOST_ROWS), before)
+        return await self._store.read(lambda c: [message_row_view(row) for row in c.execute(statement)])
+
+    async def do_messages_show(self, message_id: str) -> dict[str, Any]:
+        """Return everything about one message but its original."""
+        return await self._store.read(lambda c: self._show(c, message_id))
+
+    def _show(self, connection: Connection, given: str) -> dict[str, Any]:
+        message_id = normalise(given) or given
+        message = messages.get(connection, message_id)
+        if message is None:
+            raise NotFound(f"there is no message '{given}'")
+        return {
+            **message_view(
+                message, messages.state_of(connection, message_id), messages.detail_of(connection, message_id)
+            ),
+            "decisions": [decision_view(d) for d in decisions.history(connection, message_id)],
+            "deliveries": [delivery_view(d) for d in deliveries.of_message(connection, message_id)],
+            "corrections": [correction_view(c) for c in corrections.of_message(connection, message_id)],
+        }
+
+    async def do_messages_release(self, message_id: str, to: str | None = None, by: str = "") -> dict[str, Any]:
+        """Let a held message go."""
+        message_id = normalise(message_id) or message_id
+        now = self._store.clock.now()
+        work = partial(self._corrections.release, message_id=message_id, to=to, by=by, now=now)
+        await self._store.write(work)
+        return {"message_id": message_id, "released": True}
+
+    async def do_deliveries_list(self, states: list[str] | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Return deliveries, newest first; by default those that wait for a person."""
+        wanted = states or [DeliveryState.DEAD.value, DeliveryState.UNCLEAR.value]
+        found = await self._store.read(lambda c: deliveries.in_states(c, wanted, min(limit, _MOST_ROWS)))
+        return [delivery_view(delivery) for delivery in found]
+
+    async def do_deliveries_retry(self, ids: list[int] | None = None) -> dict[str, Any]:
+        """Revive dead or unclear deliveries: those named, or all of them."""
+        return {"revived": await self._store.write(lambda c: self._revive(c, ids))}
+
+    def _revive(self, connection: Connection, ids: list[int] | None) -> list[int]:
+        stuck = [DeliveryState.DEAD.value, DeliveryState.UNCLEAR.value]
+        wanted = ids if ids is not None else [d.id for d in deliveries.in_states(connection, stuck, 100_000)]
+        now = self._store.clock.now()
+        for delivery_id in wanted:
+            if deliveries.revive(connection, delivery_id, now) is None:
+                raise _not_so(connection, delivery_id, "dead or unclear")
+        return wanted
+
+    async def do_deliveries_drop(self, ids: list[int]) -> dict[str, Any]:
+        """End deliveries by a person's word."""
+        return {"dropped": await self._store.write(lambda c: self._drop(c, ids))}
+
+    def _drop(self, connection: Connection, ids: list[int]) -> list[int]:
+        for delivery_id in ids:
+            if not deliveries.drop(connection, delivery_id, self._store.clock.now()):
+                raise _not_so(connection, delivery_id, "waiting, dead or unclear")
+        return ids
+
+    async def do_misroute(self, message_id: str, to: str, by: str = "", note: str = "") -> dict[str, Any]:
+        """Flag a message: it moves at once."""
+        message_id = normalise(message_id) or message_id
+        flag = partial(
+            self._corrections.flag,
+            message_id=message_id,
+            to=to,
+            by=by,
+            via="command",
+            now=self._store.clock.now(),
+            note=note,
+        )
+        moved: Moved = await self._store.write(flag)
+        return {
+            "message_id": moved.message_id,
+            "department": moved.department,
+            "correction": moved.correction_id,
+            "disputed": moved.disputed,
+            "held": moved.held,
+        }
+
+    async def do_corrections_list(self, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return corrections, newest first."""
+        found = await self._store.read(lambda c: corrections.in_state(c, state, min(limit, _MOST_ROWS)))
+        return [correction_view(correction) for correction in found]
+
+    async def do_corrections_confirm(self, ids: list[int], by: str) -> list[dict[str, Any]]:
+        """Let corrections become training data."""
+        return await self._settle(ids, CorrectionState.CONFIRMED, by)
+
+    async def do_corrections_withdraw(self, ids: list[int], by: str = "") -> list[dict[str, Any]]:
+        """Keep corrections out of training from now on."""
+        return await self._settle(ids, CorrectionState.WITHDRAWN, by)
+
+    async def _settle(self, ids: list[int], state: CorrectionState, by: str) -> list[dict[str, Any]]:
+        now = self._store.clock.now()
+        settled = await self._store.write(lambda c: [rules.settle(c, id_, state, by, now) for id_ in ids])
+        return [correction_view(correction) for correction in settled]
+
+
+def _not_so(connection: Connection, delivery_id: int, wanted: str) -> SignpostError:
+    delivery = deliveries.get(connection, delivery_id)
+    if delivery is None:
+        return NotFound(f"there is no delivery {delivery_id}")
+    return Conflict(f"delivery {delivery_id} is {delivery.state.value}, not {wanted}")

@@ -1,0 +1,107 @@
+"""The control socket: how a command reaches the running daemon. One JSON line to ask, one to answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import make_url
+
+from router import errors
+from router.errors import SignpostError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from structlog.typing import FilteringBoundLogger
+
+    from router.commands import Commands
+
+_LONGEST_LINE = 16 * 1_048_576
+_LONGEST_PATH = 100  # sun_path has room for 107 bytes
+
+
+def socket_path(store_url: str) -> Path:
+    """Return where the daemon that owns a store listens: beside an SQLite file, else in the run-time directory."""
+    url = make_url(store_url)
+    if url.drivername.startswith("sqlite") and url.database:
+        path = Path(url.database).absolute()
+        path = path.with_name(path.name + ".sock")
+        if len(os.fsencode(path)) <= _LONGEST_PATH:
+            return path
+        store_url = str(path)
+    folder = os.environ.get("RUNTIME_DIRECTORY") or os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    digest = hashlib.sha256(store_url.encode()).hexdigest()[:16]
+    return Path(folder) / f"signpost-{digest}.sock"
+
+
+@asynccontextmanager
+async def serve(path: Path, commands: Commands, log: FilteringBoundLogger) -> AsyncIterator[None]:
+    """Answer commands while the block runs. Only the daemon's own user can connect."""
+    _make_room(path)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await reader.readline()
+            writer.write(json.dumps(await _outcome(commands, line, log)).encode() + b"\n")
+            await writer.drain()
+        except (ConnectionError, ValueError):
+            pass  # the command went away, or said something absurd
+        finally:
+            writer.close()
+
+    previous = os.umask(0o177)
+    try:
+        server = await asyncio.start_unix_server(answer, path, limit=_LONGEST_LINE)
+    finally:
+        os.umask(previous)
+    try:
+        yield
+    finally:
+        server.close()
+        _make_room(path)
+
+
+def _make_room(path: Path) -> None:
+    """Remove the socket of a daemon that was killed; the store's lock keeps a second living one out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+
+
+async def _outcome(commands: Commands, line: bytes, log: FilteringBoundLogger) -> dict[str, Any]:
+    try:
+        asked = json.loads(line)
+        log.info("command", command=str(asked["command"]))
+        return {"result": await commands.run(asked["command"], asked["arguments"])}
+    except SignpostError as error:
+        return {"error": {"kind": type(error).__name__, "message": str(error)}}
+    except Exception as error:
+        log.exception("command_failed")
+        return {"error": {"kind": "SignpostError", "message": f"{type(error).__name__}: {error}"}}
+
+
+async def ask(path: Path, command: str, arguments: dict[str, Any]) -> Any:
+    """Ask the daemon and return its answer.
+
+    Raises `ConnectionError` or `FileNotFoundError` if no daemon listens, else the `SignpostError` that it answered.
+    """
+    reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_LINE)
+    try:
+        writer.write(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
+        await writer.drain()
+        line = await reader.readline()
+    finally:
+        writer.close()
+    if not line:
+        raise ConnectionResetError("the daemon closed the connection")
+    answered = json.loads(line)
+    if "error" in answered:
+        kind = getattr(errors, answered["error"]["kind"], SignpostError)
+        raise kind(answered["error"]["message"])
+    return answered["result"]

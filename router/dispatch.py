@@ -1,0 +1,198 @@
+"""The last stage: lease what is due at one sink, make one attempt each, then settle, defer or bury it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from router.breaker import Breaker
+from router.errors import StoreBusy
+from router.records import Delivery, DeliveryKind, DeliveryState, Forward
+from router.retry import RetryPolicy
+from router.store import deliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from random import Random
+
+    from sqlalchemy import Connection
+    from structlog.typing import FilteringBoundLogger
+
+    from router.alerts import Alerts
+    from router.forwarding import Forwarding
+    from router.interfaces import Sink
+    from router.metrics import Metrics
+    from router.store.engine import Store
+
+MOST_LOST_LEASES = 3
+_AHEAD = 8  # leased beyond what is being sent, so that a sink never waits for the store
+_SETTLE_PAUSE_S = 0.5
+
+
+class Dispatcher:
+    """Delivers what is due at one sink, `sink.concurrency` at a time."""
+
+    def __init__(
+        self,
+        via: str,
+        sink: Sink,
+        store: Store,
+        *,
+        daemon_id: str,
+        forwarding: Forwarding,
+        alerts: Alerts,
+        alive: Callable[[], bool],
+        rng: Random,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self.via = via
+        self._sink = sink
+        self._store = store
+        self._daemon_id = daemon_id
+        self._forwarding = forwarding
+        self._alerts = alerts
+        self._alive = alive
+        self._rng = rng
+        self._metrics = metrics
+        self._log = log.bind(via=via)
+        self._policy = policy or RetryPolicy()
+        self._breaker = Breaker(rng)
+        self._slots = asyncio.Semaphore(sink.concurrency)
+        self._sending: set[asyncio.Task[None]] = set()
+        self.wake: Callable[[], None] = lambda: None  # app.py sets it to the worker's
+
+    async def run_once(self) -> int:
+        """Lease what there is room for and start attempts; return how many. `wake` is called when one ends."""
+        leased = await self._lease()
+        for forward in leased:
+            attempt = asyncio.create_task(self._attempt(forward), name=f"deliver-{forward.delivery.id}")
+            self._sending.add(attempt)
+            attempt.add_done_callback(self._finished)
+        return len(leased)
+
+    def _finished(self, attempt: asyncio.Task[None]) -> None:
+        self._sending.discard(attempt)
+        if not attempt.cancelled() and attempt.exception() is not None:
+            self._log.error("attempt_failed", exc_info=attempt.exception())
+        self.wake()
+
+    async def settled(self) -> None:
+        """Wait until no attempt is under way."""
+        while self._sending:
+            await asyncio.wait(self._sending)
+
+    async def drain(self, within_s: float) -> None:
+        """Let attempts under way finish, for a while; what is left keeps its lease and is retried after a restart."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=within_s)
+        left = list(self._sending)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _lease(self) -> list[Forward]:
+        room = self._breaker.allows(self._store.clock.now(), self._sink.concurrency + _AHEAD) - len(self._sending)
+        if room <= 0 or not self._alive():
+            return []
+        now = self._store.clock.now()
+        found = await self._store.write(
+            partial(deliveries.lease, via=self.via, owner=self._daemon_id, now=now, limit=room)
+        )
+        if not found:
+            return []
+        try:
+            return await self._store.read(lambda c: self._forwarding.load(c, found))
+        except BaseException:
+            await asyncio.shield(self._store.write(lambda c: _give_back(c, found)))
+            raise
+
+    async def _attempt(self, forward: Forward) -> None:
+        delivery = forward.delivery
+        async with self._slots:
+            if delivery.lost_leases >= MOST_LOST_LEASES:
+                await self._settle(delivery, DeliveryState.DEAD, error=f"{delivery.lost_leases} processes died over it")
+                return
+            if not self._alive():
+                return  # our lease is gone: somebody else sends it
+            try:
+                remote_id = await self._sink.send(forward)
+            except Exception as error:
+                await self._failed(delivery, error)
+                return
+        self._breaker.succeeded()
+        await self._settle(delivery, DeliveryState.DELIVERED, remote_id=remote_id)
+        self._report_delivered(forward)
+
+    async def _failed(self, delivery: Delivery, error: Exception) -> None:
+        now = self._store.clock.now()
+        self._breaker.failed(now)
+        verdict = self._policy.after(delivery, error, now, self._rng)
+        doubtful = verdict.unclear > delivery.unclear
+        if verdict.next_attempt_at is not None:
+            defer = partial(
+                deliveries.defer,
+                delivery=delivery,
+                next_attempt_at=verdict.next_attempt_at,
+                error=verdict.reason,
+                unclear=doubtful,
+            )
+            await self._write(defer)
+        else:
+            await self._settle(delivery, verdict.state, error=verdict.reason, unclear=doubtful)
+        self._metrics.attempted(delivery, verdict.state, None)
+        self._log.warning(
+            "delivery_failed",
+            delivery_id=delivery.id,
+            message_id=delivery.message_id,
+            attempt=delivery.attempts,
+            state=verdict.state.value,
+            why=verdict.reason,
+        )
+
+    async def _settle(
+        self, delivery: Delivery, state: DeliveryState, *, error: str = "", remote_id: str = "", unclear: bool = False
+    ) -> None:
+        now = self._store.clock.now()
+
+        def work(connection: Connection) -> None:
+            settled = deliveries.settle(
+                connection, delivery, state, now, error=error, remote_id=remote_id, unclear=unclear
+            )
+            bad = state in {DeliveryState.DEAD, DeliveryState.UNCLEAR}
+            if settled and bad and delivery.kind is DeliveryKind.ROUTE:  # an alert about an alert would never end
+                self._alerts.tell_unsettled(connection, delivery.id, state.value, error, now)
+
+        await self._write(work)
+
+    async def _write(self, work: Callable[[Connection], object]) -> None:
+        """Write what became of an attempt, however long the store is busy: what was sent must not be sent again."""
+        while True:
+            try:
+                await self._store.write(work)
+            except StoreBusy as error:
+                self._log.warning("store_busy", error=str(error))
+                await asyncio.sleep(_SETTLE_PAUSE_S)
+            else:
+                return
+
+    def _report_delivered(self, forward: Forward) -> None:
+        delivery, message = forward.delivery, forward.message
+        took_s = (self._store.clock.now() - (message.received_at if message else delivery.created_at)).total_seconds()
+        self._metrics.attempted(delivery, DeliveryState.DELIVERED, took_s if message else None)
+        self._log.info(
+            "delivery_delivered",
+            delivery_id=delivery.id,
+            message_id=delivery.message_id,
+            department=delivery.department,
+            kind=delivery.kind.value,
+            attempt=delivery.attempts,
+            seconds=round(took_s, 3),
+        )
+
+
+def _give_back(connection: Connection, found: Sequence[Delivery]) -> None:
+    for delivery in found:
+        deliveries.unlease(connection, delivery)

@@ -1,0 +1,74 @@
+"""What one attempt carries: the delivery with its message, original and decision, and the links people click."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from router.records import Decision, Delivery, DeliveryKind, Forward, Message
+from router.store import decisions, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from router.destinations import Desks
+    from router.signing import KeyRing
+
+MISROUTE = "misroute"  # the purpose of the link in a forwarded mail
+
+
+class Forwarding:
+    """Builds forwards. Composing mail, text or JSON of them is each sink's own business."""
+
+    def __init__(self, organization: str, public_url: str, zone: ZoneInfo, keys: KeyRing, desks: Desks) -> None:
+        self._organization = organization
+        self._public_url = public_url
+        self._zone = zone
+        self._keys = keys
+        self._desks = desks
+        self.domain = urlsplit(public_url).hostname or "localhost"
+
+    def load(self, connection: Connection, leased: Sequence[Delivery]) -> list[Forward]:
+        """Return one forward per delivery, in order."""
+        message_ids = sorted({d.message_id for d in leased if d.message_id is not None})
+        decision_ids = sorted({d.decision_id for d in leased if d.decision_id is not None})
+        known = messages.get_many(connection, message_ids)
+        originals = messages.originals_of(connection, message_ids)
+        decided = decisions.get_many(connection, decision_ids)
+        return [
+            self._forward(
+                delivery,
+                known.get(delivery.message_id or ""),
+                originals.get(delivery.message_id or "", b""),
+                decided.get(delivery.decision_id or 0),
+            )
+            for delivery in leased
+        ]
+
+    def misroute_url(self, delivery_id: int) -> str:
+        """Return the link "Not yours? Send it on"."""
+        return f"{self._public_url}/m/{self._keys.sign(str(delivery_id), MISROUTE)}"
+
+    def _forward(
+        self, delivery: Delivery, message: Message | None, original: bytes, decision: Decision | None
+    ) -> Forward:
+        route = delivery.kind is DeliveryKind.ROUTE
+        likely = [d for d in (decision.suggestions if decision else ()) if d != delivery.department]
+        received = message.received_at.astimezone(self._zone) if message else None
+        return Forward(
+            delivery=delivery,
+            mail_id=self._keys.mail_id(delivery.id, self.domain),
+            organization=self._organization,
+            message=message,
+            original=original,
+            decision=decision,
+            department_name=self._desks.name(delivery.department) if delivery.department else "",
+            school_name=self._desks.school_name(decision.school) if decision else "",
+            suggestions=tuple((department, self._desks.name(department)) for department in likely),
+            misroute_url=self.misroute_url(delivery.id) if route else "",
+            local_time=f"{received:%A, %d %B %Y, %H:%M %Z}" if received else "",
+            notice=delivery.notice,
+        )

@@ -1,0 +1,222 @@
+"""Corrections: a flag moves the message at once; what may be learnt from it is decided separately.
+
+Every function here is a unit of work: moving a message, its deliveries and the record of who said so commit together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from router.errors import Conflict, NotFound
+from router.records import Correction, CorrectionState, Decision, DeliveryKind, Reason, State
+from router.store import corrections, decisions, deliveries, messages
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from router.alerts import Alerts
+    from router.destinations import Desks
+    from router.records import Delivery
+
+PASSES_BEFORE_DISPUTE = 2  # the third time a message is passed on, a person at the fallback decides
+NOTE_LIMIT = 2000  # characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What a flag led to. `correction_id` is None when there was nothing to do: the message had moved on before."""
+
+    message_id: str
+    department: str
+    correction_id: int | None = None
+    disputed: bool = False
+    held: bool = False
+
+
+class Corrections:
+    """The rules of flagging, undoing and confirming."""
+
+    def __init__(self, desks: Desks, alerts: Alerts) -> None:
+        self._desks = desks
+        self._alerts = alerts
+
+    def flag(
+        self,
+        connection: Connection,
+        message_id: str,
+        to: str,
+        *,
+        by: str,
+        via: str,
+        now: datetime,
+        note: str = "",
+        delivery: Delivery | None = None,
+    ) -> Moved:
+        """Pass a message on. `delivery` is the one whose link was used; repeating a flag changes nothing.
+
+        Raises `NotFound` for an unknown message or department, `Conflict` if it isn't routed or is there already.
+        """
+        if to not in self._desks.departments:
+            raise NotFound(f"there is no department '{to}'")
+        present = self._present(connection, message_id)
+        if delivery is not None and delivery.decision_id != present.id:
+            return Moved(message_id=message_id, department=present.department)
+        if present.department == to:
+            raise Conflict(f"message {message_id} is with {to} already")
+        said = Correction(
+            message_id=message_id,
+            from_department=present.department,
+            to_department=to,
+            by=by,
+            via=via,
+            model=present.prediction.model if present.prediction else "",
+            state=CorrectionState.PROPOSED,
+            at=now,
+            note=note[:NOTE_LIMIT],
+            decision_id=present.id,
+            delivery_id=delivery.id if delivery else None,
+        )
+        return self._move(connection, said, present)
+
+    def _move(self, connection: Connection, said: Correction, present: Decision) -> Moved:
+        earlier = [
+            c for c in corrections.of_message(connection, said.message_id) if c.state != CorrectionState.WITHDRAWN
+        ]
+        disputed = len(earlier) >= PASSES_BEFORE_DISPUTE and present.department != self._desks.fallback
+        held = disputed and decisions.count_of(connection, said.message_id, Reason.DISPUTED) > 0
+        target = self._desks.fallback if disputed else said.to_department
+        detail = f"passed on by {present.department}"
+        if disputed:
+            detail += f" to {said.to_department}, the {_ordinal(len(earlier) + 1)} time: a person decides"
+        decision = replace(
+            present,
+            id=0,
+            department=target,
+            reason=Reason.DISPUTED if disputed else Reason.CORRECTION,
+            detail=detail,
+            prediction=None,
+            confidence=None,
+            decided_at=said.at,
+        )
+        decision_id = decisions.add(connection, decision)
+        deliveries.drop_waiting(connection, present.id, said.at)
+        if held:
+            why = "disputed again after the fallback had decided"
+            messages.set_state(connection, said.message_id, State.HELD, why, decision_id)
+            self._alerts.tell_held(connection, said.message_id, why, said.at)
+        else:
+            messages.set_state(connection, said.message_id, State.ROUTED, "", decision_id)
+            self.deliver(connection, replace(decision, id=decision_id), said.at)
+        correction_id = corrections.add(connection, said, decision_id)
+        return Moved(
+            message_id=said.message_id,
+            department=target,
+            correction_id=correction_id,
+            disputed=disputed,
+            held=held,
+        )
+
+    def deliver(self, connection: Connection, decision: Decision, now: datetime) -> None:
+        """Put a decision's deliveries into the outbox."""
+        deliveries.add(
+            connection,
+            self._desks.destinations(decision),
+            kind=DeliveryKind.ROUTE,
+            now=now,
+            message_id=decision.message_id,
+            decision_id=decision.id,
+            department=decision.department,
+            urgent=bool(decision.urgent),
+        )
+
+    def undo(self, connection: Connection, correction_id: int, by: str, now: datetime) -> Moved:
+        """Take a flag back: the decision before it is in force again. Repeating it changes nothing.
+
+        Raises `NotFound`, or `Conflict` if the message has moved on since.
+        """
+        said = corrections.get(connection, correction_id)
+        if said is None:
+            raise NotFound(f"there is no correction {correction_id}")
+        moved = Moved(message_id=said.message_id, department=said.from_department)
+        if said.state is CorrectionState.WITHDRAWN:
+            return moved
+        present = self._present(connection, said.message_id, also_held=True)
+        behind = corrections.leading_to(connection, present.id)
+        if behind is None or behind.id != correction_id or said.decision_id is None:
+            raise Conflict(f"message {said.message_id} has moved on since; flag it again instead")
+        corrections.settle(connection, correction_id, CorrectionState.WITHDRAWN, now, by)
+        deliveries.drop_waiting(connection, present.id, now)
+        deliveries.resume_dropped(connection, said.decision_id, now)
+        messages.set_state(connection, said.message_id, State.ROUTED, "", said.decision_id)
+        return moved
+
+    def ours(self, connection: Connection, delivery: Delivery, now: datetime) -> Correction | None:
+        """Record "This is ours" and return the correction it confirmed, if it was the second vote.
+
+        Two votes from different deliveries: the flag that sent the message here, and this one.
+        """
+        if delivery.message_id is None or delivery.decision_id is None:
+            return None
+        corrections.vote(connection, delivery.message_id, delivery.id, delivery.department, now)
+        said = corrections.leading_to(connection, delivery.decision_id)
+        if said is None or said.delivery_id == delivery.id or said.to_department != delivery.department:
+            return None
+        return corrections.settle(connection, said.id, CorrectionState.CONFIRMED, now, "two votes")
+
+    def release(self, connection: Connection, message_id: str, to: str | None, by: str, now: datetime) -> None:
+        """Let a held message go: to a department a person names, else wherever the steps send it.
+
+        Raises `NotFound`, or `Conflict` if it isn't held.
+        """
+        if to is not None and to not in self._desks.departments:
+            raise NotFound(f"there is no department '{to}'")
+        if messages.get(connection, message_id) is None:
+            raise NotFound(f"there is no message {message_id}")
+        if not messages.release(connection, message_id):
+            raise Conflict(f"message {message_id} isn't held")
+        if to is None:
+            return
+        before = decisions.in_force(connection, message_id)
+        decision = Decision(
+            message_id=message_id,
+            department=to,
+            reason=Reason.CORRECTION,
+            detail=f"released by {by or 'a person'}",
+            urgent=before.urgent if before else "",
+            school=before.school if before else "",
+            decided_at=now,
+        )
+        decision_id = decisions.add(connection, decision)
+        messages.set_state(connection, message_id, State.ROUTED, "", decision_id)
+        self.deliver(connection, replace(decision, id=decision_id), now)
+
+    def _present(self, connection: Connection, message_id: str, *, also_held: bool = False) -> Decision:
+        if messages.get(connection, message_id) is None:
+            raise NotFound(f"there is no message {message_id}")
+        present = decisions.in_force(connection, message_id)
+        if present is None or not (also_held or messages.state_of(connection, message_id) is State.ROUTED):
+            raise Conflict(f"message {message_id} isn't routed, so it can't be passed on")
+        return present
+
+
+def settle(connection: Connection, correction_id: int, state: CorrectionState, by: str, now: datetime) -> Correction:
+    """Confirm or withdraw a correction as training data (the message stays where it is). Repeating it changes nothing.
+
+    Raises `NotFound`, or `Conflict` for confirming what was withdrawn.
+    """
+    said = corrections.get(connection, correction_id)
+    if said is None:
+        raise NotFound(f"there is no correction {correction_id}")
+    if said.state is state:
+        return said
+    settled = corrections.settle(connection, correction_id, state, now, by)
+    if settled is None:
+        raise Conflict(f"correction {correction_id} is {said.state.value}; it can't be {state.value}")
+    return settled
+
+
+def _ordinal(n: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(n, f"{n}th")

@@ -1,0 +1,131 @@
+"""What a daemon does beside its stages: stay alive, free dead daemons' leases, follow the registry, send the digest."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from router.errors import SignpostError
+from router.records import DeliveryState, Notice, State
+from router.store import daemons, deliveries, ledger, marks, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import time
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+    from structlog.typing import FilteringBoundLogger
+
+    from router.alerts import Alerts
+    from router.store.engine import Store
+
+_SAFETY_S = 5.0  # a lease counts as gone this long before others may take it
+_LISTED = 20
+
+
+class Heartbeat:
+    """Keeps this daemon's leases valid; `alive` says whether they may be used."""
+
+    def __init__(self, store: Store, daemon_id: str, log: FilteringBoundLogger) -> None:
+        self._store = store
+        self.daemon_id = daemon_id
+        self._log = log
+        self._good_until = 0.0
+
+    async def register(self) -> None:
+        """Announce this daemon; what dead ones held is free again."""
+        alone = self._store.dialect == "sqlite"
+        began = asyncio.get_running_loop().time()
+        work = partial(daemons.register, daemon_id=self.daemon_id, now=self._store.clock.now(), alone=alone)
+        lost = await self._store.write(work)
+        self._prolong(began)
+        if lost:
+            self._log.warning("leases_recovered", leases=lost)
+
+    def alive(self) -> bool:
+        """Return whether nobody else can have taken our leases."""
+        return asyncio.get_running_loop().time() < self._good_until
+
+    async def beat(self) -> None:
+        """Prolong our life, and free the leases of those whose life has ended."""
+        began = asyncio.get_running_loop().time()
+        now = self._store.clock.now()
+        if await self._store.write(lambda c: daemons.beat(c, self.daemon_id, now)):
+            self._prolong(began)
+        else:
+            self._log.error("taken_for_dead")
+            await self.register()
+        await self._store.write(lambda c: daemons.reap(c, now))
+
+    async def leave(self) -> None:
+        """Give back what we hold and say good-bye."""
+        await self._store.write(self._leave)
+
+    def _leave(self, connection: Connection) -> None:
+        messages.release_leases(connection, self.daemon_id)
+        deliveries.release_leases(connection, self.daemon_id)
+        daemons.leave(connection, self.daemon_id)
+
+    def _prolong(self, began: float) -> None:
+        self._good_until = began + daemons.LIFETIME.total_seconds() - _SAFETY_S
+
+
+class Digest:
+    """Once a day, if anything waits for a person: what, how much, since when."""
+
+    def __init__(self, store: Store, alerts: Alerts, at: time, zone: ZoneInfo) -> None:
+        self._store = store
+        self._alerts = alerts
+        self._at = at
+        self._zone = zone
+
+    async def send_if_due(self) -> None:
+        """Send today's digest unless it was sent; several daemons agree through the store."""
+        local = self._store.clock.now().astimezone(self._zone)
+        if local.time() >= self._at:
+            await self._store.write(lambda c: self._send(c, local))
+
+    def _send(self, connection: Connection, local: datetime) -> bool:
+        now = self._store.clock.now()
+        started = local.replace(hour=self._at.hour, minute=self._at.minute, second=0, microsecond=0)
+        last = marks.get(connection, "digest")
+        if last is not None and last >= started:
+            return False
+        marks.claim(connection, "digest", now, timedelta(0))
+        text = digest_text(connection, now)
+        if not text:
+            return False
+        notice = Notice(subject="What waits for a person", text=text)
+        return self._alerts.tell(connection, f"digest:{local:%Y-%m-%d}", notice, now)
+
+
+def digest_text(connection: Connection, now: datetime) -> str:
+    """Return what waits for a person as plain text, "" if nothing does."""
+    counts = ledger.status(connection, now)
+    held = [row.id for row in connection.execute(messages.listing(State.HELD.value, None, _LISTED))]
+    stuck = deliveries.in_states(connection, [DeliveryState.DEAD.value, DeliveryState.UNCLEAR.value], _LISTED)
+    if not held and not stuck:
+        return ""
+    lines = [
+        f"Messages held: {counts['messages']['held']}",
+        f"Deliveries dead: {counts['deliveries']['dead']}, unclear: {counts['deliveries']['unclear']}",
+        "",
+        *(f"  message {message_id} is held:  signpost messages show {message_id}" for message_id in held),
+        *(f"  delivery {d.id} is {d.state.value} ({d.last_error}):  signpost deliveries retry {d.id}" for d in stuck),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+async def every(seconds: float, act: Callable[[], Awaitable[object]], log: FilteringBoundLogger, name: str) -> None:
+    """Do something for ever, again after a failure."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await act()
+        except SignpostError as error:
+            log.warning("upkeep_failed", what=name, error=str(error))
+        except Exception:
+            log.exception("upkeep_failed", what=name)

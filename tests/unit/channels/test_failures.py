@@ -1,0 +1,158 @@
+"""What outside codes mean for a delivery."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from datetime import UTC, datetime
+
+import pytest
+from aiosmtplib import errors
+
+from channels._failures import Phase, failure, http_failure, retry_after_seconds, smtp_failure
+from router.errors import Permanent, Retryable, Unclear
+
+NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
+
+SMTP = [
+    # code, text, phase, permanent
+    (421, "4.3.2 shutting down", Phase.SESSION, False),
+    (450, "4.2.1 mailbox busy", Phase.RECIPIENT, False),
+    (451, "4.3.0 local error", Phase.DATA, False),
+    (452, "4.2.2 mailbox full", Phase.RECIPIENT, False),
+    (454, "4.7.0 TLS not available", Phase.SESSION, False),
+    (550, "5.1.1 <quota@school.example> no such user", Phase.RECIPIENT, True),
+    (550, "5.1.1 does not exist, see https://help.example/limits-and-quota", Phase.RECIPIENT, True),
+    (550, "no such user here", Phase.RECIPIENT, True),
+    (550, "5.1.10 recipient not found by SMTP address lookup", Phase.RECIPIENT, True),
+    (551, "user not local", Phase.RECIPIENT, True),
+    (553, "5.1.3 mailbox name not allowed", Phase.RECIPIENT, True),
+    (501, "5.1.3 bad recipient address syntax", Phase.RECIPIENT, True),
+    (554, "5.6.0 message content rejected", Phase.DATA, True),
+    (554, "5.7.1 message looks like spam", Phase.DATA, True),
+    (550, "5.2.1 account disabled", Phase.RECIPIENT, True),
+    (550, "5.2.1 the user receives mail too quickly", Phase.RECIPIENT, False),
+    # too large: no day changes that
+    (552, "5.3.4 message size exceeds fixed maximum message size", Phase.SENDER, True),
+    (552, "message too large", Phase.DATA, True),
+    (552, "5.2.3 message size exceeds the administrative limit", Phase.DATA, True),
+    (552, "Error: Too much mail data", Phase.DATA, False),
+    # a full mailbox, whatever the code
+    (552, "5.2.2 mailbox size limit exceeded", Phase.RECIPIENT, False),
+    (552, "requested action aborted: exceeded storage allocation", Phase.DATA, False),
+    (550, "5.2.2 over quota", Phase.RECIPIENT, False),
+    (554, "mailbox is full", Phase.RECIPIENT, False),
+    # rates and limits dressed as permanent
+    (550, "5.4.5 Daily user sending limit exceeded", Phase.DATA, False),
+    (550, "5.1.90 your message can't be sent: daily recipient limit", Phase.RECIPIENT, False),
+    (554, "too many messages, rate exceeded", Phase.DATA, False),
+    (550, "5.7.705 tenant has exceeded its threshold", Phase.DATA, False),
+    # what an administrator mends
+    (530, "5.7.0 must issue a STARTTLS command first", Phase.SENDER, False),
+    (534, "5.7.9 application-specific password required", Phase.SESSION, False),
+    (535, "5.7.8 username and password not accepted", Phase.SESSION, False),
+    (535, "5.7.139 authentication unsuccessful, SmtpClientAuthentication is disabled", Phase.SESSION, False),
+    (538, "encryption required", Phase.SESSION, False),
+    (550, "5.7.60 client does not have permissions to send as this sender", Phase.DATA, False),
+    (550, "5.7.26 mail from this domain is unauthenticated", Phase.DATA, False),
+    (554, "5.7.1 relay access denied", Phase.RECIPIENT, False),
+    (550, "5.7.54 unable to relay recipient in non-accepted domain", Phase.RECIPIENT, False),
+    (554, "5.7.1 blocked: listed at zen.spamhaus.org", Phase.RECIPIENT, False),
+    (550, "5.7.1 sender rejected", Phase.SENDER, False),
+    (554, "no SMTP service here", Phase.SESSION, False),
+    (521, "host does not accept mail", Phase.SESSION, False),
+    (503, "bad sequence of commands", Phase.RECIPIENT, False),
+    (-1, "Malformed SMTP response", Phase.DATA, False),
+    (250, "an answer in the wrong place", Phase.DATA, False),
+]
+
+
+@pytest.mark.parametrize(("code", "text", "phase", "permanent"), SMTP)
+def test_smtp_replies(code: int, text: str, phase: Phase, permanent: bool):
+    """Only a refusal of this recipient or message is permanent."""
+    assert isinstance(smtp_failure(code, text, phase), Permanent if permanent else Retryable)
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent"),
+    [
+        (400, True), (401, False), (402, False), (403, False), (404, True), (408, False), (410, True), (413, True),
+        (422, True), (425, False), (429, False), (500, False), (502, False), (503, False), (504, False), (302, False),
+    ],
+)  # fmt: skip
+def test_http_statuses(status: int, permanent: bool):
+    """A refusal of the content is permanent; credentials, rates and broken servers are not."""
+    assert isinstance(http_failure(status), Permanent if permanent else Retryable)
+
+
+def test_a_named_time_is_kept():
+    """A 429 hands its Retry-After on."""
+    error = http_failure(429, "slow down", retry_after=17.0)
+    assert isinstance(error, Retryable)
+    assert error.retry_after == 17.0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120.0), (" 7 ", 7.0), ("Tue, 01 Sep 2026 12:01:30 GMT", 90.0), ("Tue, 01 Sep 2026 11:00:00 GMT", 0.0),
+        (None, None), ("", None), ("soon", None), ("-5", None), ("1e9", None), ("9" * 50, None), ("1.5", None),
+        ("Tue, 01 Sep 2026 12:01:30", None),
+    ],
+)  # fmt: skip
+def test_retry_after(header: str | None, seconds: float | None):
+    """Seconds and dates are read (RFC 9110 section 10.2.3); anything odd is no time at all."""
+    assert retry_after_seconds(header, NOW) == seconds
+
+
+def _with_cause(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (errors.SMTPRecipientRefused(550, "5.1.1 no such user", "x@y.example"), Permanent, "550 5.1.1 no such user"),
+        (errors.SMTPSenderRefused(550, "not you", "x@y.example"), Retryable, "550 not you"),
+        (errors.SMTPDataError(554, "content rejected"), Permanent, "554"),
+        (errors.SMTPAuthenticationError(535, "wrong password"), Retryable, "535"),
+        (errors.SMTPConnectResponseError(554, "go away"), Retryable, "554"),
+        (errors.SMTPHeloError(550, "bad name"), Retryable, "550"),
+        (errors.SMTPConnectTimeoutError("slow"), Retryable, "in time"),
+        (errors.SMTPReadTimeoutError("slow"), Retryable, "in time"),
+        (errors.SMTPServerDisconnected("Connection lost"), Retryable, "Connection lost"),
+        (errors.SMTPException("AUTH not supported"), Retryable, "AUTH not supported"),
+        (_with_cause(errors.SMTPConnectError("x"), ConnectionRefusedError(111, "Connection refused")), Retryable,
+         "connection refused"),
+        (_with_cause(errors.SMTPConnectError("x"), ssl.SSLCertVerificationError(1, "bad")), Retryable, "certificate"),
+        (socket.gaierror(-2, "Name or service not known"), Retryable, "name or service not known"),
+        (OSError(28, "No space left on device"), Retryable, "no space left"),
+        (TimeoutError(), Retryable, "in time"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x"), Retryable, "TLS"),
+    ],
+)  # fmt: skip
+def test_exceptions(error: Exception, kind: type[Exception], words: str):
+    """A broken connection is temporary and its reason is in plain words."""
+    found = failure(error)
+    assert isinstance(found, kind)
+    assert words in str(found)
+
+
+def test_an_unknown_exception_keeps_its_text_to_itself():
+    """The text of an exception nobody meant may quote a message: only its type is told."""
+    found = failure(RuntimeError("Dear Ms Lopez, my son"))
+    assert isinstance(found, Retryable)
+    assert "Lopez" not in str(found)
+    assert "RuntimeError" in str(found)
+
+
+def test_our_own_errors_pass():
+    """A lost answer stays what it is."""
+    error = Unclear("lost")
+    assert failure(error) is error
+
+
+def test_a_long_reply_is_cut():
+    """A hostile server's endless reply is neither searched nor kept as a whole."""
+    assert len(str(smtp_failure(550, "x" * 30_000, Phase.DATA))) < 1100
