@@ -162,9 +162,9 @@ def _phase(error: SMTPResponseException) -> Phase:
 def _sentence(error: Exception) -> str:
     match error:
         case ssl.SSLCertVerificationError():
-            text = f"the server's certificate is not trusted: {error.verify_message}"
+            text = f"the server's certificate is not trusted: {getattr(error, 'verify_message', '')}"
         case ssl.SSLError():
-            text = f"TLS failed: {error.reason or type(error).__name__}"
+            text = f"TLS failed: {getattr(error, 'reason', '') or type(error).__name__}"
         case SMTPConnectError() if isinstance(error.__cause__, OSError):
             text = _sentence(error.__cause__)
         case SMTPTimeoutError() | TimeoutError():

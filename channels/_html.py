@@ -13,7 +13,7 @@ MAX_CHARS = 1_000_000
 _MAX_TAGS = 30_000  # beyond: the plain way; inscriptis needs about 10 µs per tag, and nested tables cost more
 _MAX_TABLES = 200
 _MAX_DEPTH = 200  # inscriptis answers "" some thousand levels deep
-_SKIPPED = ("script", "style", "head", "title", "template", "noscript")
+_SKIPPED = re.compile(r"(?:script|style|head|title|template|noscript)(?![a-z0-9-])")
 _BREAKS = re.compile(r"/?(?:p|div|br|tr|li|ul|ol|table|h[1-6]|blockquote|hr)\b", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]{0,20})[^<>]*>")
 _UNCLOSED = ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
@@ -43,14 +43,14 @@ def strip_tags(markup: str) -> str:
 
 def _tag_end(lower: str, start: int) -> tuple[int, bool]:
     """Return where the tag at `start` and what belongs to it ends (-1: never), and whether it breaks the line."""
+    first = lower[start + 1 : start + 2]
+    if not first.isalpha() and first not in ("/", "!", "?"):
+        return start + 1, False  # "<3", "a < b": no tag
     if lower.startswith("<!--", start):
         return _after(lower, "-->", start), False
-    for name in _SKIPPED:
-        if lower.startswith(name, start + 1) and not lower[start + 1 + len(name) : start + 2 + len(name)].isalnum():
-            closing = lower.find(f"</{name}", start)
-            return (_after(lower, ">", closing) if closing >= 0 else -1), False
-    if not lower[start + 1 : start + 2].isalpha() and lower[start + 1 : start + 2] not in ("/", "!", "?"):
-        return start + 1, False  # "<3", "a < b": no tag
+    if match := _SKIPPED.match(lower, start + 1):
+        closing = lower.find(f"</{match[0]}", start)
+        return (_after(lower, ">", closing) if closing >= 0 else -1), False
     return _after(lower, ">", start), bool(_BREAKS.match(lower, start + 1, start + 14))
 
 

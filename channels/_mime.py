@@ -172,7 +172,8 @@ def _texts(tree: Tree, *, with_enclosed: bool) -> tuple[str, str]:
 
 def _other_text(parts: Iterable[Part]) -> str:
     """Return the first text of another kind, such as an invitation's (text/calendar), where there is nothing else."""
-    return next((part.text() for part in parts if part.kind.startswith("text/") and not part.is_attachment()), "")
+    others = (part for part in parts if part.kind.startswith("text/") and part.kind not in ("text/plain", "text/html"))
+    return next((part.text() for part in others if not part.is_attachment()), "")
 
 
 def _honest(plain: str, html_text: str) -> str:

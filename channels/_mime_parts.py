@@ -19,6 +19,7 @@ MAX_PARTS = 1_000
 MAX_DEPTH = 100
 MAX_TEXT_BYTES = 2_000_000  # of one part, encoded
 _ALL_HEADER_BYTES = 1_000_000  # of all parts together
+_MAX_LOOKALIKES = 100_000  # what begins like a delimiter and is none
 _ENCLOSED = ("message/rfc822", "message/global")
 _IDENTITY = ("", "7bit", "8bit", "binary")
 
@@ -144,13 +145,15 @@ def _split(original: bytes, start: int, end: int, boundary: str) -> list[tuple[i
 def _delimiters(original: bytes, start: int, end: int, boundary: str) -> Iterator[tuple[int, int, bool]]:
     needle = b"--" + boundary.rstrip().encode("latin-1", "replace")
     position = original.find(needle, start, end) if boundary.strip() else -1
-    while position >= 0:
-        line_end = original.find(b"\n", position, end)
-        line_end = end if line_end < 0 else line_end + 1
-        tail = original[position + len(needle) : min(line_end, position + len(needle) + 80)].strip()
-        if tail in (b"", b"--") and (position == start or original[position - 1 : position] == b"\n"):
-            yield position, line_end, tail == b"--"
-        position = original.find(needle, position + len(needle), end)
+    for _ in range(_MAX_LOOKALIKES):
+        if position < 0:
+            return
+        after = position + len(needle)
+        tail, newline, _ = original[after : min(end, after + 80)].partition(b"\n")  # never a whole line: it may be huge
+        at_start = position == start or original[position - 1 : position] == b"\n"
+        if at_start and tail.strip() in (b"", b"--") and (newline or after + len(tail) == end):
+            yield position, after + len(tail) + len(newline), tail.strip() == b"--"
+        position = original.find(needle, after, end)
 
 
 def _before_newline(original: bytes, position: int) -> int:

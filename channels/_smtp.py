@@ -84,7 +84,9 @@ class Link:
         self.close()
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connection at once: half a mail that is still to be written must not hold it open."""
+        if isinstance(self._client.transport, asyncio.WriteTransport):
+            self._client.transport.abort()
         self._client.close()
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from router.records import Attachment, Content, Decision, Forward, Message
 
 MARKER = "—— Signpost ——"  # stands on a line of its own before everything that the person didn't write
-_MARKER_LINE = re.compile(rf"^[>\s*_]*{MARKER}[\s*_]*$", re.MULTILINE)
+_MARKER_LINE = re.compile(rf"^[> \t*_]*{MARKER}[ \t*_\r]*$", re.MULTILINE)
 BODY_LIMIT = 100_000  # characters shown; the original has them all
 
 _KINDS = {Medium.EMAIL: "Mail", Medium.SMS: "Text", Medium.WEB_FORM: "Web form"}

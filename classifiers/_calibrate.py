@@ -21,7 +21,7 @@ TARGETS = (0.005, *(n / 100 for n in range(1, 31)), 0.4, 0.5)
 DEFAULT_TEMPERATURE = 0.3  # where there are too few rows to fit one
 _LOWEST_SCORE = -1e6  # JSON has no minus infinity
 _SCORE_STEPS = 20
-_PRUDENCE = 1.2816  # one-sided 90 %: thresholds are the luckiest of many, and a handful of rows proves nothing
+_PRUDENCE = 1.2816  # one-sided 90 %; thresholds are the luckiest of many, and a handful of rows proves nothing
 
 
 def softmax(margins: Floats, temperature: float) -> Floats:
@@ -41,20 +41,21 @@ def scores(margins: Floats, labels: int) -> Floats:
     return best - margins[..., labels] if margins.shape[-1] > labels else best
 
 
-def fit_temperature(margins: Floats, truth: NDArray[np.intp], weights: Floats) -> float:
-    """Return the temperature that minimises the weighted negative log-likelihood of the true labels.
+def fit_temperature(margins: Floats, truth: NDArray[np.intp], weights: Floats) -> tuple[float, float]:
+    """Return the temperature that minimises the weighted log-loss of the true labels, and that loss per row.
 
     `margins` (rows × labels) must be out-of-fold, `truth` holds column numbers. One scalar, as in Guo et al. 2017
     (On Calibration of Modern Neural Networks); found by golden-section search over its logarithm.
     """
     if not len(truth):
-        return DEFAULT_TEMPERATURE
+        return DEFAULT_TEMPERATURE, 0.0
 
     def loss(log_temperature: float) -> float:
         likely = softmax(margins, float(np.exp(log_temperature)))[np.arange(len(truth)), truth]
-        return float(-(weights * np.log(np.maximum(likely, 1e-12))).sum())
+        return float(-(weights * np.log(np.maximum(likely, 1e-12))).sum() / weights.sum())
 
-    return float(np.exp(_golden_section(loss, np.log(0.02), np.log(5.0))))
+    best = _golden_section(loss, np.log(0.01), np.log(5.0))
+    return float(np.exp(best)), loss(best)
 
 
 def _golden_section(function: Any, low: float, high: float) -> float:

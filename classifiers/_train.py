@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Mask = NDArray[np.bool_]
 
+C_CHOICES = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""How closely to follow the training rows: little data asks for less, much for more."""
+
 _RARE_FROM_ROWS = 200  # with fewer rows every term counts, even one seen once
 _LACKING = -2.0  # the margin of a label of which a fold's training rows held none
 _EVERY_FOLD = -1
@@ -53,18 +56,36 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """A fitted pipeline: the terms it kept and their idf (per block), coefficients (terms × labels) and bias."""
+class Features:
+    """How counts become values: the terms kept (per block), their idf, and how much each block counts."""
 
     kept: list[NDArray[np.intp]]
     tfidf: list[TfidfTransformer]
+    weights: tuple[float, ...]
+
+    @classmethod
+    def learn(cls, counts: Sequence[Any], weights: tuple[float, ...]) -> Features:
+        """Learn from the training rows' counts, one matrix per block."""
+        rarest = 2 if counts[0].shape[0] >= _RARE_FROM_ROWS else 1
+        kept = [np.flatnonzero(block.getnnz(axis=0) >= rarest) for block in counts]
+        parts = zip(counts, kept, strict=True)
+        return cls(kept, [TfidfTransformer(sublinear_tf=True).fit(block[:, part]) for block, part in parts], weights)
+
+    def values(self, counts: Sequence[Any]) -> Any:
+        """Return the rows' TF-IDF values, each block of length one times its weight (CSR)."""
+        blocks = zip(counts, self.kept, self.tfidf, self.weights, strict=True)
+        return hstack([tfidf.transform(block[:, kept]) * weight for block, kept, tfidf, weight in blocks]).tocsr()
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Coefficients (terms × columns) and bias."""
+
     coefficients: Floats
     bias: Floats
 
-    def margins(self, counts: Sequence[Any]) -> Floats:
-        """Return the margins (rows × labels) of counted texts."""
-        blocks = zip(counts, self.kept, self.tfidf, strict=True)
-        values = hstack([tfidf.transform(block[:, kept]) for block, kept, tfidf in blocks]).tocsr()
+    def margins(self, values: Any) -> Floats:
+        """Return margins (rows × columns)."""
         result: Floats = values @ self.coefficients + self.bias
         return result
 
@@ -89,15 +110,19 @@ def train(
     counts, terms = count_terms(rows.inputs)
     columns = [*labels, OUT_OF_SCOPE] if outside and settings.learn_out_of_scope else labels
     trainer = Trainer(rows, counts, columns, settings, seed)
-    margins = trainer.out_of_fold(progress)
+    choices = (settings.c,) if settings.c is not None else C_CHOICES
+    trials = [calibrate(rows, margins, labels) for margins in trainer.out_of_fold(choices, progress)]
+    best = min(range(len(choices)), key=lambda number: trials[number].loss)
     progress("training the model", 0.8)
-    final = trainer.fit(np.ones(len(rows.inputs), dtype=bool))
-    meta, arrays = calibrate(rows, margins, labels, settings)
+    everything = np.ones(len(rows.inputs), dtype=bool)
+    features, (final,) = trainer.fit(everything, choices[best : best + 1])
+    meta, arrays = trials[best].report(labels, settings.out_of_scope_share)
+    meta |= {"c": choices[best]}
     meta |= {"labels": labels, "rows": len(inside), "out_of_scope_rows": len(outside), "seed": seed}
     meta |= {"settings": settings.model_dump(mode="json")}
     meta |= {"libraries": {module.__name__: module.__version__ for module in (np, scipy, sklearn)}}
     progress("done", 1.0)
-    return Artifact("linear", arrays | pack_model(final, terms), meta)
+    return Artifact("linear", arrays | pack_model(features, final, terms), meta)
 
 
 def collect(
@@ -143,36 +168,36 @@ class Trainer:
     settings: LinearSettings
     seed: int
 
-    def out_of_fold(self, progress: Progress) -> Floats:
-        """Return margins (tried rows × columns), each from a model that saw neither the row nor its group."""
+    def out_of_fold(self, choices: Sequence[float], progress: Progress) -> list[Floats]:
+        """Return margins (tried rows × columns) per choice of C, each from a model that didn't see the row's group."""
         rows, folds = self.rows, self.settings.folds
-        margins: Floats = np.full((int(rows.tried.sum()), len(self.columns)), _LACKING)
+        result: list[Floats] = [np.full((int(rows.tried.sum()), len(self.columns)), _LACKING) for _ in choices]
         for fold in range(folds):
             progress(f"testing on held-out messages ({fold + 1} of {folds})", 0.1 + 0.7 * fold / folds)
             held_out = np.flatnonzero(rows.tried & (rows.folds == fold))
             rest = rows.folds != fold
             if len(held_out) and len(set(rows.labels[rest]) & set(self.columns)) > 1:
-                margins[held_out] = self.fit(rest).margins([block[held_out] for block in self.counts])
-        return margins
+                features, models = self.fit(rest, choices)
+                values = features.values([block[held_out] for block in self.counts])
+                for margins, model in zip(result, models, strict=True):
+                    margins[held_out] = model.margins(values)
+        return result
 
-    def fit(self, chosen: Mask) -> Fitted:
-        """Fit both TF-IDF blocks and the classifier on the chosen rows whose label is one of the columns."""
+    def fit(self, chosen: Mask, choices: Sequence[float]) -> tuple[Features, list[Linear]]:
+        """Fit features and, per choice of C, a classifier on the chosen rows whose label is one of the columns."""
         numbers = np.flatnonzero(chosen & np.isin(self.rows.labels, self.columns))
-        rarest = 2 if len(numbers) >= _RARE_FROM_ROWS else 1
-        kept, tfidf, values = [], [], []
-        for block in self.counts:
-            part = block[numbers]
-            kept.append(np.flatnonzero(part.getnnz(axis=0) >= rarest))
-            tfidf.append(TfidfTransformer(sublinear_tf=True))
-            values.append(tfidf[-1].fit_transform(part[:, kept[-1]]))
-        svc = LinearSVC(C=self.settings.c, class_weight="balanced", random_state=self.seed, max_iter=_MOST_STEPS)
-        svc.fit(hstack(values).tocsr(), self.rows.labels[numbers], sample_weight=self.rows.weights[numbers])
-        coefficients, bias = _widened(svc, self.columns)
-        return Fitted(kept, tfidf, coefficients, bias)
+        counts = [block[numbers] for block in self.counts]
+        features = Features.learn(counts, (self.settings.word_weight, 1.0))
+        values, labels, weights = features.values(counts), self.rows.labels[numbers], self.rows.weights[numbers]
+        models = []
+        for c in choices:
+            svc = LinearSVC(C=c, class_weight="balanced", random_state=self.seed, max_iter=_MOST_STEPS)
+            models.append(_widened(svc.fit(values, labels, sample_weight=weights), self.columns))
+        return features, models
 
 
-def _widened(svc: LinearSVC, columns: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return coefficients (terms × columns) and bias; a column without training rows gets a constant low margin."""
+def _widened(svc: LinearSVC, columns: Sequence[str]) -> Linear:
+    """Return one column of coefficients per label; one without training rows gets a constant low margin."""
     own, bias = svc.coef_, svc.intercept_
     if len(svc.classes_) == 2:  # scikit-learn keeps only the second label's
         own, bias = np.vstack((-own, own)), np.array([-bias[0], bias[0]])
@@ -181,46 +206,62 @@ def _widened(svc: LinearSVC, columns: Sequence[str]) -> tuple[Floats, Floats]:
     coefficients[:, places] = own.T
     wide_bias = np.full(len(columns), _LACKING)
     wide_bias[places] = bias
-    return coefficients, wide_bias
+    return Linear(coefficients, wide_bias)
 
 
-def calibrate(
-    rows: Rows, margins: Floats, labels: Sequence[str], settings: LinearSettings
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return temperature, thresholds and figures from out-of-fold margins, and the table they were read off."""
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What the out-of-fold margins say: the temperature that fits them, its mean log-loss, and the answers."""
+
+    temperature: float
+    loss: float
+    trial: Trial
+    named: list[str]
+    chosen: list[int]
+
+    def report(self, labels: Sequence[str], out_of_scope_share: float) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the metadata with thresholds and figures, and the table they were read off, surest first."""
+        trial, inside = self.trial, self.trial.in_scope
+        weighed = replace(trial, weight=trial.weight * share_weights(inside, out_of_scope_share))
+        pairs = [(name, labels[number]) for name, number in zip(self.named, self.chosen, strict=True)]
+        pairs = [pair for pair in pairs if pair[0] != OUT_OF_SCOPE]
+        meta = {
+            "temperature": self.temperature,
+            "operating_points": operating_points(weighed),
+            "metrics": first_choice_figures([name for name, _ in pairs], [chosen for _, chosen in pairs]),
+        }
+        order = np.argsort(-trial.confidence, kind="stable")
+        table = {
+            "trial_confidence": trial.confidence[order].astype(np.float32),
+            "trial_score": trial.score[order].astype(np.float32),
+            "trial_outcome": np.where(inside, trial.right, 2)[order].astype(np.uint8),  # 2: out of scope
+        }
+        return meta, table
+
+
+def calibrate(rows: Rows, margins: Floats, labels: Sequence[str]) -> Tried:
+    """Fit the temperature to out-of-fold margins (tried rows × columns) and note every answer."""
     tested = (margins[:, : len(labels)] != _LACKING).any(axis=1)
     margins, named, weights = margins[tested], rows.labels[rows.tried][tested], rows.weights[rows.tried][tested]
     own = margins[:, : len(labels)]
     in_scope = named != OUT_OF_SCOPE
     truth = np.searchsorted(labels, named) * in_scope
     fair = in_scope & (own[np.arange(len(own)), truth] != _LACKING)  # the fold's model knew the label
-    temperature = fit_temperature(own[fair], truth[fair], weights[fair])
-    likely = softmax(own, temperature)
-    right = in_scope & (own.argmax(axis=1) == truth)
-    weights = weights * share_weights(in_scope, settings.out_of_scope_share)
-    trial = Trial(likely.max(axis=1), scores(margins, len(labels)), in_scope, right, weights)
-    chosen = np.array(labels)[own.argmax(axis=1)]
-    meta: dict[str, Any] = {
-        "temperature": temperature,
-        "operating_points": operating_points(trial),
-        "metrics": first_choice_figures(named[in_scope].tolist(), chosen[in_scope].tolist()),
-    }
-    table: dict[str, NDArray[Any]] = {
-        "trial_confidence": trial.confidence.astype(np.float32),
-        "trial_score": trial.score.astype(np.float32),
-        "trial_outcome": np.where(in_scope, right, 2).astype(np.uint8),  # 0 wrong, 1 right, 2 out of scope
-    }
-    order = np.argsort(-trial.confidence, kind="stable")
-    return meta, {name: column[order] for name, column in table.items()}
+    temperature, loss = fit_temperature(own[fair], truth[fair], weights[fair])
+    chosen = own.argmax(axis=1)
+    confidence, score = softmax(own, temperature).max(axis=1), scores(margins, len(labels))
+    trial = Trial(confidence, score, in_scope, in_scope & (chosen == truth), weights)
+    return Tried(temperature, loss, trial, named.tolist(), chosen.tolist())
 
 
-def pack_model(fitted: Fitted, terms: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays that the lean scorer needs."""
-    kept_terms = [pack_terms(names[row] for row in kept) for names, kept in zip(terms, fitted.kept, strict=True)]
+def pack_model(features: Features, model: Linear, terms: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays that the lean scorer needs; the blocks' weights go into the coefficients."""
+    kept_terms = [pack_terms(names[row] for row in kept) for names, kept in zip(terms, features.kept, strict=True)]
+    weights = np.concatenate([np.full(len(kept), w) for kept, w in zip(features.kept, features.weights, strict=True)])
     return {
         "word_terms": kept_terms[0],
         "char_terms": kept_terms[1],
-        "idf": np.concatenate([tfidf.idf_ for tfidf in fitted.tfidf]).astype(np.float32),
-        "coefficients": np.ascontiguousarray(fitted.coefficients, dtype=np.float32),
-        "bias": fitted.bias.astype(np.float32),
+        "idf": np.concatenate([tfidf.idf_ for tfidf in features.tfidf]).astype(np.float32),
+        "coefficients": np.ascontiguousarray(model.coefficients * weights[:, None], dtype=np.float32),
+        "bias": model.bias.astype(np.float32),
     }

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 class LinearSettings(Settings):
     """Settings of the linear classifier; the defaults were chosen by cross-validation on the bundled corpus."""
 
-    c: Annotated[float, Field(gt=0, le=1000, description="How closely to follow the training messages.")] = 1.0
+    c: Annotated[
+        float | None,
+        Field(
+            gt=0, le=1000, description="How closely to follow the training messages; chosen on held-out ones if unset."
+        ),
+    ] = None
+    word_weight: Annotated[float, Field(ge=0, le=10, description="How much words count beside parts of words.")] = 0.5
     folds: Annotated[int, Field(ge=2, le=20, description="Parts of the held-out test behind the thresholds.")] = 3
     augment: Annotated[bool, Field(description="Also train on copies with typing errors and in text style.")] = True
     augment_from: Annotated[int, Field(ge=1, description="Messages per department from which copies are made.")] = 20

@@ -22,10 +22,9 @@ QUIET = timedelta(minutes=15)  # the same kind of trouble is told at most this o
 class Alerts:
     """Puts notices into the outbox, in the transaction of what they tell about."""
 
-    def __init__(self, operations: Sequence[Destination], urgent: Sequence[Destination], organization: str) -> None:
+    def __init__(self, operations: Sequence[Destination], urgent: Sequence[Destination]) -> None:
         self._operations = tuple(operations)
         self._urgent = tuple(urgent)
-        self._organization = organization
 
     def tell(self, connection: Connection, kind: str, notice: Notice, now: datetime) -> bool:
         """Tell operations about trouble of one kind; False if they were told a moment ago."""

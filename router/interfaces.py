@@ -148,6 +148,7 @@ class Example:
     weight: float = 1.0
     group: str = ""
     source: str = "corpus"
+    urgent: bool = False  # known to be urgent: the gate counts these apart
 
 
 class Classifier(Protocol):

@@ -23,13 +23,13 @@ REASON_LIMIT = 300
 class Verdict:
     """What becomes of a delivery after a failed attempt.
 
-    `state` is waiting (then `next_attempt_at` is set), unclear or dead; `unclear` tells whether this attempt lost its
-    answer, which the delivery has to remember; `reason` is one line of at most 300 characters without addresses.
+    `state` is waiting (then `next_attempt_at` is set), unclear or dead; `unclear` is the delivery's new count of lost
+    answers; `reason` is one line of at most 300 characters without addresses.
     """
 
     state: DeliveryState
     reason: str
-    unclear: bool
+    unclear: int
     next_attempt_at: datetime | None = None
 
 
@@ -77,15 +77,15 @@ class RetryPolicy:
         lost = delivery.unclear + unclear
         reason = describe(error)
         if isinstance(error, Permanent):
-            return Verdict(state=DeliveryState.DEAD, reason=_with_doubt(reason, lost), unclear=False)
+            return Verdict(state=DeliveryState.DEAD, reason=_with_doubt(reason, lost), unclear=lost)
         if unclear and lost >= self.most_unclear:
-            return Verdict(state=DeliveryState.UNCLEAR, reason=reason, unclear=True)
+            return Verdict(state=DeliveryState.UNCLEAR, reason=reason, unclear=lost)
         asked = error.retry_after if isinstance(error, Retryable) else None
         at = self.next_attempt_at(delivery.attempts, delivery.created_at, now, rng, asked)
         if at is None:
             state = DeliveryState.UNCLEAR if unclear else DeliveryState.DEAD
-            return Verdict(state=state, reason=_with_doubt(f"gave up: {reason}", lost), unclear=unclear)
-        return Verdict(state=DeliveryState.WAITING, reason=reason, unclear=unclear, next_attempt_at=at)
+            return Verdict(state=state, reason=_with_doubt(f"gave up: {reason}", lost), unclear=lost)
+        return Verdict(state=DeliveryState.WAITING, reason=reason, unclear=lost, next_attempt_at=at)
 
 
 def describe(error: BaseException) -> str:

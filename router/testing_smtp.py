@@ -47,6 +47,7 @@ class SmtpServer:
     commands: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     _open: set[_Session] = field(default_factory=set)
+    _alone: asyncio.Event = field(default_factory=asyncio.Event)
     _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def wait_for(self, count: int, timeout_s: float = 10) -> list[ReceivedMail]:
@@ -54,6 +55,11 @@ class SmtpServer:
         async with asyncio.timeout(timeout_s), self._arrived:
             await self._arrived.wait_for(lambda: len(self.mails) >= count)
         return list(self.mails)
+
+    async def wait_until_alone(self, timeout_s: float = 10) -> None:
+        """Return once no client is connected any more; raise TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            await self._alone.wait()
 
     def drop_connections(self) -> None:
         """Close every open connection at once, as a restarting server does."""
@@ -115,10 +121,13 @@ class _Session(aiosmtpd_smtp.SMTP):
             self._double.sessions += 1
             self.number = self._double.sessions
             self._double._open.add(self)
+            self._double._alone.clear()
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
         self._double._open.discard(self)
+        if not self._double._open:
+            self._double._alone.set()
 
     def hang_up(self) -> None:
         if isinstance(self.transport, asyncio.WriteTransport):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import re2
 
@@ -15,19 +16,16 @@ if TYPE_CHECKING:
     from router.records import Message
 
 _EXACT = ("channel", "medium", "school", "language")
-_PATTERNS = ("sender", "recipient", "subject", "text")
+_PATTERNS = ("sender", "recipient", "subject", "text", "topic")
 
 
-class RuleSettings(Protocol):
-    """What a rule of the configuration offers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule of the configuration; all its conditions must hold (see `config.schema.Condition`)."""
 
     name: str
     to: str
-
-    @property
-    def conditions(self) -> Mapping[str, str]:
-        """The conditions that are set; all must hold."""
-        ...
+    conditions: Mapping[str, str]
 
 
 class Rules:
@@ -35,7 +33,7 @@ class Rules:
 
     name = "rules"
 
-    def __init__(self, rules: Sequence[RuleSettings], school_of: Callable[[Message], str]) -> None:
+    def __init__(self, rules: Sequence[Rule], school_of: Callable[[Message], str]) -> None:
         self._rules = [(rule, _compile(rule.conditions)) for rule in rules]
         self._school_of = school_of
 
@@ -60,7 +58,8 @@ def value_of(message: Message, name: str, school_of: Callable[[Message], str]) -
         "sender": content.sender,
         "recipient": content.recipient,
         "subject": content.subject,
-        "text": content.text,
+        "text": f"{content.subject}\n{content.text}",
+        "topic": content.topic,
     }
     return school_of(message) if name == "school" else values[name]
 

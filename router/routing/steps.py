@@ -24,10 +24,9 @@ class Loops:
 
     name = "loops"
 
-    def __init__(self, keys: KeyRing, domain: str, own_addresses: frozenset[str]) -> None:
+    def __init__(self, keys: KeyRing, domain: str) -> None:
         self._keys = keys
         self._domain = domain
-        self._own = own_addresses
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Hold or file what must not be forwarded."""

@@ -73,7 +73,8 @@ def test_an_answer_below_the_quote_stays() -> None:
 @pytest.mark.parametrize("subject", ["Fwd: lunch", "RV: lunch", "lunch"])
 def test_a_forward_keeps_the_matter_and_loses_the_headers(subject: str) -> None:
     """What is forwarded is what it is about; only the header lines go."""
-    text = "---------- Forwarded message ---------\nFrom: A <a@x.example>\nDate: Mon\nSubject: lunch\nTo: b\n\nShe owes $12."
+    headers = "From: A <a@x.example>\nDate: Mon\nSubject: lunch\nTo: b"
+    text = f"---------- Forwarded message ---------\n{headers}\n\nShe owes $12."
     assert body(text, subject) == "She owes $12."
     assert body(f"See what the cafeteria says\n\n{text}", subject) == "See what the cafeteria says\nShe owes $12."
 

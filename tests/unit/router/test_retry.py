@@ -83,7 +83,7 @@ def test_verdicts(error: Exception, unclear_before: int, age_days: int, state: D
     verdict = POLICY.after(delivery, error, SAMPLE_AT + timedelta(days=age_days), Random(1))
     assert verdict.state is state
     assert (verdict.next_attempt_at is not None) == (state is DeliveryState.WAITING)
-    assert verdict.unclear == isinstance(error, Unclear)
+    assert verdict.unclear == unclear_before + isinstance(error, Unclear)
 
 
 def test_a_dead_letter_tells_of_an_earlier_lost_answer():

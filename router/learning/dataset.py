@@ -1,0 +1,282 @@
+"""What a model may learn from: corpus, confirmed corrections and files, in one fingerprinted set.
+
+A part of it, chosen for good by a hash of each message's text, is held out: no model ever trains on it, so that any
+two models can be compared on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Protocol
+
+from classifiers._corpus import OUT_OF_SCOPE
+from classifiers._text import from_row, prepare
+from router.interfaces import Example
+from router.learning.files import is_empty, refuse
+from router.store.codec import content_from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from classifiers._corpus import Corpus
+    from router.interfaces import ModelInput
+    from router.learning.files import FileRow
+    from router.records import Department, Prediction
+
+    Rank = Callable[[Sequence[ModelInput]], list[Prediction]]
+
+HELD_OUT_SHARE = 0.15
+CORRECTION_WEIGHT = 3.0  # a person looked at it, and it is what this district's families write
+CORPUS, CORRECTION, FILE = "corpus", "correction", "file"
+_GROUP_CHARACTERS = 200  # messages that begin alike are near-duplicates
+_LONG_ENOUGH = 40  # characters of a body that tell it apart without its subject
+_HASHES = 1 << 64
+
+
+class Confirmed(Protocol):
+    """A confirmed correction with its message, as `router.store.corrections.confirmed_rows` returns them."""
+
+    message_id: Any
+    to_department: Any
+    medium: Any
+    content: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Labelled rows. `out_of_scope` are the ones no label fits (their department is `out_of_scope`).
+
+    `fingerprint` is a SHA-256 over all rows, whatever their order. `counts` says how many rows came from where,
+    `left_out` how many were not used and why.
+    """
+
+    examples: tuple[Example, ...]
+    out_of_scope: tuple[Example, ...]
+    fingerprint: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def build(
+    *,
+    corpus: Corpus | None = None,
+    corrections: Sequence[Confirmed] = (),
+    files: Sequence[FileRow] = (),
+    departments: Sequence[Department] = (),
+    fallback: str = "",
+    rank: Rank | None = None,
+    any_label: bool = False,
+) -> Dataset:
+    """Put together what there is to learn from.
+
+    Of several confirmed corrections of one message the last counts. Departments become labels of the model by what
+    they cover; where one covers several, `rank` (the champion's `predict`) chooses among them. A correction to the
+    fallback, or to a department that covers nothing, says that no label fits. Files may name labels or departments;
+    raise `SignpostError` for every other name, unless `any_label`.
+    """
+    left_out: Counter[str] = Counter()
+    labels = Labels(departments, fallback, rank)
+    rows = _corpus_rows(corpus) if corpus else []
+    if not any_label:
+        _refuse_unknown(files, labels, {row.department for row in rows})
+    rows += _file_rows(files, labels, {row.department for row in rows}, left_out)
+    rows += _correction_rows(corrections, labels, left_out)
+    rows = grouped(_without_copies(rows, left_out))
+    return Dataset(
+        examples=tuple(row for row in rows if row.department != OUT_OF_SCOPE),
+        out_of_scope=tuple(row for row in rows if row.department == OUT_OF_SCOPE),
+        fingerprint=fingerprint(rows),
+        counts=dict(Counter(row.source for row in rows)),
+        left_out=dict(left_out),
+    )
+
+
+class Labels:
+    """From the district's departments to the labels of the model."""
+
+    def __init__(self, departments: Sequence[Department], fallback: str, rank: Rank | None) -> None:
+        self._departments = {department.id: department for department in departments}
+        self._fallback = fallback
+        self._rank = rank
+
+    def known(self) -> set[str]:
+        """Return every label that is covered and every department there is."""
+        covered = {label for department in self._departments.values() for label in department.covers}
+        return covered | self._departments.keys() | {OUT_OF_SCOPE}
+
+    def of(self, department: str, model_input: ModelInput) -> tuple[str, str]:
+        """Return the label that a message for this department teaches; or "" and why there is none."""
+        desk = self._departments.get(department)
+        if department == self._fallback or (desk is not None and not desk.covers):
+            return OUT_OF_SCOPE, ""
+        if desk is None:
+            return "", "the department is no longer in the configuration"
+        if len(desk.covers) == 1:
+            return desk.covers[0], ""
+        if self._rank is None:
+            return "", "the department covers several labels, and there is no model yet to tell them apart"
+        ranking = self._rank([model_input])[0].ranking
+        likeliest = next((label for label, _ in ranking if label in desk.covers), "")
+        return likeliest, "" if likeliest else "the model knows none of the labels that the department covers"
+
+    def named(self, name: str, model_input: ModelInput, known: set[str]) -> tuple[str, str]:
+        """Return the same for a name in a file, which may be a label (of the corpus, or covered) or a department."""
+        covered = {label for department in self._departments.values() for label in department.covers}
+        if name not in self._departments or name in covered | known:
+            return name, ""
+        return self.of(name, model_input)
+
+
+def _refuse_unknown(files: Sequence[FileRow], labels: Labels, corpus: set[str]) -> None:
+    known = sorted(labels.known() | corpus)
+    problems = []
+    for row in files:
+        if row.department not in known:
+            close = get_close_matches(row.department, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            problems.append(f"{row.where}: there is no department or label '{row.department}'{hint}")
+    refuse(problems)
+
+
+def _corpus_rows(corpus: Corpus) -> list[Example]:
+    return [
+        Example(
+            input=from_row(row),
+            department=str(row["department"]),
+            group=str(row.get("group") or ""),
+            source=CORPUS,
+            urgent=bool(row.get("urgent")),
+        )
+        for row in corpus.rows
+    ]
+
+
+def _file_rows(files: Sequence[FileRow], labels: Labels, known: set[str], left_out: Counter[str]) -> list[Example]:
+    rows = []
+    for row in files:
+        label, why_not = labels.named(row.department, row.input, known)
+        if why_not:
+            left_out[why_not] += 1
+        else:
+            rows.append(
+                Example(input=row.input, department=label, group=row.group, source=FILE, urgent=row.urgent)
+            )
+    return rows
+
+
+def _correction_rows(
+    corrections: Sequence[Confirmed], labels: Labels, left_out: Counter[str]
+) -> list[Example]:
+    last_words = {row.message_id: row for row in corrections}
+    rows = []
+    for row in last_words.values():
+        model_input = prepare(content_from_json(row.content), row.medium)
+        label, why_not = labels.of(row.to_department, model_input)
+        if is_empty(model_input):
+            why_not = "the message holds no text"
+        if why_not:
+            left_out[why_not] += 1
+        else:
+            rows.append(Example(input=model_input, department=label, weight=CORRECTION_WEIGHT, source=CORRECTION))
+    return rows
+
+
+def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Example]:
+    """Keep one of each text and label (the weightiest); what people corrected overrules the same text elsewhere."""
+    corrected: dict[str, set[str]] = {}
+    for row in rows:
+        if row.source == CORRECTION:
+            corrected.setdefault(_text(row), set()).add(row.department)
+    kept: dict[tuple[str, str], Example] = {}
+    for row in sorted(rows, key=lambda row: -row.weight):
+        told = corrected.get(_text(row), {row.department})
+        if len(told) > 1:
+            left_out["the same text was corrected to different departments"] += 1
+        elif row.department not in told:
+            left_out["a correction of the same text says otherwise"] += 1
+        elif (_text(row), row.department) in kept:
+            left_out["the same text is there already"] += 1
+        else:
+            kept[_text(row), row.department] = row
+    return list(kept.values())
+
+
+def _text(row: Example) -> str:
+    return f"{row.input.subject}\n{row.input.body}".casefold()
+
+
+# --- near-duplicates and the split ------------------------------------------------------------------------------------
+
+
+def grouped(rows: Sequence[Example]) -> list[Example]:
+    """Return the rows with near-duplicates, and rows that named the same group, in one group.
+
+    A group's name is the least SHA-256 of its members' texts and names, in hexadecimal: it depends on nothing else.
+    """
+    leader: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while leader.setdefault(key, key) != key:
+            leader[key] = leader[leader[key]]
+            key = leader[key]
+        return key
+
+    keys = [_keys(row) for row in rows]
+    for first, *others in keys:
+        for other in others:
+            low, high = sorted((find(first), find(other)))
+            leader[high] = low
+    return [replace(row, group=find(row_keys[0])) for row, row_keys in zip(rows, keys, strict=True)]
+
+
+def _keys(row: Example) -> list[str]:
+    named = [f"group {row.group}"] if row.group else []
+    return [hashlib.sha256(text.encode()).hexdigest() for text in (f"text {_beginning(row)}", *named)]
+
+
+def _beginning(row: Example) -> str:
+    body = _normal(row.input.body)
+    return (body if len(body) >= _LONG_ENOUGH else _normal_text(row))[:_GROUP_CHARACTERS]
+
+
+def _normal_text(row: Example) -> str:
+    return _normal(f"{row.input.subject} {row.input.body}")
+
+
+def _normal(text: str) -> str:
+    """Lower case, one space between words, no punctuation, and every digit alike: dates and sums are the form's."""
+    return re.sub(r"\d", "0", re.sub(r"[\W_]+", " ", text.casefold())).strip()
+
+
+def is_held_out(row: Example) -> bool:
+    """Return whether a grouped row belongs to the permanent test set: about 15 % of the groups, by hash."""
+    return int(row.group[:16], 16) < HELD_OUT_SHARE * _HASHES
+
+
+def split(rows: Iterable[Example]) -> tuple[list[Example], list[Example]]:
+    """Return the rows to train on and the rows held out."""
+    training: list[Example] = []
+    held_out: list[Example] = []
+    for row in rows:
+        (held_out if is_held_out(row) else training).append(row)
+    return training, held_out
+
+
+def fingerprint(rows: Iterable[Example]) -> str:
+    """Return a SHA-256 (hexadecimal) over what the rows say, independent of their order."""
+    lines = sorted(
+        json.dumps(
+            [row.department, row.source, row.weight, row.group, row.urgent, *_said(row.input)], ensure_ascii=True
+        )
+        for row in rows
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _said(model_input: ModelInput) -> tuple[str, ...]:
+    return (model_input.subject, model_input.body, model_input.language, model_input.topic, model_input.medium)
