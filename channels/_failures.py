@@ -7,6 +7,7 @@ quota, a policy) is tried again, because an expired password must not bury a day
 from __future__ import annotations
 
 import math
+import os
 import re
 import ssl
 from email.utils import parsedate_to_datetime
@@ -172,7 +173,13 @@ def _sentence(error: Exception) -> str:
         case SMTPException():
             text = f"the connection failed: {error.message}"
         case OSError():
-            text = (error.strerror or type(error).__name__).lower()
+            text = _system_words(error)
         case _:
             text = f"unexpected {type(error).__name__}"
     return text
+
+
+def _system_words(error: OSError) -> str:
+    """Return what the system says, without the address that asyncio puts in its place."""
+    known = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    return (known or type(error).__name__).lower()

@@ -41,7 +41,7 @@ from channels._mime_parts import Part, Tree, walk
 from router.records import Attachment, Content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["NOTED_HEADERS", "Upload", "compose", "glance", "mail_id", "understand"]
 
@@ -50,6 +50,7 @@ _MAX_FACT = 2_000
 _GLANCE_BYTES = 20_000
 _MAIL_ID_FIELD = re.compile(rb"^message-id[ \t]*:[ \t]*((?:.*(?:\n[ \t])?){1,4})", re.IGNORECASE | re.MULTILINE)
 _LETTERS = re.compile(r"[^\W\d_]{2,40}")
+_USUAL = ("text/plain", "text/html")  # where there is neither, an invitation's text/calendar is read
 _SEALED = {
     "multipart/encrypted": "it is encrypted",
     "application/pgp-encrypted": "it is encrypted",
@@ -106,7 +107,7 @@ def _read(original: bytes, medium: str) -> Content:
     tree = walk(original)
     fields = tree.parts[0].fields if tree.parts else Fields(b"")
     report = _report(tree)
-    plain, html_text = _texts(tree, with_enclosed=not report)
+    text, html_text = _texts(tree, with_enclosed=not report)
     sender, sender_name = sender_of(fields)
     reply_to = next((address for _, address in addresses(fields.first("reply-to"))), sender)
     references = [*mail_ids(fields.first("references")), *report.get("report-mail-id", ())]
@@ -116,8 +117,8 @@ def _read(original: bytes, medium: str) -> Content:
         reply_to=reply_to,
         recipient=_recipient(fields),
         subject=fields.text("subject"),
-        text=_honest(plain, html_text)[:MAX_TEXT],
-        html_text=html_text[:MAX_TEXT],
+        text=text,
+        html_text=html_text,
         attachments=tuple(_attachments(tree.parts)),
         external_id=mail_id(original),
         in_reply_to=next(iter(mail_ids(fields.first("in-reply-to"))), ""),
@@ -148,32 +149,39 @@ def _recipient(fields: Fields) -> str:
 
 
 def _texts(tree: Tree, *, with_enclosed: bool) -> tuple[str, str]:
-    """Return all plain text and all text of HTML parts; enclosed (forwarded) messages follow with their subjects."""
-    plain: list[str] = []
-    markup: list[str] = []
+    """Return what the message says, and the text of its HTML parts; below, what enclosed (forwarded) messages say."""
+    messages: dict[int, list[Part]] = {}
     for part in tree.parts:
-        if (
-            sum(map(len, plain)) > MAX_TEXT
-            or sum(map(len, markup)) > 2 * MAX_TEXT
-            or (part.level and not with_enclosed)
-        ):
+        if with_enclosed or not part.message:
+            messages.setdefault(part.message, []).append(part)
+    texts: list[str] = []
+    html_texts: list[str] = []
+    for parts in messages.values():
+        if sum(map(len, texts)) > MAX_TEXT or sum(map(len, html_texts)) > MAX_TEXT:
             break
-        if part.level and (subject := part.fields.text("subject")):
-            plain.append(subject)
-        if part.is_container or part.is_attachment():
-            continue
-        if part.kind == "text/html":
-            markup.append(part.text())
-        elif part.kind == "text/plain":
-            plain.append(part.text().strip())
-    html_text = html_to_text("\n".join(markup)) if markup else ""
-    return "\n\n".join(filter(None, plain)) or ("" if html_text else _other_text(tree.parts)), html_text
+        text, html_text = _text_of(parts)
+        subject = parts[0].fields.text("subject") if parts[0].message else ""
+        texts += [subject, text]
+        html_texts.append(html_text)
+    return "\n\n".join(filter(None, texts))[:MAX_TEXT], "\n\n".join(filter(None, html_texts))[:MAX_TEXT]
 
 
-def _other_text(parts: Iterable[Part]) -> str:
-    """Return the first text of another kind, such as an invitation's (text/calendar), where there is nothing else."""
-    others = (part for part in parts if part.kind.startswith("text/") and part.kind not in ("text/plain", "text/html"))
-    return next((part.text() for part in others if not part.is_attachment()), "")
+def _text_of(parts: Sequence[Part]) -> tuple[str, str]:
+    """Return the text of one message's own parts, and that of its HTML parts."""
+    shown = [part for part in parts if part.is_read_on_the_spot()]
+    plain = "\n\n".join(filter(None, (text.strip() for text in _bounded(shown, "text/plain"))))
+    markup = "\n".join(_bounded(shown, "text/html"))
+    html_text = html_to_text(markup) if markup else ""
+    return _honest(plain, html_text) or next((part.text() for part in shown if part.kind not in _USUAL), ""), html_text
+
+
+def _bounded(parts: Sequence[Part], kind: str) -> Iterator[str]:
+    rest = MAX_TEXT * 2
+    for part in parts:
+        if part.kind == kind and rest > 0:
+            text = part.text()
+            rest -= len(text)
+            yield text
 
 
 def _honest(plain: str, html_text: str) -> str:
@@ -189,8 +197,8 @@ def _honest(plain: str, html_text: str) -> str:
 
 def _attachments(parts: Iterable[Part]) -> Iterable[Attachment]:
     for part in parts:
-        listed = part.kind == "message/rfc822" or not part.kind.startswith("text/") or part.is_attachment()
-        if part.level == 0 and not part.is_container and listed:
+        listed = part.kind == "message/rfc822" or not part.kind.startswith("text/") or part.is_file()
+        if not part.message and not part.is_container and listed:
             yield Attachment(name=part.name(), content_type=part.kind[:100], size=part.size())
 
 

@@ -80,7 +80,8 @@ def split_header(entity: bytes, start: int, end: int) -> tuple[bytes, int]:
 
 
 def _belongs(line: bytes, *, first: bool) -> bool:
-    return line.startswith((b"From ", b">From ")) if first else line[:1] in (b" ", b"\t")
+    """Tell whether a line without a field's name is part of the header; some exports begin with a line of blanks."""
+    return line.startswith((b"From ", b">From ")) if first and line.strip() else line[:1] in (b" ", b"\t")
 
 
 def _cut_short(entity: bytes, start: int, position: int, end: int) -> tuple[bytes, int]:

@@ -26,20 +26,26 @@ _IDENTITY = ("", "7bit", "8bit", "binary")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One entity of the tree: `original[start:end]` is its body, still encoded. `level` counts enclosing messages."""
+    """One entity of the tree: `original[start:end]` is its body, still encoded. `message` is 0 for
+    the parts of the message itself, and the place where it begins for the parts of an enclosed (forwarded) one."""
 
     original: bytes
     fields: Fields
     kind: str  # media type, lower case
     start: int
     end: int
-    level: int
+    message: int
     is_container: bool
 
-    def is_attachment(self) -> bool:
-        """Tell whether it is a file rather than something to read on the spot."""
+    def is_file(self) -> bool:
+        """Tell whether it has a file's name or is meant as a file."""
         named = bool(self.fields.params("content-disposition").get("filename"))
         return named or self.fields.token("content-disposition") == "attachment"
+
+    def is_read_on_the_spot(self) -> bool:
+        """Tell whether a mail program shows it as text with the message."""
+        shown = self.fields.token("content-disposition") == "inline" or not self.is_file()
+        return self.kind.startswith("text/") and not self.is_container and shown
 
     def name(self) -> str:
         """Return the file's name, safe to show."""
@@ -85,7 +91,7 @@ class _Range:
     start: int
     end: int
     depth: int
-    level: int
+    message: int
     default: str
 
 
@@ -121,11 +127,11 @@ def _open(original: bytes, fields: Fields, body: int, here: _Range) -> tuple[Par
     if kind.startswith("multipart/"):
         default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
         spans = _split(original, body, here.end, fields.params("content-type").get("boundary", ""))
-        children = [_Range(start, end, depth, here.level, default) for start, end in spans]
+        children = [_Range(start, end, depth, here.message, default) for start, end in spans]
         kind = kind if children else "text/plain"  # declares parts, has none: what is there is read as text
-    part = Part(original, fields, kind, body, here.end, here.level, bool(children))
+    part = Part(original, fields, kind, body, here.end, here.message, bool(children))
     if kind in _ENCLOSED and part.encoding() in _IDENTITY:
-        children = [_Range(body, here.end, depth, here.level + 1, "text/plain")]
+        children = [_Range(body, here.end, depth, body, "text/plain")]
     return part, children
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Mask = NDArray[np.bool_]
 
-C_CHOICES = (0.05, 0.1, 0.2, 0.5, 1.0)
+C_CHOICES = (0.1, 0.2, 0.5, 1.0)
 """How closely to follow the training rows: little data asks for less, much for more."""
 
 _RARE_FROM_ROWS = 200  # with fewer rows every term counts, even one seen once
@@ -110,14 +110,12 @@ def train(
     counts, terms = count_terms(rows.inputs)
     columns = [*labels, OUT_OF_SCOPE] if outside and settings.learn_out_of_scope else labels
     trainer = Trainer(rows, counts, columns, settings, seed)
-    choices = (settings.c,) if settings.c is not None else C_CHOICES
-    trials = [calibrate(rows, margins, labels) for margins in trainer.out_of_fold(choices, progress)]
-    best = min(range(len(choices)), key=lambda number: trials[number].loss)
+    c, margins = trainer.out_of_fold(labels, progress)
     progress("training the model", 0.8)
     everything = np.ones(len(rows.inputs), dtype=bool)
-    features, (final,) = trainer.fit(everything, choices[best : best + 1])
-    meta, arrays = trials[best].report(labels, settings.out_of_scope_share)
-    meta |= {"c": choices[best]}
+    features, (final,) = trainer.fit(everything, [c])
+    meta, arrays = calibrate(rows, margins, labels).report(labels, settings.out_of_scope_share)
+    meta |= {"c": c}
     meta |= {"labels": labels, "rows": len(inside), "out_of_scope_rows": len(outside), "seed": seed}
     meta |= {"settings": settings.model_dump(mode="json")}
     meta |= {"libraries": {module.__name__: module.__version__ for module in (np, scipy, sklearn)}}
@@ -168,19 +166,33 @@ class Trainer:
     settings: LinearSettings
     seed: int
 
-    def out_of_fold(self, choices: Sequence[float], progress: Progress) -> list[Floats]:
-        """Return margins (tried rows × columns) per choice of C, each from a model that didn't see the row's group."""
-        rows, folds = self.rows, self.settings.folds
-        result: list[Floats] = [np.full((int(rows.tried.sum()), len(self.columns)), _LACKING) for _ in choices]
+    def out_of_fold(self, labels: Sequence[str], progress: Progress) -> tuple[float, Floats]:
+        """Return C and margins (tried rows × columns), each from a model that didn't see the row's group.
+
+        Unless it is set, C is the choice with the least log-loss on the first fold, so that only one fold is fitted
+        several times.
+        """
+        choices: Sequence[float] = (self.settings.c,) if self.settings.c is not None else C_CHOICES
+        folds = self.settings.folds
+        margins: Floats = np.full((int(self.rows.tried.sum()), len(self.columns)), _LACKING)
         for fold in range(folds):
             progress(f"testing on held-out messages ({fold + 1} of {folds})", 0.1 + 0.7 * fold / folds)
-            held_out = np.flatnonzero(rows.tried & (rows.folds == fold))
-            rest = rows.folds != fold
-            if len(held_out) and len(set(rows.labels[rest]) & set(self.columns)) > 1:
-                features, models = self.fit(rest, choices)
-                values = features.values([block[held_out] for block in self.counts])
-                for margins, model in zip(result, models, strict=True):
-                    margins[held_out] = model.margins(values)
+            answers = [np.where(margins == _LACKING, part, margins) for part in self._held_out(fold, choices)]
+            losses = [calibrate(self.rows, answer, labels).loss for answer in answers]
+            best = losses.index(min(losses))
+            choices, margins = [choices[best]], answers[best]
+        return choices[0], margins
+
+    def _held_out(self, fold: int, choices: Sequence[float]) -> list[Floats]:
+        """Return the margins of one fold's rows (the other rows lacking), per choice of C."""
+        rest, tried = self.rows.folds != fold, self.rows.tried
+        result: list[Floats] = [np.full((int(tried.sum()), len(self.columns)), _LACKING) for _ in choices]
+        held_out = np.flatnonzero(tried & ~rest)
+        if len(held_out) and len(set(self.rows.labels[rest]) & set(self.columns)) > 1:
+            features, models = self.fit(rest, choices)
+            values = features.values([block[held_out] for block in self.counts])
+            for margins, model in zip(result, models, strict=True):
+                margins[held_out] = model.margins(values)
         return result
 
     def fit(self, chosen: Mask, choices: Sequence[float]) -> tuple[Features, list[Linear]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import pytest
 
 from router.errors import DeliveryError, Permanent
+from router.interfaces import Context, SystemClock
 from router.records import (
     Content,
     Decision,
@@ -106,6 +107,27 @@ def _delivery(number: int, to: str, kind: DeliveryKind) -> Delivery:
         created_at=SAMPLE_AT,
         next_attempt_at=SAMPLE_AT,
     )
+
+
+class _NoSigner:
+    def sign(self, text: str, purpose: str) -> str:
+        raise LookupError("a sink signs nothing")
+
+    def unsign(self, token: str, purpose: str, max_age_s: float | None = None) -> str:
+        raise LookupError("a sink signs nothing")
+
+
+def sample_context(**changes: Any) -> Context:
+    """Return what a sink is built with."""
+    context = Context(
+        name="sink",
+        organization="Maple Valley School District",
+        public_url="https://contact.maplevalley.example",
+        languages=("en", "es"),
+        clock=SystemClock(),
+        signer=_NoSigner(),
+    )
+    return replace(context, **changes)
 
 
 class RecordingSink:

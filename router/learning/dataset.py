@@ -163,15 +163,11 @@ def _file_rows(files: Sequence[FileRow], labels: Labels, known: set[str], left_o
         if why_not:
             left_out[why_not] += 1
         else:
-            rows.append(
-                Example(input=row.input, department=label, group=row.group, source=FILE, urgent=row.urgent)
-            )
+            rows.append(Example(input=row.input, department=label, group=row.group, source=FILE, urgent=row.urgent))
     return rows
 
 
-def _correction_rows(
-    corrections: Sequence[Confirmed], labels: Labels, left_out: Counter[str]
-) -> list[Example]:
+def _correction_rows(corrections: Sequence[Confirmed], labels: Labels, left_out: Counter[str]) -> list[Example]:
     last_words = {row.message_id: row for row in corrections}
     rows = []
     for row in last_words.values():

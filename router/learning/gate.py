@@ -14,7 +14,7 @@ import numpy as np
 from classifiers._figures import expected_calibration_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -89,8 +89,8 @@ def compare(
     before = _right(champion, held_out)
     checks = [
         _overall(before, right, seed),
-        *_by_group("department", before, right, held_out, lambda row: row.department, seed),
-        *_by_group("language", before, right, held_out, lambda row: row.input.language or "unknown", seed),
+        *_by_group("department", [row.department for row in held_out], before, right, seed),
+        *_by_group("language", [row.input.language or "unknown" for row in held_out], before, right, seed),
         _calibration(champion, challenger, before, right),
         *_urgent(before, right, held_out),
     ]
@@ -155,12 +155,10 @@ def _difference(what: str, before: Truths, right: Truths, limit: float, seed: in
     )
 
 
-def _by_group(
-    kind: str, before: Truths, right: Truths, held_out: Sequence[Example], of: Callable[[Example], str], seed: int
-) -> Iterable[Check]:
-    names = np.array([of(row) for row in held_out])
-    for name in np.unique(names).tolist():
-        mask = names == name
+def _by_group(kind: str, names: Sequence[str], before: Truths, right: Truths, seed: int) -> Iterable[Check]:
+    names_of_rows = np.array(names)
+    for name in np.unique(names_of_rows).tolist():
+        mask = names_of_rows == name
         what, n = f"{kind} {name}", int(mask.sum())
         if n >= ENOUGH:
             yield _difference(what, before[mask], right[mask], GROUP_LIMIT, seed)

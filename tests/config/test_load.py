@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import traceback
 from datetime import time, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +12,9 @@ from config.load import Configuration, Coverage, load, uncovered
 from router.errors import ConfigError, NotFound
 from router.records import Department, Destination
 from router.settings import Address, Pace, Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAD = """\
 organization: {name: Test District, public_url: "https://contact.test.example", timezone: America/Chicago}

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import channels
 from config.load import load
 from router.errors import ConfigError, SignpostError
-from router.plugins import channel_types
+from router.interfaces import Channel
+from router.plugins import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,14 +132,14 @@ def test_a_name_cannot_command_the_terminal(tmp_path: Path, types: dict[str, Any
 def test_a_plugin_that_fails_is_a_problem_at_its_type(tmp_path: Path, types: dict[str, Any]) -> None:
     """A third party's type that can't be loaded is reported where it is used, not raised."""
 
-    class Broken(type(channel_types())):  # type: ignore[misc]  # a class of its own only for this test
-        def get(self, name: str) -> Any:
+    class Broken(Plugins[Channel]):
+        def get(self, name: str) -> Channel:
             if name == "letterbox":
                 raise SignpostError("the plugin letterbox can't be loaded: no module named post")
-            return types["channel_types"].get(name)
+            return super().get(name)
 
-    broken = object.__new__(Broken)
-    broken.__dict__.update(types["channel_types"].__dict__)
+    van = types["channel_types"].get("van")
+    broken = Broken(channels, "CHANNEL", Channel, {"letterbox": van, "van": van})
     text = (HERE / "bad" / "wrong_channel_type.yaml").read_text().replace("vam", "van")
     path = tmp_path / "signpost.yaml"
     path.write_text(text)

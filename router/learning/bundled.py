@@ -1,0 +1,115 @@
+"""The bundled model: what the bundled corpus alone teaches, trained once and kept on disk for the next start."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classifiers._artifact import FORMAT, unpack
+from classifiers._corpus import Corpus, load_corpus
+from router.errors import BadArtifact
+from router.learning.dataset import HELD_OUT_SHARE
+from router.learning.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from router.interfaces import ClassifierType, Progress, Settings
+
+
+def bundled(
+    classifier: ClassifierType,
+    settings: Settings,
+    progress: Progress,
+    *,
+    cache_dir: Path | None = None,
+    corpus: Corpus | None = None,
+) -> tuple[bytes, str]:
+    """Return the bundled model's artifact and its SHA-256, from the cache or else trained (seconds of a processor).
+
+    The cache is only a help: a damaged file is replaced, and a folder that can't be written leaves the model uncached.
+    """
+    corpus = corpus or load_corpus()
+    path = _cached_file(classifier, settings, cache_dir or default_cache_dir(os.environ), corpus)
+    known = _read(path)
+    if known is not None:
+        return known
+    made = train(classifier, settings, progress=progress, corpus=corpus)
+    try:
+        _write(path, made.artifact)
+    except OSError as error:
+        progress(f"the model can't be kept in {path.parent}: {error.strerror or error}", 1.0)
+    return made.artifact, made.sha256
+
+
+def is_cached(
+    classifier: ClassifierType, settings: Settings, *, cache_dir: Path | None = None, corpus: Corpus | None = None
+) -> bool:
+    """Return whether `bundled` would answer at once."""
+    directory = cache_dir or default_cache_dir(os.environ)
+    return _read(_cached_file(classifier, settings, directory, corpus or load_corpus())) is not None
+
+
+def default_cache_dir(env: Mapping[str, str]) -> Path:
+    """Return `SIGNPOST_CACHE`, systemd's `CACHE_DIRECTORY`, `XDG_CACHE_HOME/signpost` or `~/.cache/signpost`.
+
+    The first that is set counts.     systemd.exec(5) may name several directories, separated by colons: the first counts. A relative XDG_CACHE_HOME is
+    ignored, as the XDG Base Directory Specification wants.
+    """
+    if env.get("SIGNPOST_CACHE"):
+        return Path(env["SIGNPOST_CACHE"]).expanduser()
+    if env.get("CACHE_DIRECTORY"):
+        return Path(env["CACHE_DIRECTORY"].partition(":")[0])
+    home = Path(env.get("XDG_CACHE_HOME", ""))
+    return (home if home.is_absolute() else Path.home() / ".cache") / "signpost"
+
+
+def _cached_file(classifier: ClassifierType, settings: Settings, directory: Path, corpus: Corpus) -> Path:
+    """Return where the model is kept: another corpus, library, program or setting is another file."""
+    settings_type = type(settings)
+    facts = (
+        corpus.fingerprint,
+        version("scikit-learn"),
+        f"format {FORMAT}, held out {HELD_OUT_SHARE}",
+        f"{settings_type.__module__}.{settings_type.__qualname__} {classifier.summary}",
+        settings.model_dump_json(),
+        _program(),
+    )
+    return directory / f"bundled-{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:24]}.model"
+
+
+def _program() -> str:
+    """Return a digest of the classifiers' source files: a program that trains differently makes another model."""
+    sources = sorted(
+        (file for file in files("classifiers").iterdir() if file.name.endswith(".py")), key=lambda file: file.name
+    )
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in sources)).hexdigest()
+
+
+def _read(path: Path) -> tuple[bytes, str] | None:
+    """Return a kept model if there is a sound one."""
+    try:
+        artifact = unpack(path.read_bytes())
+    except (OSError, BadArtifact):
+        return None
+    return artifact.packed, artifact.sha256
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Put the file in its place at once, so that no reader and no second writer ever meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=".bundled-")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

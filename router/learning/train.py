@@ -1,0 +1,239 @@
+"""Train a challenger, measure it on the messages no model trains on, and put it before the gate: `signpost train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from classifiers._artifact import Artifact, save
+from classifiers._calibrate import Trial, min_confidence_for, operating_points
+from classifiers._corpus import load_corpus
+from classifiers._evaluate import evaluate
+from router.errors import SignpostError
+from router.interfaces import Clock, SystemClock
+from router.learning.dataset import CORRECTION, Dataset, build, is_held_out, split
+from router.learning.files import read_files
+from router.learning.gate import Replayed, Verdict, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from classifiers._corpus import Corpus
+    from router.interfaces import Classifier, ClassifierType, Example, Progress, Settings
+    from router.learning.dataset import Confirmed
+    from router.records import Department, Prediction
+
+_BATCH = 256  # messages that a model is asked about at once
+_OUTSIDE = "This model stands outside the registry; no gate was asked."
+_MEASURES = ("held_out", "metrics", "counts", "left_out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A model ready to be registered. `parent` is the version it was compared with, "" if there was none.
+
+    `metrics` has `held_out` (the figures of `signpost evaluate` on the held-out messages), `metrics` (what the
+    classifier measured by itself, such as out-of-fold figures), `counts` (rows by source) and `left_out` (rows that
+    were not used, by why).
+    """
+
+    artifact: bytes = field(repr=False)
+    sha256: str
+    version: str
+    type: str
+    fingerprint: str
+    metrics: Mapping[str, Any]
+    verdict: Verdict
+    parent: str = ""
+
+
+def trained(artifact: Artifact, verdict: Verdict, parent: str = "") -> Trained:
+    """Return what the registry needs to know of an artifact that `train` made."""
+    return Trained(
+        artifact=artifact.packed,
+        sha256=artifact.sha256,
+        version=artifact.version,
+        type=artifact.type,
+        fingerprint=str(artifact.meta.get("fingerprint", "")),
+        metrics={name: artifact.meta[name] for name in _MEASURES if name in artifact.meta},
+        verdict=verdict,
+        parent=parent,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recipe:
+    """How a model is made, whatever it is made of."""
+
+    classifier: ClassifierType
+    settings: Settings
+    descriptions: Mapping[str, str]
+    seed: int
+
+    def fit(self, examples: Sequence[Example], out_of_scope: Sequence[Example], progress: Progress) -> Artifact:
+        """Train; raise `SignpostError` if there is nothing to learn from."""
+        if not examples:
+            raise SignpostError("there is nothing to learn from: no corpus, no confirmed correction, no file")
+        strangers = [row.input for row in out_of_scope]
+        artifact = self.classifier.train(
+            examples, strangers, self.settings, progress, seed=self.seed, descriptions=self.descriptions
+        )
+        if not isinstance(artifact, Artifact):
+            raise SignpostError(f"the classifier's training returned a {type(artifact).__name__}, not an Artifact")
+        return artifact
+
+
+def train(
+    classifier: ClassifierType,
+    settings: Settings,
+    departments: Sequence[Department] = (),
+    fallback: str = "",
+    *,
+    progress: Progress,
+    store_rows: Sequence[Confirmed] = (),
+    files: Sequence[str] = (),
+    champion: Classifier | None = None,
+    corpus: Corpus | None = None,
+    no_corpus: bool = False,
+    out_dir: Path | None = None,
+    target_error: float = 0.05,
+    seed: int = 0,
+    clock: Clock | None = None,
+) -> Trained:
+    """Train on corpus (the bundled one unless given), confirmed corrections and files; return the judged model.
+
+    What is returned was trained without the held-out messages, and is what was measured on them. With `out_dir` the
+    model stands outside the registry: any labels, all rows, no gate, the classifier's own figures, and it is saved
+    there as a directory. Takes seconds to minutes of one processor. Raise `SignpostError` for files that can't be
+    read and for too little to learn from.
+    """
+    progress("reading the messages", 0.0)
+    rows = read_files(files)
+    if corpus is None and not no_corpus:
+        corpus = load_corpus()
+    standalone = out_dir is not None and no_corpus
+    dataset = build(
+        corpus=None if no_corpus else corpus,
+        corrections=store_rows,
+        files=rows,
+        departments=() if standalone else departments,
+        fallback="" if standalone else fallback,
+        rank=champion.predict if champion else None,
+        any_label=out_dir is not None,
+    )
+    recipe = _Recipe(
+        classifier=classifier,
+        settings=settings,
+        descriptions={} if standalone else _descriptions(departments),
+        seed=seed,
+    )
+    if out_dir is None:
+        return _challenger(recipe, dataset, champion, target_error, progress)
+    artifact = recipe.fit(dataset.examples, dataset.out_of_scope, _part(progress, 0.02, 0.98))
+    artifact = replace(artifact, meta={**artifact.meta, **_about(dataset)})
+    result = trained(artifact, Verdict(passed=True, sentence=_OUTSIDE))
+    created_at = (clock or SystemClock()).now().isoformat()
+    facts = {"created_at": created_at, "fingerprint": result.fingerprint, "libraries": artifact.meta.get("libraries")}
+    save(artifact, out_dir, {**facts, **result.metrics})
+    progress("done", 1.0)
+    return result
+
+
+def _descriptions(departments: Sequence[Department]) -> dict[str, str]:
+    """Return what departments that cover exactly one label say of themselves, by label."""
+    return {desk.covers[0]: desk.description for desk in departments if len(desk.covers) == 1 and desk.description}
+
+
+def _challenger(
+    recipe: _Recipe, dataset: Dataset, champion: Classifier | None, target_error: float, progress: Progress
+) -> Trained:
+    training, held_out = split(dataset.examples)
+    strangers, held_out_strangers = split(dataset.out_of_scope)
+    artifact = recipe.fit(training, strangers, _part(progress, 0.02, 0.85))
+    progress("measuring it on held-out messages", 0.85)
+    challenger = recipe.classifier.load(artifact)
+    answers = _ask(challenger, held_out)
+    meta = {**artifact.meta, **_about(dataset)}
+    if "operating_points" not in meta:  # a classifier type that leaves its thresholds to us
+        meta["operating_points"] = _operating_points(answers, held_out, _ask(challenger, held_out_strangers))
+    limits = min_confidence_for(meta, target_error)
+    meta["held_out"] = evaluate(challenger, [_row(row) for row in (*held_out, *held_out_strangers)], *limits)
+    progress("comparing it with the champion" if champion else "judging it", 0.92)
+    verdict = compare(
+        _ask(champion, held_out) if champion else None,
+        answers,
+        held_out,
+        replayed=_replay(champion, challenger, dataset),
+        seed=recipe.seed,
+    )
+    progress("done", 1.0)
+    return trained(replace(artifact, meta=meta), verdict, champion.version if champion else "")
+
+
+def _about(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "fingerprint": dataset.fingerprint,
+        "counts": dict(dataset.counts),
+        "left_out": dict(dataset.left_out),
+    }
+
+
+def _ask(classifier: Classifier, rows: Sequence[Example]) -> list[Prediction]:
+    inputs = [row.input for row in rows]
+    starts = range(0, len(inputs), _BATCH)
+    return [answer for start in starts for answer in classifier.predict(inputs[start : start + _BATCH])]
+
+
+def _row(example: Example) -> dict[str, Any]:
+    """Return an example as `evaluate` takes it."""
+    said = example.input
+    return {
+        "subject": said.subject,
+        "body": said.body,
+        "language": said.language,
+        "topic": said.topic,
+        "medium": said.medium,
+        "department": example.department,
+        "urgent": example.urgent,
+    }
+
+
+def _operating_points(
+    answers: Sequence[Prediction], held_out: Sequence[Example], strangers: Sequence[Prediction]
+) -> list[list[float]]:
+    """Read thresholds off the held-out messages."""
+    everything = [*answers, *strangers]
+    inside = np.arange(len(everything)) < len(answers)
+    right = [answer.ranking[0][0] == row.department for answer, row in zip(answers, held_out, strict=True)]
+    trial = Trial(
+        confidence=np.array([answer.ranking[0][1] for answer in everything]),
+        score=np.array([answer.score for answer in everything]),
+        in_scope=inside,
+        right=np.array([*right, *([False] * len(strangers))], dtype=bool),
+        weight=np.ones(len(everything)),
+    )
+    return operating_points(trial)
+
+
+def _replay(champion: Classifier | None, challenger: Classifier, dataset: Dataset) -> Replayed:
+    """Show every confirmed misroute to both models."""
+    misroutes = [row for row in dataset.examples if row.source == CORRECTION]
+
+    def right(classifier: Classifier | None) -> int:
+        answers = _ask(classifier, misroutes) if classifier else []
+        return sum(answer.ranking[0][0] == row.department for answer, row in zip(answers, misroutes, strict=False))
+
+    return Replayed(
+        n=len(misroutes),
+        champion=right(champion),
+        challenger=right(challenger),
+        held_out=sum(map(is_held_out, misroutes)),
+    )
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    """Return a progress that moves from `start` to `end` while its own goes from 0 to 1."""
+    return lambda what, share: progress(what, start + (end - start) * min(1.0, max(0.0, share)))

