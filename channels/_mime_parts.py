@@ -26,8 +26,10 @@ _IDENTITY = ("", "7bit", "8bit", "binary")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One entity of the tree: `original[start:end]` is its body, still encoded. `message` is 0 for
-    the parts of the message itself, and the place where it begins for the parts of an enclosed (forwarded) one."""
+    """One entity of the tree; `original[start:end]` is its body, still encoded.
+
+    `message` is 0 for parts of the message itself, and for parts of an enclosed (forwarded) one where that begins.
+    """
 
     original: bytes
     fields: Fields

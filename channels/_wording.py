@@ -109,7 +109,7 @@ def notice_wording(forward: Forward) -> Wording:
     notice, message = forward.notice, forward.message
     if notice is None:
         raise ValueError("an alert carries a notice")
-    about = () if message is None else (("From", _who(message.content)), *_origin(forward, message))
+    about = () if message is None else (("From", _sender_words(message.content)), *_origin(forward, message))
     return Wording(
         subject=shorten(clean(notice.subject), 200) or "Signpost notice",
         who=clean(forward.organization),

@@ -74,6 +74,11 @@ class MaildirSettings(Settings):
         "signpost@localhost", alias="from", description="The sender's address in delivered mail."
     )
 
+    @property
+    def reads(self) -> bool:
+        """Whether messages are taken in at all."""
+        return bool(self.mailbox)
+
 
 # --- out --------------------------------------------------------------------------------------------------------------
 
@@ -296,6 +301,6 @@ CHANNEL = Channel(
     source=MaildirSource,
     sink=MaildirSink,
     check_address=check_address,
-    reads=lambda settings, _address: bool(settings.mailbox),
-    takes_in=lambda settings: bool(settings.mailbox),
+    reads=lambda settings, _address: settings.reads,
+    takes_in=lambda settings: settings.reads,
 )

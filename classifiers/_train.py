@@ -64,9 +64,8 @@ class Features:
     weights: tuple[float, ...]
 
     @classmethod
-    def learn(cls, counts: Sequence[Any], weights: tuple[float, ...]) -> Features:
-        """Learn from the training rows' counts, one matrix per block."""
-        rarest = 2 if counts[0].shape[0] >= _RARE_FROM_ROWS else 1
+    def learn(cls, counts: Sequence[Any], weights: tuple[float, ...], rarest: int) -> Features:
+        """Learn from the training rows' counts, one matrix per block; drop terms in fewer rows than `rarest`."""
         kept = [np.flatnonzero(block.getnnz(axis=0) >= rarest) for block in counts]
         parts = zip(counts, kept, strict=True)
         return cls(kept, [TfidfTransformer(sublinear_tf=True).fit(block[:, part]) for block, part in parts], weights)
@@ -199,13 +198,18 @@ class Trainer:
         """Fit features and, per choice of C, a classifier on the chosen rows whose label is one of the columns."""
         numbers = np.flatnonzero(chosen & np.isin(self.rows.labels, self.columns))
         counts = [block[numbers] for block in self.counts]
-        features = Features.learn(counts, (self.settings.word_weight, 1.0))
+        features = Features.learn(counts, (self.settings.word_weight, 1.0), self._rarest(len(numbers)))
         values, labels, weights = features.values(counts), self.rows.labels[numbers], self.rows.weights[numbers]
         models = []
         for c in choices:
             svc = LinearSVC(C=c, class_weight="balanced", random_state=self.seed, max_iter=_MOST_STEPS)
             models.append(_widened(svc.fit(values, labels, sample_weight=weights), self.columns))
         return features, models
+
+    def _rarest(self, rows: int) -> int:
+        """Return in how many rows a term must stand: by default 2, with copies 3, as they repeat what is rare."""
+        copied = len(self.rows.inputs) > 2 * self.rows.tried.sum()
+        return (3 if copied else 2) if rows >= _RARE_FROM_ROWS else 1
 
 
 def _widened(svc: LinearSVC, columns: Sequence[str]) -> Linear:

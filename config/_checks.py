@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
     from config._document import Document, Place
     from config._types import Names
-    from config.schema import ConfigurationFile
+    from config.schema import ConfigurationFile, ConfiguredChannel
     from router.errors import Problem
     from router.interfaces import Settings
 
 
-def faults(document: Document, names: Names) -> list[Problem]:
-    """Return the problems between sections."""
-    return [problem for check in _CHECKS for problem in check(document, names)]
+def faults(document: Document, names: Names, file: ConfigurationFile | None) -> list[Problem]:
+    """Return the problems between sections; `file` is None where a single setting is wrong already."""
+    found = [problem for check in _CHECKS for problem in check(document, names)]
+    if file and not any(_takes_in(each) for each in file.channels.values()):
+        found.append(_no_source(document))
+    return found
 
 
 def warnings(document: Document, file: ConfigurationFile) -> tuple[Problem, ...]:
@@ -89,8 +92,21 @@ def _rule_names_twice(document: Document, _names: Names) -> Iterator[Problem]:
 def _nothing_comes_in(document: Document, names: Names) -> Iterator[Problem]:
     known = [channel for channel in names.channels.values() if channel]
     if names.channels and len(known) == len(names.channels) and not any(takes_in(channel) for channel in known):
-        what = "no channel takes messages in"
-        yield document.problem(("channels",), what, "add one, such as a web_form or an smtp_server")
+        yield _no_source(document)
+
+
+def _no_source(document: Document) -> Problem:
+    hint = "add one, such as a web_form or an smtp_server"
+    return document.problem(("channels",), "no channel takes messages in", hint)
+
+
+def _takes_in(each: ConfiguredChannel) -> bool:
+    """Tell whether messages come in by a channel as it is set up."""
+    return bool(each.channel.webhook) or _reads_mail(each)
+
+
+def _reads_mail(each: ConfiguredChannel) -> bool:
+    return bool(each.channel.source) and each.channel.takes_in(each.settings)
 
 
 _CHECKS: tuple[Callable[[Document, Names], Iterator[Problem]], ...] = (
@@ -104,7 +120,7 @@ _CHECKS: tuple[Callable[[Document, Names], Iterator[Problem]], ...] = (
 
 def _unread_senders(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
     """Replies and delivery reports come back to a sink's `from`: some channel should read that mailbox."""
-    readers = [each for each in file.channels.values() if each.channel.source]
+    readers = [each for each in file.channels.values() if _reads_mail(each)]
     for name, each in file.channels.items():
         address = _from_address(each.settings) if each.channel.sink else ""
         if address and not any(reader.channel.reads(reader.settings, address) for reader in readers):

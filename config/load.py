@@ -107,7 +107,7 @@ def load(
         file = ConfigurationFile.model_validate(document.data, context=names)
     except ValidationError as error:
         problems += Translator(document, names, ConfigurationFile).problems(error.errors(include_url=False))
-    problems += _checks.faults(document, names)
+    problems += _checks.faults(document, names, file)
     if problems or file is None:
         raise ConfigError(_one_per_place(problems))
     return _configuration(Path(path), file, _checks.warnings(document, file))

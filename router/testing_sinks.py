@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pytest
 
-from router.errors import DeliveryError, Permanent
+from router.errors import DeliveryError, NotAuthentic, Permanent
 from router.interfaces import Context, SystemClock
 from router.records import (
     Content,
@@ -109,12 +109,19 @@ def _delivery(number: int, to: str, kind: DeliveryKind) -> Delivery:
     )
 
 
-class _NoSigner:
+class PlainSigner:
+    """A signer that signs nothing: it marks a text with its purpose, and knows no age."""
+
     def sign(self, text: str, purpose: str) -> str:
-        raise LookupError("a sink signs nothing")
+        """Return the text behind its purpose."""
+        return f"{purpose}.{text}"
 
     def unsign(self, token: str, purpose: str, max_age_s: float | None = None) -> str:
-        raise LookupError("a sink signs nothing")
+        """Return the text, or raise `NotAuthentic` for another purpose."""
+        del max_age_s
+        if not token.startswith(f"{purpose}."):
+            raise NotAuthentic("that is not for this purpose")
+        return token.removeprefix(f"{purpose}.")
 
 
 def sample_context(**changes: Any) -> Context:
@@ -125,7 +132,7 @@ def sample_context(**changes: Any) -> Context:
         public_url="https://contact.maplevalley.example",
         languages=("en", "es"),
         clock=SystemClock(),
-        signer=_NoSigner(),
+        signer=PlainSigner(),
     )
     return replace(context, **changes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import secrets
@@ -24,8 +25,9 @@ def rng():
 @pytest.fixture
 def log():
     """A logger that says nothing."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))
-    return structlog.get_logger()
+    return structlog.wrap_logger(
+        structlog.PrintLogger(io.StringIO()), wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
 
 
 @pytest.fixture

@@ -58,8 +58,8 @@ def is_cached(
 def default_cache_dir(env: Mapping[str, str]) -> Path:
     """Return `SIGNPOST_CACHE`, systemd's `CACHE_DIRECTORY`, `XDG_CACHE_HOME/signpost` or `~/.cache/signpost`.
 
-    The first that is set counts.     systemd.exec(5) may name several directories, separated by colons: the first counts. A relative XDG_CACHE_HOME is
-    ignored, as the XDG Base Directory Specification wants.
+    The first that is set counts. systemd.exec(5) may name several directories, separated by colons: the first is
+    taken. A relative XDG_CACHE_HOME is ignored, as the XDG Base Directory Specification wants.
     """
     if env.get("SIGNPOST_CACHE"):
         return Path(env["SIGNPOST_CACHE"]).expanduser()

@@ -183,7 +183,11 @@ def _correction_rows(corrections: Sequence[Confirmed], labels: Labels, left_out:
 
 
 def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Example]:
-    """Keep one of each text and label (the weightiest); what people corrected overrules the same text elsewhere."""
+    """Keep one of each text and label (the weightiest); what people corrected overrules the same text elsewhere.
+
+    The order stays: a classifier that draws random numbers row by row then treats the corpus as it did before, and a
+    challenger differs from the champion by what is new, not by chance.
+    """
     corrected: dict[str, set[str]] = {}
     for row in rows:
         if row.source == CORRECTION:
@@ -199,7 +203,7 @@ def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Exa
             left_out["the same text is there already"] += 1
         else:
             kept[_text(row), row.department] = row
-    return list(kept.values())
+    return [row for row in rows if kept.get((_text(row), row.department)) is row]
 
 
 def _text(row: Example) -> str:

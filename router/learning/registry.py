@@ -79,7 +79,7 @@ async def rollback(store: Store) -> ModelRow:
 
 
 async def load_champion(store: Store, types: Plugins[ClassifierType]) -> tuple[Classifier, Mapping[str, Any]] | None:
-    """Return the champion ready to serve and its metadata, None if there is none; raise `BadArtifact` if it is unfit."""
+    """Return the champion, ready to serve, and its metadata; None if there is none. Raise `BadArtifact` if unfit."""
     row = await store.read(models.champion)
     return None if row is None else await load_version(store, row, types)
 

@@ -19,6 +19,7 @@ from router.learning.gate import Replayed, Verdict, compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from classifiers._corpus import Corpus
@@ -132,12 +133,7 @@ def train(
     )
     if out_dir is None:
         return _challenger(recipe, dataset, champion, target_error, progress)
-    artifact = recipe.fit(dataset.examples, dataset.out_of_scope, _part(progress, 0.02, 0.98))
-    artifact = replace(artifact, meta={**artifact.meta, **_about(dataset)})
-    result = trained(artifact, Verdict(passed=True, sentence=_OUTSIDE))
-    created_at = (clock or SystemClock()).now().isoformat()
-    facts = {"created_at": created_at, "fingerprint": result.fingerprint, "libraries": artifact.meta.get("libraries")}
-    save(artifact, out_dir, {**facts, **result.metrics})
+    result = _saved(recipe, dataset, out_dir, (clock or SystemClock()).now(), progress)
     progress("done", 1.0)
     return result
 
@@ -145,6 +141,16 @@ def train(
 def _descriptions(departments: Sequence[Department]) -> dict[str, str]:
     """Return what departments that cover exactly one label say of themselves, by label."""
     return {desk.covers[0]: desk.description for desk in departments if len(desk.covers) == 1 and desk.description}
+
+
+def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, progress: Progress) -> Trained:
+    """Train on every row and save the model as a directory."""
+    artifact = recipe.fit(dataset.examples, dataset.out_of_scope, _part(progress, 0.02, 0.98))
+    artifact = replace(artifact, meta={**artifact.meta, **_about(dataset)})
+    result = trained(artifact, Verdict(passed=True, sentence=_OUTSIDE))
+    facts = {"fingerprint": result.fingerprint, "libraries": artifact.meta.get("libraries"), **result.metrics}
+    save(artifact, out_dir, {"created_at": now.isoformat(), **facts})
+    return result
 
 
 def _challenger(

@@ -32,6 +32,7 @@ class LetterboxSettings(Settings):
     start: Literal["new", "unseen", "all"] = Field("new", description="What is taken first.")
     every: Duration = Field(parse_duration("30s"), description="How often it looks.")
     address: str = Field("", description="The only address it takes mail for.")
+    open: bool = Field(True, description="Whether it takes anything in.")
 
 
 class Token(WithSecrets):
@@ -73,6 +74,7 @@ LETTERBOX = Channel(
     settings=LetterboxSettings,
     source=_never,
     reads=lambda settings, address: settings.address in ("", address),
+    takes_in=lambda settings: settings.open,
 )
 VAN = Channel(summary="delivers letters", settings=VanSettings, sink=_never, check_address=_address)
 TREE = ClassifierType(summary="a tree", settings=TreeSettings, train=_never, load=_never)

@@ -150,6 +150,13 @@ def test_a_sender_that_nobody_reads_is_a_warning(tmp_path: Path, types: dict[str
     assert "no channel reads this mailbox" in warning.what
 
 
+def test_a_source_that_is_switched_off_counts_for_nothing(tmp_path: Path, types: dict[str, Any]) -> None:
+    """A type that could take messages in, set up not to, leaves a district without any source: a problem."""
+    text = FIVE.replace("{type: letterbox}", "{type: letterbox, open: false}")
+    with pytest.raises(ConfigError, match="3: channels: no channel takes messages in"):
+        load(write(tmp_path, text), **types, env={})
+
+
 def test_nobody_told_is_a_warning(tmp_path: Path, types: dict[str, Any]) -> None:
     """Without alerts, or without anybody to tell of urgent messages, the file loads with a warning each."""
     text = FIVE.replace("notify: [{via: relay, to: safety@test.example}], ", "").replace("operations: {alerts", "#")

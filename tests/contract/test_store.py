@@ -284,7 +284,7 @@ async def test_dead_letters_can_be_revived_and_dropped(store):
 
 
 async def test_the_ledger_balances(store):
-    """received = routed + held + filed + undecided."""
+    """Received = routed + held + filed + undecided."""
     await routed(store, "k1")
     await accept(store, inbound("k2", b"two"))
 

@@ -1,0 +1,115 @@
+"""The one web application: public pages, webhooks, the misroute link, health; and what holds for every answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from router.web.health import Health
+from router.web.misroute import Misroute
+from router.web.pages import Pages
+from router.web.refusals import Refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from router.destinations import Desks
+    from router.interfaces import Accept, Channel, Webhook
+    from router.learning.corrections import Corrections
+    from router.metrics import Metrics
+    from router.signing import KeyRing
+    from router.store.engine import Store
+
+_FORMS = "forms"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def build(
+    *,
+    webhooks: Mapping[str, tuple[Channel, Webhook]],
+    accept: Accept,
+    store: Store,
+    corrections: Corrections,
+    keys: KeyRing,
+    desks: Desks,
+    metrics: Metrics,
+    ready: Callable[[], list[str]],
+    wake: Callable[[], None],
+    public_url: str,
+    organization: str,
+    max_message_bytes: int,
+    log: FilteringBoundLogger,
+) -> web.Application:
+    """Return the application, not yet listening.
+
+    `webhooks` are the channels that are called over HTTP, by name; `ready` returns the reasons why the daemon isn't
+    ready; `wake` is called after a message moved.
+    """
+    pages = Pages(organization, urlsplit(public_url).path)
+    refusals = Refusals(pages, max_message_bytes, log)
+    application = web.Application(client_max_size=max_message_bytes, middlewares=[web.middleware(refusals.__call__)])
+    misroute = Misroute(
+        store=store,
+        corrections=corrections,
+        keys=keys,
+        desks=desks,
+        pages=pages,
+        public_url=public_url,
+        wake=wake,
+        log=log,
+    )
+    application.on_response_prepare.append(_secure)
+    application.add_routes([*Health(store, metrics, ready).routes(), *misroute.routes()])
+    application.router.add_get("/static/{name}", pages.assets.serve)
+    application.router.add_get("/", _front(webhooks, accept, pages))
+    for name, (channel, webhook) in webhooks.items():
+        answer = _answer(webhook, accept)
+        application.router.add_route("*", f"/{channel.mount}/{name}", answer)
+        application.router.add_route("*", f"/{channel.mount}/{name}/{{tail:.*}}", answer)
+    return application
+
+
+def _answer(webhook: Webhook, accept: Accept) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.method == "HEAD":  # a channel need not know HEAD: aiohttp leaves out the body
+            request = request.clone(method="GET")
+        return await webhook.handle(request, accept)
+
+    return answer
+
+
+def _front(
+    webhooks: Mapping[str, tuple[Channel, Webhook]], accept: Accept, pages: Pages
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Return what answers `/`: the first form, else a page that says what runs here."""
+    for channel, webhook in webhooks.values():
+        if channel.mount == _FORMS:
+            return _answer(webhook, accept)
+
+    async def plain(_request: web.Request) -> web.StreamResponse:
+        return pages.response("front.html")
+
+    return plain
+
+
+async def _secure(request: web.Request, response: web.StreamResponse) -> None:
+    """Add what holds for every answer, unless the page has said otherwise."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.path != "/" and not request.path.startswith((f"/{_FORMS}/", "/static/")):
+        response.headers.setdefault("X-Robots-Tag", "noindex, nofollow")
+    response.headers["Server"] = "Signpost"
