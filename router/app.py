@@ -33,10 +33,22 @@ _DIGEST_S = 60.0
 
 
 class Daemon:
-    """One running Signpost. `run` returns after a graceful stop."""
+    """One running Signpost. `run` returns after a graceful stop.
 
-    def __init__(self, configuration: Configuration, *, rng: Random, log: FilteringBoundLogger, clock: Clock) -> None:
+    `provide` gives the first model (artifact and SHA-256) where the registry is empty; it runs in a thread.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        provide: Callable[[], tuple[bytes, str]],
+        rng: Random,
+        log: FilteringBoundLogger,
+        clock: Clock,
+    ) -> None:
         self._configuration = configuration
+        self._provide = provide
         self._rng = rng
         self._log = log
         self._clock = clock
@@ -52,8 +64,8 @@ class Daemon:
         await store.open()
         try:
             parts = await assemble(self._configuration, store, self._rng, self._log)
-            await registry.ensure_champion(store, self._configuration.classifier)
-            await parts.serving.refresh()
+            await registry.ensure_champion(store, self._provide)
+            await _refresh(parts)
             await parts.heartbeat.register()
             await self._run(parts, extend)
             await parts.heartbeat.leave()
@@ -109,7 +121,7 @@ class Daemon:
         return [
             *(asyncio.create_task(worker.run(), name=worker.name) for worker in parts.workers),
             asyncio.create_task(every(BEAT_S, parts.heartbeat.beat, log, "heartbeat"), name="heartbeat"),
-            asyncio.create_task(every(_REFRESH_S, parts.serving.refresh, log, "model"), name="model"),
+            asyncio.create_task(every(_REFRESH_S, lambda: _refresh(parts), log, "model"), name="model"),
             asyncio.create_task(every(_DIGEST_S, digest.send_if_due, log, "digest"), name="digest"),
         ]
 
@@ -129,6 +141,13 @@ class Daemon:
         stopped.cancel()
         for task in done - {stopped}:
             task.result()
+
+
+async def _refresh(parts: Parts) -> None:
+    """Follow the registry: another champion may have been promoted, here or by another daemon."""
+    if await parts.serving.refresh():
+        parts.metrics.serves(parts.serving.version)
+        parts.log.info("model_serves", model=parts.serving.version)
 
 
 async def _drain(parts: Parts, tasks: list[asyncio.Task[None]]) -> None:

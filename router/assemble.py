@@ -22,6 +22,8 @@ from router.interfaces import Context
 from router.language import Language
 from router.learning.corrections import Corrections
 from router.metrics import Metrics
+from router.plugins import classifier_types
+from router.records import Notice
 from router.routing.model import Model
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from config.load import Configuration
     from config.schema import DestinationSettings
     from router.interfaces import Channel, Clock, Sink, Source, Step, Webhook
-    from router.records import Destination, Notice
+    from router.records import Destination
     from router.store.engine import Store
 
 MAX_MESSAGE_BYTES = 26_214_400
@@ -107,9 +109,14 @@ async def assemble(configuration: Configuration, store: Store, rng: Random, log:
         for worker in workers:
             worker.wake()
 
-    serving = Serving(
-        store, configuration.classifier.classifier, configuration.routing.target_error, metrics=metrics, log=log
-    )
+    async def refused(why: str) -> None:
+        log.error("model_refused", why=why)
+        text = f"The champion can't be used: {why}\nThe last good model keeps serving.\n"
+        notice = Notice(subject="A model was refused", text=text)
+        await store.write(lambda c: alerts.tell(c, "model", notice, clock.now()))
+        wake()
+
+    serving = Serving(store, classifier_types(), configuration.routing.target_error, refused)
     parts = Parts(
         store=store,
         clock=clock,
@@ -196,17 +203,12 @@ def _add_channels(parts: Parts, configuration: Configuration, rng: Random) -> No
     )
     for name, configured in configuration.channels.items():
         channel, context = configured.channel, _context(parts, configuration, name)
-        if channel.source is not None and _wants_source(configured.settings):
+        if channel.source is not None and channel.takes_in(configured.settings):
             parts.sources[name] = channel.source(configured.settings, context)
         if channel.webhook is not None:
             parts.webhooks[name] = (channel, channel.webhook(configured.settings, context))
         if channel.sink is not None:
             _add_sink(parts, name, channel.sink(configured.settings, context), forwarding, rng)
-
-
-def _wants_source(settings: object) -> bool:
-    """Return whether a channel that could be both is to be read (a Maildir that is only written to isn't)."""
-    return bool(getattr(settings, "reads", True))
 
 
 def _add_sink(parts: Parts, name: str, sink: Sink, forwarding: Forwarding, rng: Random) -> None:

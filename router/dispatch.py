@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from router.breaker import Breaker
-from router.errors import StoreBusy
+from router.errors import Permanent, StoreBusy
 from router.records import Delivery, DeliveryKind, DeliveryState, Forward
 from router.retry import RetryPolicy
 from router.store import deliveries
@@ -128,7 +128,8 @@ class Dispatcher:
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         now = self._store.clock.now()
-        self._breaker.failed(now)
+        if not isinstance(error, Permanent):  # who knows the answer is alive
+            self._breaker.failed(now)
         verdict = self._policy.after(delivery, error, now, self._rng)
         doubtful = verdict.unclear > delivery.unclear
         if verdict.next_attempt_at is not None:

@@ -185,7 +185,6 @@ class Misroute:
         return self._see_other(request, f"{delivery_id}:undone")
 
     def _undo(self, connection: Connection, delivery_id: int, signed: str, now: datetime) -> Standing:
-        standing = stand(connection, delivery_id)
         of_delivery, _, correction_id = signed.partition(":")
         if of_delivery != str(delivery_id):
             raise NotAuthentic("this button belongs to another message")
@@ -193,7 +192,7 @@ class Misroute:
         if said is not None and said.state is CorrectionState.CONFIRMED:
             raise Conflict("this was confirmed meanwhile, so it can't be undone here; it can be sent on from where it is")
         self._corrections.undo(connection, int(correction_id), "link", now)
-        return stand(connection, delivery_id) if standing.sent_on else standing
+        return stand(connection, delivery_id)
 
     # --- pages ------------------------------------------------------------------------------------------------------
 
@@ -248,7 +247,8 @@ class Misroute:
     def _choices(self, standing: Standing) -> tuple[list[Department], list[Department]]:
         """Return the likeliest departments and all others, without the one that has the message."""
         rest = {id_: d for id_, d in self._desks.departments.items() if id_ != standing.present.department}
-        likely = [rest.pop(id_) for id_ in standing.present.suggestions if id_ in rest][:_LIKELIEST]
+        known = [id_ for id_ in dict.fromkeys(standing.present.suggestions) if id_ in rest]
+        likely = [rest.pop(id_) for id_ in known[:_LIKELIEST]]
         return likely, [department for department in self._desks.departments.values() if department.id in rest]
 
     def _changed(self, event: str, standing: Standing, **facts: Any) -> None:

@@ -164,7 +164,7 @@ def test_the_explanation_adds_up_to_the_lead() -> None:
     for label in TOPICS:
         words_said = " ".join(random.choices([word for topic in TOPICS.values() for word in topic], k=6))
         message = ModelInput(subject="", body=words_said)
-        margins = model._scorer.margins(message) - model._scorer._bias  # noqa: SLF001  the sum has no public face
+        margins = model._scorer.margins(message) - model._scorer._bias  # the sum has no public face
         own = model.labels.index(label)
         lead = margins[own] - np.delete(margins, own).mean()
         assert sum(weight for _word, weight in model.explain(message, label, 50)) == pytest.approx(lead, abs=2e-3)

@@ -71,19 +71,24 @@ async def plain_text(original, facts, _medium):
 class District:
     """The stages of the path, on one store."""
 
-    def __init__(self, store, log, rng, *, steps=(ByFirstWord(),), sink=None, understand=plain_text, observe=False):
+    def __init__(self, store, log, rng, *, steps=None, sink=None, understand=plain_text, observe=False):
         self.store = store
         self.corrections = Corrections(DESKS, ALERTS)
         self.alive = True
         self.understand = understand
         router = Router(
-            steps, fallback="office", schools=Schools((LINCOLN,)), observe=observe, clock=store.clock, log=log
+            steps or (ByFirstWord(),),
+            fallback="office",
+            schools=Schools((LINCOLN,)),
+            observe=observe,
+            clock=store.clock,
+            log=log,
         )
         self.stage = DecideStage(
             store,
             router,
             daemon_id="d1",
-            understand=lambda *arguments: self.understand(*arguments),
+            understand=lambda *arguments: self.understand(*arguments),  # noqa: PLW0108 -- tests replace it
             language_of=lambda _content: "en",
             desks=DESKS,
             alerts=ALERTS,
