@@ -99,8 +99,8 @@ def operating_points(trial: Trial, targets: Sequence[float] = TARGETS) -> list[l
     """Return `[target_error, min_confidence, min_score, coverage]` for each target.
 
     Of all pairs of thresholds whose routed rows are wrong at most `target_error` of the time (the upper end of the
-    error's one-sided 90 % interval counts, by Wilson's formula), the one that routes most. Coverage is the share of in-scope
-    rows routed. Where nothing qualifies, `min_confidence` is `NEVER`.
+    error's one-sided 90 % interval counts, by Wilson's formula), the one that routes most. Coverage is the share of
+    in-scope rows routed. Where nothing qualifies, `min_confidence` is `NEVER`.
     """
     best = {target: [target, NEVER, _LOWEST_SCORE, 0.0] for target in targets}
     order = np.argsort(-trial.confidence, kind="stable")

@@ -236,7 +236,7 @@ def grouped(rows: Sequence[Example]) -> list[Example]:
 
 def _keys(row: Example) -> list[str]:
     named = [f"group {row.group}"] if row.group else []
-    return [hashlib.sha256(text.encode()).hexdigest() for text in (f"text {_beginning(row)}", *named)]
+    return [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in (f"text {_beginning(row)}", *named)]
 
 
 def _beginning(row: Example) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from router.learning.dataset import Confirmed
     from router.records import Department, Prediction
 
+_FEW = 20  # examples of a label
 _BATCH = 256  # messages that a model is asked about at once
 _OUTSIDE = "This model stands outside the registry; no gate was asked."
 _MEASURES = ("held_out", "metrics", "counts", "left_out")
@@ -128,7 +130,7 @@ def train(
     recipe = _Recipe(
         classifier=classifier,
         settings=settings,
-        descriptions={} if standalone else _descriptions(departments),
+        descriptions={} if standalone else _descriptions(departments, dataset.examples),
         seed=seed,
     )
     if out_dir is None:
@@ -138,9 +140,14 @@ def train(
     return result
 
 
-def _descriptions(departments: Sequence[Department]) -> dict[str, str]:
-    """Return what departments that cover exactly one label say of themselves, by label."""
-    return {desk.covers[0]: desk.description for desk in departments if len(desk.covers) == 1 and desk.description}
+def _descriptions(departments: Sequence[Department], examples: Sequence[Example]) -> dict[str, str]:
+    """Return, by label, what departments that cover exactly one label say of themselves, where examples are few.
+
+    Where there are many, a description teaches nothing and only makes the challenger differ from the champion.
+    """
+    rows = Counter(row.department for row in examples)
+    single = {desk.covers[0]: desk.description for desk in departments if len(desk.covers) == 1}
+    return {label: text for label, text in single.items() if text and 0 < rows[label] < _FEW}
 
 
 def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, progress: Progress) -> Trained:

@@ -29,11 +29,11 @@ _NEGATION_REACH = 2  # words before a phrase
 _UNLESS_REACH = 3
 _TOKENS = re.compile(r"[a-z0-9]+|[.!?;:…]+(?=\s|$)|[,()\"—–]|\n\s*\n")
 _APOSTROPHES = str.maketrans(dict.fromkeys("'’‘`´ʼ"))
-_WORD = re.compile(r"[a-z0-9]+\*?")
+_WORD = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*\*?")
 _UNSEEN = frozenset({"Mn", "Cf"})  # accents after decomposition; zero-width characters
 _NEVER = "[^\\x00-\\xff]"
 _LOOK_BACK = 60  # bytes before a phrase that can hold the words of the reaches
-_MEMORY = 64 << 20  # bytes RE2 may use for one expression: enough that it never falls back to a slower machine
+_MEMORY = 16 << 20  # bytes RE2 may use for one expression: enough that it never falls back to a slower machine
 
 
 class Urgent:
@@ -75,6 +75,7 @@ class Phrases:
             self._spelling.update(words)
         groups = _grown(data["groups"])
         self._negation = frozenset(_every(data["negation"]))
+        self._doubt = frozenset(_every(data["doubt"]))
         self._innocent = _compiled(_every(data["innocent"]), groups)
         self._categories = [
             _Category(
@@ -111,15 +112,20 @@ class Phrases:
         return " ".join([spelling.get(token, token) if token.isalnum() else _mark(token) for token in _TOKENS.findall(plain)])
 
     def _found(self, category: _Category, text: bytes) -> str:
-        for match in category.wanted.finditer(text):
+        words = self._stated(category.wanted, text, category.unless)
+        return "" if words and self._stated(category.settled, text, self._doubt) else words
+
+    def _stated(self, wanted: Any, text: bytes, unless: frozenset[str]) -> str:
+        """Return the first phrase that is neither denied nor only supposed, or ""."""
+        for match in wanted.finditer(text):
             before = text[max(0, match.start() - _LOOK_BACK) : match.start()].decode("ascii")
-            if not self._denied(before, category.unless):
-                return "" if category.settled.search(text) else match.group().decode("ascii").strip(" .,")
+            if not self._denied(before, unless):
+                return str(match.group().decode("ascii")).strip(" .,")
         return ""
 
     def _denied(self, before: str, unless: frozenset[str]) -> bool:
-        """Say whether the words before a phrase, within its clause, deny or only suppose it."""
-        clause = before.rpartition(" . ")[2].rpartition(" , ")[2].split()
+        """Say whether the words before a phrase, within its clause, deny or suppose it."""
+        clause = re.split("[.,#]", before)[-1].split()
         return not self._negation.isdisjoint(clause[-_NEGATION_REACH:]) or not unless.isdisjoint(clause[-_UNLESS_REACH:])
 
 
@@ -173,7 +179,7 @@ def _word(word: str, groups: Mapping[str, str]) -> str:
         return groups[word.strip("{}")]
     if not _WORD.fullmatch(word):
         raise ValueError(f"'{word}' is not a word")
-    return word.replace("*", "[a-z0-9]*") + " "
+    return word.replace("_", " ").replace("*", "[a-z0-9]*") + " "
 
 
 def _compiled(phrases: Iterable[str], groups: Mapping[str, str]) -> Any:

@@ -190,7 +190,9 @@ class Misroute:
             raise NotAuthentic("this button belongs to another message")
         said = said_store.get(connection, int(correction_id))
         if said is not None and said.state is CorrectionState.CONFIRMED:
-            raise Conflict("this was confirmed meanwhile, so it can't be undone here; it can be sent on from where it is")
+            raise Conflict(
+                "this was confirmed meanwhile, so it can't be undone here; it can be sent on from where it is"
+            )
         self._corrections.undo(connection, int(correction_id), "link", now)
         return stand(connection, delivery_id)
 

@@ -12,6 +12,7 @@ from router.errors import Conflict, NotFound, Refused, StoreBroken, StoreBusy
 from router.web.pages import sentence
 
 if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
     from structlog.typing import FilteringBoundLogger
 
     from router.web.pages import Pages
@@ -48,25 +49,32 @@ def wants_json(request: web.Request) -> bool:
 
 
 class Refusals:
-    """The middleware that turns errors into answers."""
+    """Turns errors into answers."""
 
     def __init__(self, pages: Pages, max_bytes: int, log: FilteringBoundLogger) -> None:
         self._pages = pages
         self._max_bytes = max_bytes
         self._log = log
 
-    async def __call__(self, request: web.Request, go_on: web.RequestHandler) -> web.StreamResponse:
-        """Answer a request, whatever happens."""
-        try:
-            if (request.content_length or 0) > self._max_bytes:
-                return self.answer(request, 413, _SENTENCES[413])
-            return await go_on(request)
-        except web.HTTPException as error:
-            return self._from_aiohttp(request, error)
-        except Exception as error:
-            return self._from_error(request, error)
+    def middleware(self) -> Middleware:
+        """Return what stands around every request of the application."""
 
-    def answer(self, request: web.Request, status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+        @web.middleware
+        async def answer_all(request: web.Request, handler: Handler) -> web.StreamResponse:
+            try:
+                if (request.content_length or 0) > self._max_bytes:
+                    return self.answer(request, 413, _SENTENCES[413])
+                return await handler(request)
+            except web.HTTPException as error:
+                return self._from_aiohttp(request, error)
+            except Exception as error:
+                return self._from_error(request, error)
+
+        return answer_all
+
+    def answer(
+        self, request: web.Request, status: int, text: str, headers: dict[str, str] | None = None
+    ) -> web.Response:
         """Return a refusal with one sentence."""
         if wants_json(request):
             return web.json_response({"error": text}, status=status, headers=headers)

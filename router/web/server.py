@@ -61,7 +61,7 @@ def build(
     """
     pages = Pages(organization, urlsplit(public_url).path)
     refusals = Refusals(pages, max_message_bytes, log)
-    application = web.Application(client_max_size=max_message_bytes, middlewares=[web.middleware(refusals.__call__)])
+    application = web.Application(client_max_size=max_message_bytes, middlewares=[refusals.middleware()])
     misroute = Misroute(
         store=store,
         corrections=corrections,

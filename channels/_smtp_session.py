@@ -1,0 +1,158 @@
+"""One SMTP session of the listener: aiosmtpd's protocol with a DATA phase of our own.
+
+aiosmtpd 1.4.6 keeps each line of a mail as an object (25 MB of short lines become a gigabyte), refuses lines of more
+than 1,001 bytes, and hands on bare line feeds, with which a mail can be smuggled past the next server (VU#302671).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiosmtpd.smtp import SMTP
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from aiosmtpd.smtp import Envelope
+    from aiosmtpd.smtp import Session as Peer
+
+_END = b".\r\n"
+_BYTES_PER_TIMEOUT = 65_536  # a sender slower than this per idle timeout is cut off
+
+
+class Desk(Protocol):
+    """What a session needs of its listener; aiosmtpd finds further hooks on it by name (`handle_RCPT` …)."""
+
+    closing: bool
+
+    def admit(self, session: Session) -> bool:
+        """Tell whether there is room for one more, and count it."""
+        ...
+
+    def dismiss(self, session: Session) -> None:
+        """Forget a session."""
+        ...
+
+    async def take(self, peer: Peer, envelope: Envelope, data: bytes) -> str:
+        """Take a mail in and return the reply to its final dot."""
+        ...
+
+
+class Session(SMTP):
+    """A connection. `desk` decides who is served, takes recipients and mails, and knows all sessions."""
+
+    line_length_limit = _BYTES_PER_TIMEOUT  # the reader's buffer; commands stay limited to 512 bytes
+
+    def __init__(
+        self, desk: Desk, *, hostname: str, max_bytes: int, timeout_s: float, tls: SSLContext | None, must_tls: bool
+    ) -> None:
+        self._desk = desk
+        self._max_bytes = max_bytes
+        self.in_data = False
+        super().__init__(
+            desk,
+            data_size_limit=max_bytes,
+            enable_SMTPUTF8=True,
+            hostname=hostname,
+            ident="Signpost",
+            tls_context=tls,
+            require_starttls=must_tls,
+            timeout=timeout_s,
+            auth_exclude_mechanism=["LOGIN", "PLAIN"],
+            loop=asyncio.get_running_loop(),
+        )
+
+    def connection_made(self, transport: Any) -> None:
+        """Start the session, or say that there are too many."""
+        is_new = self.transport is None  # after STARTTLS it is called again
+        if is_new and not self._desk.admit(self):
+            transport.write(b"421 4.3.2 too many connections, please try again later\r\n")
+            transport.close()
+            return
+        super().connection_made(transport)
+        if is_new and self._handler_coroutine is not None:
+            self._handler_coroutine.add_done_callback(_seen)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the session; one that was turned away has none."""
+        self._desk.dismiss(self)
+        if self.session is not None:
+            super().connection_lost(error)
+
+    def eof_received(self) -> bool | None:
+        """End the session when the other side has closed."""
+        return bool(super().eof_received()) if self.session is not None else False
+
+    def hang_up(self) -> None:
+        """Say good-bye to a sender who isn't in the middle of a mail."""
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.write(b"421 4.3.2 closing down, please try again later\r\n")
+            self.transport.close()
+
+    def cut_off(self) -> None:
+        """Drop the connection as it is: the sender has heard no 250 and will come back."""
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
+
+    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd finds commands by this name
+        """Take a mail: RFC 5321, sections 4.1.1.4 and 4.5.2."""
+        if await self.check_helo_needed():
+            return
+        if self.envelope is None or not self.envelope.rcpt_tos or arg:
+            await self.push("501 5.5.4 Syntax: DATA" if arg else "503 5.5.1 Error: need RCPT command")
+            return
+        self.in_data = True
+        try:
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            data = await self._read_data()
+            self._reset_timeout()
+            await self.push(await self._answer(data))
+        finally:
+            self.in_data = False
+            self.envelope = self._create_envelope()
+        if self._desk.closing:
+            self.hang_up()
+
+    async def _answer(self, data: bytes | None) -> str:
+        if data is None:
+            return f"552 5.3.4 the mail is larger than {self._max_bytes} bytes"
+        if not data:
+            return "554 5.6.0 the mail is empty"
+        if data.count(b"\n") != data.count(b"\r\n") or b"\r.\r" in data:
+            return "554 5.6.0 bare line feeds aren't accepted (RFC 5321, section 2.3.8)"
+        assert self.session is not None
+        assert self.envelope is not None
+        return await self._desk.take(self.session, self.envelope, data)
+
+    async def _read_data(self) -> bytes | None:
+        """Return the mail as sent, dots unstuffed; None if it is too large (read to its end all the same)."""
+        data, total, counted = bytearray(), 0, 0
+        while True:
+            chunk, at_dot = await self._read_chunk()
+            data += chunk
+            total += len(chunk)
+            if at_dot and (total == len(_END) or data.endswith(b"\r\n" + _END)):
+                break
+            if total > self._max_bytes + len(_END):
+                del data[:-2]  # only whether it ends matters now
+            if total - counted > _BYTES_PER_TIMEOUT:
+                counted = total
+                self._reset_timeout()
+        return _unstuffed(bytes(data)) if total <= self._max_bytes + len(_END) else None
+
+    async def _read_chunk(self) -> tuple[bytes, bool]:
+        """Return bytes up to a dot before a line's end, or as many as fit the buffer."""
+        try:
+            return await self._reader.readuntil(_END), True
+        except asyncio.LimitOverrunError as error:
+            return await self._reader.read(error.consumed), False
+
+
+def _unstuffed(data: bytes) -> bytes:
+    return (b"\r\n" + data[: -len(_END)]).replace(b"\r\n.", b"\r\n")[2:]
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()  # a connection reset under a reply is no news

@@ -1,0 +1,218 @@
+"""A listener for incoming mail: another mail server, or a form mailer, hands its mail over by SMTP.
+
+It takes mail for one district and relays nothing: what it accepts goes to the desks and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import structlog
+from pydantic import Field, model_validator
+
+from channels._mime_fields import one_line
+from channels._smtp_session import Session
+from router.errors import Refused, SourceUnavailable, StoreBusy, TooLarge
+from router.interfaces import Accept, Channel, Context, Settings
+from router.records import Inbound, Medium
+from router.settings import Duration, ListenAddress, parse_duration, parse_listen
+
+if TYPE_CHECKING:
+    from aiosmtpd.smtp import Envelope
+    from aiosmtpd.smtp import Session as Peer
+
+_GRACE_S = 10.0  # for mails that are being sent when we stop
+
+
+class SmtpServerSettings(Settings):
+    """Settings of the listener for incoming mail."""
+
+    listen: ListenAddress = Field(parse_listen("127.0.0.1:2525"), description="Address and port to listen on.")
+    hostname: str = Field("", description="Name in the greeting; left out: the host of `organization.public_url`.")
+    recipients: list[str] = Field(
+        [], description="Addresses, and domains with or without @, that mail is taken for; left out: any."
+    )
+    max_message_bytes: int = Field(26_214_400, ge=1_000, description="Larger mails are refused (552).")
+    max_connections: int = Field(50, ge=1, description="Further connections are told to come back later (421).")
+    idle_timeout: Duration = Field(
+        parse_duration("5m"), description="A silent connection is closed after this time (RFC 5321 wants five minutes)."
+    )
+    tls_cert: str = Field("", description="File with the certificate chain (PEM); with it STARTTLS is offered.")
+    tls_key: str = Field("", description="File with the certificate's key (PEM).")
+    require_tls: bool = Field(default=False, description="Take mail only after STARTTLS.")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key go together")
+        if self.require_tls and not self.tls_cert:
+            raise ValueError("require_tls needs tls_cert and tls_key")
+        return self
+
+
+class SmtpServer:
+    """The listener. As aiosmtpd's handler it also answers for recipients and mails."""
+
+    def __init__(self, settings: SmtpServerSettings, context: Context) -> None:
+        self._settings = settings
+        self._context = context
+        self._hostname = settings.hostname or urlsplit(context.public_url).hostname or "localhost"
+        self._recipients = frozenset(entry.lower().removeprefix("@") for entry in settings.recipients)
+        self._sessions: set[Session] = set()
+        self._left = asyncio.Event()
+        self._accept: Accept | None = None
+        self._log = structlog.get_logger().bind(channel=context.name)
+        self.closing = False
+        self.port: int | None = None  # the port it listens on, while it does
+
+    async def run(self, accept: Accept) -> None:
+        """Listen until cancelled; then mails under way get a few seconds, and the rest hears 421."""
+        logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's, which is full of addresses
+        self._accept, self.closing = accept, False
+        loop = asyncio.get_running_loop()
+        address, tls = self._settings.listen, self._tls()
+        try:
+            server = await loop.create_server(lambda: self._session(tls), address.host, address.port)
+        except OSError as error:
+            raise SourceUnavailable(f"can't listen on {address}: {error.strerror}") from error
+        self.port = server.sockets[0].getsockname()[1]
+        self._context.on_proof()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.port = None
+            await self._close(server)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._settings.tls_cert:
+            return None
+        base = self._context.base_dir or Path()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(base / self._settings.tls_cert, base / self._settings.tls_key)
+        except OSError as error:  # SSLError is one
+            raise SourceUnavailable(f"the certificate or its key can't be used: {error.strerror or error}") from error
+        return context
+
+    def _session(self, tls: ssl.SSLContext | None) -> Session:
+        return Session(
+            self,
+            hostname=self._hostname,
+            max_bytes=min(self._settings.max_message_bytes, self._context.max_message_bytes),
+            timeout_s=self._settings.idle_timeout.total_seconds(),
+            tls=tls,
+            must_tls=self._settings.require_tls,
+        )
+
+    async def _close(self, server: asyncio.Server) -> None:
+        self.closing = True
+        server.close()
+        for session in [session for session in self._sessions if not session.in_data]:
+            session.hang_up()
+        try:
+            async with asyncio.timeout(_GRACE_S):
+                while self._sessions:
+                    self._left.clear()
+                    await self._left.wait()
+        except TimeoutError:
+            self._log.warning("smtp_senders_cut_off", count=len(self._sessions))
+        finally:
+            for session in list(self._sessions):
+                session.cut_off()
+            with contextlib.suppress(OSError):
+                await server.wait_closed()
+
+    # --- what sessions ask --------------------------------------------------------------------------------------------
+
+    def admit(self, session: Session) -> bool:
+        """Tell whether there is room for one more connection, and count it."""
+        if self.closing or len(self._sessions) >= self._settings.max_connections:
+            return False
+        self._sessions.add(session)
+        return True
+
+    def dismiss(self, session: Session) -> None:
+        """Forget a connection."""
+        self._sessions.discard(session)
+        self._left.set()
+
+    async def take(self, _peer: Peer, envelope: Envelope, data: bytes) -> str:
+        """Hand a mail over and return the reply: 250 only when it is on disk, 4xx whenever another try may succeed."""
+        assert self._accept is not None
+        try:
+            receipt = await self._accept(self._inbound(envelope, data))
+        except TooLarge as refused:
+            return f"552 5.3.4 {_ascii(str(refused))}"
+        except Refused as refused:
+            return f"554 5.6.0 {_ascii(str(refused))}"
+        except StoreBusy:
+            return "451 4.3.1 the mail can't be stored now, please try again later"
+        except Exception:
+            self._log.exception("mail_not_accepted")
+            return "451 4.3.0 the mail can't be taken in now, please try again later"
+        self._context.on_proof()
+        return f"250 2.0.0 accepted as {receipt.message_id}"
+
+    def _inbound(self, envelope: Envelope, data: bytes) -> Inbound:
+        recipients = [_address(recipient) for recipient in envelope.rcpt_tos]
+        return Inbound(
+            source_key=f"smtp:{uuid4().hex}",  # a sender's retry is recognised by its Message-ID and bytes
+            channel=self._context.name,
+            medium=Medium.EMAIL,
+            received_at=self._context.clock.now(),
+            original=data,
+            facts={
+                "envelope_from": _address(envelope.mail_from or ""),
+                "recipient": recipients[0],
+                "recipients": recipients[:100],
+            },
+        )
+
+    # --- aiosmtpd's hooks ---------------------------------------------------------------------------------------------
+
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd finds hooks by this name
+        self, _server: Session, session: Peer, _envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Offer what there is, and no AUTH."""
+        session.host_name = hostname
+        return [line for line in responses if not line.startswith("250-AUTH")]
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd finds hooks by this name
+        self, _server: Session, _session: Peer, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Accept a recipient if it is one of ours."""
+        if self._recipients and not {address.lower(), address.lower().rpartition("@")[2]} & self._recipients:
+            return "550 5.7.1 no mail is taken for this address here"
+        if len(envelope.rcpt_tos) >= 100:
+            return "452 4.5.3 too many recipients"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 OK"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Answer a command that aiosmtpd stumbled over; nothing was taken."""
+        self._log.warning("smtp_command_failed", kind=type(error).__name__)
+        return "451 4.3.0 that can't be handled now"
+
+
+def _address(path: str) -> str:
+    """Return an envelope address as clean text; "" for the null reverse path."""
+    return "" if path == "<>" else one_line(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), 320)
+
+
+def _ascii(sentence: str) -> str:
+    return one_line(sentence, 400).encode("ascii", "replace").decode()
+
+
+CHANNEL = Channel(
+    summary="Listener for mail that another mail server hands over (SMTP)",
+    settings=SmtpServerSettings,
+    source=SmtpServer,
+)

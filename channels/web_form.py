@@ -1,0 +1,221 @@
+"""The families' web form: a page that needs no script, and the same fields as JSON for other programs."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from aiohttp import web
+from pydantic import Field
+
+from channels._form_answers import Answers, check
+from channels._form_body import TOKEN_FIELD, TRAP_FIELD, Limits, Submission, read_into
+from channels._form_pages import Pages
+from router.errors import NotAuthentic, Refused, StoreBusy
+from router.interfaces import Accept, Channel, Context, Settings
+from router.records import Inbound, Medium
+from router.settings import Duration, format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BUSY_RETRY_S = 10
+_LARGE = 250_000  # bytes; from here on rendering the original is worth a thread
+
+
+class WebFormSettings(Settings):
+    """Settings of a web form."""
+
+    region: str = Field("US", pattern="^[A-Z]{2}$", description="Country of phone numbers that are written without +.")
+    max_files: int = Field(5, ge=0, le=20, description="Files that may come with a message.")
+    max_file_bytes: int = Field(10_000_000, ge=1, description="Size of one file.")
+    max_files_bytes: int = Field(15_000_000, ge=1, description="Size of all files of a message together.")
+    upload_timeout: Duration = Field(parse_duration("2m"), description="How long sending a message may take.")
+    shortest_visit: Duration = Field(
+        parse_duration("2s"), description="Messages sent sooner after the page was opened are marked as suspicious."
+    )
+    longest_visit: Duration = Field(
+        parse_duration("24h"), description="Messages sent later after the page was opened are marked as suspicious."
+    )
+
+
+class _Busy(Refused):
+    """The store can't take a write: the sender may try again soon."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("We can't take your message in at this moment. Please try again in a minute.")
+
+
+class WebForm:
+    """One form: GET shows it or a receipt, POST takes a message in."""
+
+    def __init__(self, settings: WebFormSettings, context: Context) -> None:
+        self._settings = settings
+        self._context = context
+        root = urlsplit(context.public_url).path.rstrip("/")
+        self._base = f"{root}/forms/{context.name}"
+        self._limits = Limits(
+            files=settings.max_files,
+            file_bytes=settings.max_file_bytes,
+            files_bytes=min(settings.max_files_bytes, context.max_message_bytes * 7 // 10),  # base64 makes 10 of 7
+            seconds=settings.upload_timeout.total_seconds(),
+        )
+        self._pages = Pages(context, root, self._base, self._limits)
+
+    async def handle(self, request: web.Request, accept: Accept) -> web.StreamResponse:
+        """Answer a request to /forms/NAME; a message is on disk before the 303 or 202."""
+        if request.method in ("GET", "HEAD"):
+            return await self.page(request)
+        if request.method != "POST":
+            return web.Response(status=405, headers={"Allow": "GET, HEAD, POST"}, text="Open or post this form.\n")
+        submission = Submission()
+        try:
+            await read_into(submission, request, self._limits)
+            return await self._take(request, submission, accept)
+        except Refused as refused:
+            return self._refuse(request, submission, refused)
+        except StoreBusy:
+            return self._refuse(request, submission, _Busy(), {"Retry-After": str(_BUSY_RETRY_S)})
+
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        """Show the form, or the receipt named in `?receipt=`; this is also what the site's `/` shows."""
+        language = self._language(request)
+        if token := request.query.get("receipt"):
+            return self._receipt(language, token)
+        return self._html(self._form(language, {}, {}))
+
+    def _receipt(self, language: str, token: str) -> web.Response:
+        try:
+            reference = self._context.signer.unsign(token, self._purpose("receipt"))
+        except NotAuthentic:
+            return self._html(self._pages.refusal(language, self._pages.text(language, "no_receipt")), 404)
+        return self._html(self._pages.receipt(language, reference))
+
+    async def _take(self, request: web.Request, submission: Submission, accept: Accept) -> web.Response:
+        answers, errors = check(submission.fields, self._context, self._settings.region)
+        errors |= dict.fromkeys(submission.not_text, "error_not_text")
+        if errors:
+            return self._incomplete(request, submission, errors)
+        receipt = await accept(await self._inbound(request, submission, answers))
+        self._context.on_proof()
+        if request.content_type == "application/json":
+            return web.json_response({"reference": receipt.message_id}, status=202)
+        token = self._context.signer.sign(receipt.message_id, self._purpose("receipt"))
+        query = urlencode({"receipt": token, "lang": self._language(request)})
+        return web.Response(status=303, headers={"Location": f"{self._base}?{query}"})
+
+    async def _inbound(self, request: web.Request, submission: Submission, answers: Answers) -> Inbound:
+        now = self._context.clock.now()
+        key = self._source_key(request, submission)
+        mail_id = f"form.{sha256(key.encode()).hexdigest()[:32]}@{urlsplit(self._context.public_url).hostname}"
+        arguments = (self._context.name, submission.fields, now, mail_id, submission.uploads)
+        if sum(len(upload.data) for upload in submission.uploads) > _LARGE:
+            original = await asyncio.to_thread(answers.original, *arguments)
+        else:
+            original = answers.original(*arguments)
+        return Inbound(
+            source_key=key,
+            channel=self._context.name,
+            medium=Medium.WEB_FORM,
+            received_at=now,
+            original=original,
+            facts=answers.facts(self._suspicion(submission.fields)),
+        )
+
+    # --- what is remembered in the form itself ------------------------------------------------------------------------
+
+    def _purpose(self, what: str) -> str:
+        return f"{what}:{self._context.name}"
+
+    def _new_token(self) -> str:
+        opened_ms = int(self._context.clock.now().timestamp() * 1000)
+        return self._context.signer.sign(f"{secrets.token_hex(16)} {opened_ms}", self._purpose("form"))
+
+    def _opened(self, token: str) -> tuple[str, float] | None:
+        """Return the form's key and how many seconds ago it was opened; None if the token isn't ours."""
+        try:
+            key, _, opened_ms = self._context.signer.unsign(token, self._purpose("form")).partition(" ")
+            return key, self._context.clock.now().timestamp() - int(opened_ms) / 1000
+        except (NotAuthentic, ValueError):
+            return None
+
+    def _suspicion(self, fields: Mapping[str, str]) -> str:
+        """Say why a program may have filled this in; "" if nothing speaks for it. No token at all says nothing."""
+        if fields.get(TRAP_FIELD):
+            return "a field was filled in that people don't see"
+        token = fields.get(TOKEN_FIELD, "")
+        opened = self._opened(token) if token else None
+        if opened is None:
+            return "the form's signature isn't ours" if token else ""
+        if opened[1] < self._settings.shortest_visit.total_seconds():
+            return f"it was sent {max(opened[1], 0):.1f} s after the page was opened"
+        if opened[1] > self._settings.longest_visit.total_seconds():
+            return f"it was sent more than {format_duration(self._settings.longest_visit)} after the page was opened"
+        return ""
+
+    def _source_key(self, request: web.Request, submission: Submission) -> str:
+        """Return the same key for a double click or a reload, another one for another content of the same form."""
+        token = submission.fields.get(TOKEN_FIELD, "")
+        key = request.headers.get("Idempotency-Key", "") or token
+        if not key:
+            return f"form:{secrets.token_hex(16)}"
+        digest = sha256(key.encode("utf-8", "replace"))
+        for name, value in sorted(submission.fields.items()):
+            digest.update(f"\0{name}\0{value}".encode("utf-8", "replace"))
+        for upload in submission.uploads:
+            digest.update(b"\0" + upload.name.encode("utf-8", "replace") + sha256(upload.data).digest())
+        return f"form:{digest.hexdigest()}"
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def _incomplete(self, request: web.Request, submission: Submission, errors: Mapping[str, str]) -> web.Response:
+        if _wants_json(request):
+            language = self._language(request)
+            return web.json_response(
+                {"errors": {field: self._pages.text(language, key) for field, key in errors.items()}}, status=422
+            )
+        return self._html(self._form(self._language(request), submission.fields, errors), 422)
+
+    def _refuse(
+        self, request: web.Request, submission: Submission, why: Refused, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        if _wants_json(request):
+            return web.json_response({"error": str(why)}, status=why.status, headers=headers)
+        language = self._language(request)
+        sentence = self._pages.text(language, f"refused_{why.status}", str(why))
+        return self._html(self._form(language, submission.fields, {}, sentence), why.status, headers)
+
+    def _form(self, language: str, fields: Mapping[str, str], errors: Mapping[str, str], sentence: str = "") -> str:
+        token = fields.get(TOKEN_FIELD, "")
+        return self._pages.form(
+            language,
+            token=token if token and self._opened(token) else self._new_token(),
+            typed=fields,
+            errors=errors,
+            sentence=sentence,
+        )
+
+    def _language(self, request: web.Request) -> str:
+        return self._pages.language(request.query.get("lang", ""), request.headers.get("Accept-Language", ""))
+
+    def _html(self, page: str, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+        own = {"Cache-Control": "no-store", "Vary": "Accept-Language", **(headers or {})}
+        return web.Response(text=page, status=status, content_type="text/html", headers=own)
+
+
+def _wants_json(request: web.Request) -> bool:
+    accepted = request.headers.get("Accept", "")
+    return request.content_type == "application/json" or ("application/json" in accepted and "html" not in accepted)
+
+
+CHANNEL = Channel(
+    summary="Web form for families: a page on / and /forms/NAME, or JSON",
+    settings=WebFormSettings,
+    webhook=WebForm,
+    mount="forms",
+)

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Renew requirements.lock and requirements-dev.lock from pyproject.toml: exact versions with SHA-256, no addresses.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v uv >/dev/null; then
+  echo "uv is needed to renew the lock files (only for that):  python3 -m pip install uv" >&2
+  exit 1
+fi
+compile=(uv pip compile --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -q pyproject.toml)
+echo "Renewing requirements.lock…"
+"${compile[@]}" --extra build -o requirements.lock "$@"
+echo "Renewing requirements-dev.lock…"
+"${compile[@]}" --extra build --extra dev -o requirements-dev.lock "$@"

@@ -1,0 +1,115 @@
+"""Which model a command asks: the champion of the store, else the bundled one, or one in a directory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from classifiers import _artifact
+from config.load import Configuration
+from router.commandline import progress
+from router.commandline.reach import look
+from router.errors import SignpostError
+from router.interfaces import SystemClock
+from router.learning import bundled, registry
+from router.plugins import classifier_types
+from router.serving import thresholds
+from router.store import models
+from router.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from config.schema import ConfiguredClassifier
+    from router.commandline.frame import Invocation
+    from router.interfaces import Classifier, Progress
+    from router.store.engine import Store
+
+TARGET_ERROR = 0.05  # where no configuration says another
+_TRAINING = "Training the bundled model (once)"
+
+Loaded = tuple["Classifier", "Mapping[str, Any]"]
+
+
+def serving(configuration: Configuration) -> Loaded:
+    """Return the champion with its metadata; where the registry is empty, the bundled model."""
+    return champion(configuration) or _unpacked(*_bundled(configuration.classifier))
+
+
+def champion(configuration: Configuration) -> Loaded | None:
+    """Return the champion with its metadata, None if there is none yet."""
+
+    async def read(store: Store) -> Loaded | None:
+        return await registry.load_champion(store, classifier_types())
+
+    return look(configuration, read, None)
+
+
+def from_directory(path: Path) -> Loaded:
+    """Return the model that `signpost train --out` wrote."""
+    artifact, _manifest = _artifact.load(path)
+    return classifier_types().get(artifact.type).load(artifact), artifact.meta
+
+
+def _unpacked(data: bytes, sha256: str) -> Loaded:
+    artifact = _artifact.unpack(data, sha256)
+    return classifier_types().get(artifact.type).load(artifact), artifact.meta
+
+
+def _bundled(configured: ConfiguredClassifier) -> tuple[bytes, str]:
+    with progress.shown(_TRAINING) as tell:
+        return bundled.bundled(configured.classifier, configured.settings, tell)
+
+
+def trial(invocation: Invocation, model: Path | None) -> Trial:
+    """Return what decides: configuration and its model, or a model that stands outside any configuration."""
+    log = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr), wrapper_class=structlog.make_filtering_bound_logger("error")
+    )
+    if model is not None:
+        configuration = invocation.configuration_if_any()
+        classifier, meta = from_directory(model)
+        fallback = configuration.routing.fallback if configuration else ""
+        return Trial(classifier, thresholds(meta, target_error(configuration)), SystemClock(), log, fallback=fallback)
+    configuration = invocation.configuration()
+    classifier, meta = serving(configuration)
+    limits = thresholds(meta, configuration.routing.target_error)
+    return Trial(classifier, limits, SystemClock(), log, configuration)
+
+
+def target_error(configuration: Configuration | None) -> float:
+    """Return the wanted error rate."""
+    return configuration.routing.target_error if configuration else TARGET_ERROR
+
+
+def prepare_first_model(configuration: Configuration) -> None:
+    """Make sure that a daemon with an empty registry finds the bundled model ready.
+
+    It is trained in a process of its own: what training needs (scikit-learn, 100 MB) would otherwise stay in memory
+    for as long as the daemon lives.
+    """
+
+    async def registered(store: Store) -> bool:
+        return await store.read(models.champion) is not None
+
+    configured = configuration.classifier
+    if look(configuration, registered, False) or bundled.is_cached(configured.classifier, configured.settings):
+        return
+    arguments = [configured.type, configured.settings.model_dump_json()]
+    command = [sys.executable, "-P", "-m", "router.commandline.first_model", *arguments]
+    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603  our own interpreter and module
+        raise SignpostError("the bundled model couldn't be trained (see above)")
+
+
+def main(arguments: list[str]) -> None:
+    """Train the bundled model and keep it in the cache: the child process of `prepare_first_model`."""
+    name, settings = arguments
+    kind = classifier_types().get(name)
+    tell: Progress
+    with progress.shown(_TRAINING) as tell:
+        bundled.bundled(kind, kind.settings.model_validate(json.loads(settings)), tell)

@@ -1,0 +1,108 @@
+"""Reach Signpost: the running daemon through its control socket; if none runs, the store itself."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import make_url
+
+from router import control, plugins
+from router.alerts import Alerts
+from router.commands import Commands
+from router.destinations import Desks
+from router.errors import NotFound, SignpostError, StoreBusy
+from router.learning.corrections import Corrections
+from router.model_commands import ModelCommands
+from router.store.engine import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from config.load import Configuration
+    from router.store.engine import Store
+
+T = TypeVar("T")
+
+
+def ask(configuration: Configuration, command: str, *, may_create: bool = False, **arguments: Any) -> Any:
+    """Ask for one command and return its answer, a JSON value; raise the `SignpostError` that it answers.
+
+    Where there is no store yet, only a command that `may_create` one makes it.
+    """
+    return asyncio.run(_ask(configuration, command, arguments, may_create=may_create))
+
+
+async def _ask(configuration: Configuration, command: str, arguments: dict[str, Any], *, may_create: bool) -> Any:
+    path = control.socket_path(configuration.store.url)
+    try:
+        return await control.ask(path, command, arguments)
+    except (FileNotFoundError, ConnectionRefusedError):
+        pass  # no daemon: the store is ours for a moment
+    except PermissionError as error:
+        raise SignpostError(
+            f"{path} belongs to another user: run this command as the user that runs the daemon"
+        ) from error
+    except ConnectionError as error:
+        raise SignpostError("the daemon went away before it answered: look what was done before you repeat this") from error
+    async with _commands(configuration, may_create=may_create) as commands:
+        return await commands.run(command, arguments)
+
+
+@asynccontextmanager
+async def _commands(configuration: Configuration, *, may_create: bool) -> AsyncIterator[Commands]:
+    """Open the store for as long as the block runs."""
+    if not may_create and not store_exists(configuration):
+        raise NotFound(
+            f"there is no store yet ({configuration.store.url}, seen from {Path.cwd()}): start the daemon first, "
+            "or run this command where the daemon runs"
+        )
+    store = open_store(configuration.store.url_with_password())
+    try:
+        await store.open()
+    except StoreBusy as error:
+        raise StoreBusy(f"{error}; no daemon answers: it may be starting or stopping, so try again in a moment") from error
+    try:
+        yield _offline(configuration, store)
+    finally:
+        await store.close()
+
+
+def _offline(configuration: Configuration, store: Store) -> Commands:
+    desks = Desks(configuration.departments, configuration.schools, configuration.routing.fallback)
+    alerts = Alerts(
+        [each.record() for each in configuration.operations.alerts],
+        [each.record() for each in configuration.routing.urgent.notify],
+    )
+    commands = Commands(store, Corrections(desks, alerts))
+    model_commands = ModelCommands(
+        store,
+        plugins.classifier_types(),
+        configuration.departments,
+        configuration.routing.fallback,
+        configuration.routing.target_error,
+    )
+    model_commands.offer(commands)
+    return commands
+
+
+def store_exists(configuration: Configuration) -> bool:
+    """Return whether there is something to open: an SQLite file, or a database server that will answer or not."""
+    url = make_url(configuration.store.url)
+    return not url.drivername.startswith("sqlite") or Path(url.database or "").exists()
+
+
+def look(configuration: Configuration, work: Callable[[Store], Awaitable[T]], otherwise: T) -> T:
+    """Run reading work on the store, beside whoever owns it; return `otherwise` where there is no store yet."""
+
+    async def run() -> T:
+        store = open_store(configuration.store.url_with_password(), read_only=True)
+        await store.open()
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run()) if store_exists(configuration) else otherwise

@@ -1,0 +1,173 @@
+"""What commands ask about models: the registry, and why a stored message went where it went."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from classifiers._artifact import unpack
+from classifiers._text import prepare
+from router.errors import NotFound, SignpostError
+from router.ids import normalise
+from router.learning import registry
+from router.learning.gate import Check, Replayed, Verdict
+from router.learning.train import trained
+from router.routing.explain import Asked, explanation
+from router.serving import thresholds
+from router.store import decisions, messages, models
+from router.views import when
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from router.commands import Commands
+    from router.interfaces import ClassifierType
+    from router.plugins import Plugins
+    from router.records import Decision, Department, Message
+    from router.store.engine import Store
+    from router.store.models import ModelRow
+
+
+async def _nothing_to_refresh() -> None:
+    """Stand in for a daemon's `Serving.refresh` where no daemon runs."""
+
+
+class ModelCommands:
+    """The commands' side of the registry. `refresh` makes a running daemon serve the champion at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        types: Plugins[ClassifierType],
+        departments: Sequence[Department],
+        fallback: str,
+        target_error: float,
+        refresh: Callable[[], Awaitable[object]] = _nothing_to_refresh,
+    ) -> None:
+        self._store = store
+        self._types = types
+        self._departments = departments
+        self._fallback = fallback
+        self._target_error = target_error
+        self._refresh = refresh
+
+    def offer(self, commands: Commands) -> None:
+        """Add these commands to the others."""
+        commands.add("models_list", self.models_list)
+        commands.add("models_show", self.models_show)
+        commands.add("models_promote", self.models_promote)
+        commands.add("models_rollback", self.models_rollback)
+        commands.add("models_register", self.models_register)
+        commands.add("explain", self.explain)
+
+    async def models_list(self) -> list[dict[str, Any]]:
+        """Return every version, newest first, with its headline figures."""
+        return [_headline(row) for row in await self._store.read(models.listing)]
+
+    async def models_show(self, version: str = "") -> dict[str, Any]:
+        """Return everything about one version (or a beginning of one) but the model itself; "" means the champion."""
+        row = await self._store.read(lambda c: models.get(c, version) if version else models.champion(c))
+        if row is None:
+            raise NotFound(
+                f"there is no model '{version}', or several versions begin so; see: signpost models list"
+                if version
+                else "no model has been registered yet"
+            )
+        return model_view(row)
+
+    async def models_promote(self, version: str) -> dict[str, Any]:
+        """Make a version the champion, whatever the gate said: a person decides."""
+        row = await registry.promote(self._store, version)
+        await self._refresh()
+        return _headline(row)
+
+    async def models_rollback(self) -> dict[str, Any]:
+        """Go back to the version that served before."""
+        row = await registry.rollback(self._store)
+        await self._refresh()
+        return _headline(row)
+
+    async def models_register(
+        self, path: str, sha256: str, verdict: dict[str, Any], parent: str, promote: bool = True
+    ) -> dict[str, Any]:
+        """Register the artifact in a file; with `promote` it serves from now on if the gate passed it."""
+        try:
+            data = await asyncio.to_thread(Path(path).read_bytes)
+        except OSError as error:
+            raise SignpostError(f"the trained model can't be read: {error.strerror or error}") from error
+        model = trained(unpack(data, sha256), verdict_from_json(verdict), parent)
+        row = await registry.register(self._store, model, promote=promote)
+        await self._refresh()
+        return _headline(row)
+
+    async def explain(self, message_id: str) -> dict[str, Any]:
+        """Return why a stored message went where it went, with the words of the model that was asked about it."""
+        message, history = await self._store.read(partial(_decided, given=message_id))
+        prediction = next((each.prediction for each in reversed(history) if each.prediction), None)
+        asked = await self._asked(message, prediction.model) if prediction else None
+        return await asyncio.to_thread(
+            explanation, message, history[-1], prediction, self._departments, self._fallback, asked
+        )
+
+    async def _asked(self, message: Message, version: str) -> Asked | None:
+        row = await self._store.read(lambda c: models.get(c, version)) if version else None
+        if row is None:
+            return None
+        classifier, meta = await registry.load_version(self._store, row, self._types)
+        limits = thresholds(meta, self._target_error)
+        return Asked(
+            classifier=classifier, thresholds=limits, model_input=prepare(message.content, message.medium.value)
+        )
+
+
+def _decided(connection: Connection, given: str) -> tuple[Message, list[Decision]]:
+    """Return a message and its decisions, the one in force last."""
+    message_id = normalise(given) or given
+    message = messages.get(connection, message_id)
+    if message is None:
+        raise NotFound(f"there is no message '{given}'")
+    present = decisions.in_force(connection, message_id)
+    if present is None:
+        state, why = messages.state_of(connection, message_id), messages.detail_of(connection, message_id)
+        raise NotFound(f"message {message_id} has no decision: it is {state.value}" + (f" ({why})" if why else ""))
+    return message, [*(each for each in decisions.history(connection, message_id) if each.id != present.id), present]
+
+
+def model_view(row: ModelRow) -> dict[str, Any]:
+    """Return a version as a JSON value."""
+    return {
+        "version": row.version,
+        "type": row.type,
+        "state": row.state,
+        "created_at": when(row.created_at),
+        "promoted_at": when(row.promoted_at) if row.promoted_at else None,
+        "parent": row.parent,
+        "fingerprint": row.fingerprint,
+        "sha256": row.sha256,
+        "metrics": row.metrics,
+        "verdict": row.verdict,
+    }
+
+
+def _headline(row: ModelRow) -> dict[str, Any]:
+    view = model_view(row)
+    held_out = view.pop("metrics").get("held_out", {})
+    verdict = view.pop("verdict")
+    figures = {name: held_out.get(name) for name in ("accuracy", "coverage", "selective_accuracy")}
+    return {**view, **figures, "passed": verdict.get("passed"), "sentence": verdict.get("sentence", "")}
+
+
+def verdict_from_json(value: dict[str, Any]) -> Verdict:
+    """Return the verdict that `Verdict.to_json` wrote; raise `SignpostError` for anything else."""
+    try:
+        checks = tuple(Check(**check) for check in value["checks"])
+        replayed = Replayed(**value["replayed"])
+        return Verdict(
+            passed=bool(value["passed"]), sentence=str(value["sentence"]), checks=checks, replayed=replayed
+        )
+    except (KeyError, TypeError) as error:
+        raise SignpostError(f"the gate's verdict can't be read: {error}") from error

@@ -1,0 +1,174 @@
+"""Where would this go? The path of a decision without a store: nothing is accepted, remembered or sent.
+
+The steps are the daemon's, save the two that look at what was sent and received before (loops and threads).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from channels._mime import understand
+from classifiers._text import prepare
+from router.errors import SignpostError
+from router.language import Language
+from router.records import Content, Department, Medium, Message, Reason
+from router.routing.explain import Asked, explanation
+from router.routing.model import Model
+from router.routing.route import Router
+from router.routing.rules import Rule, Rules
+from router.routing.schools import Schools
+from router.routing.steps import Suspicion, Unreadable
+from router.routing.urgent import Urgent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+    from config.load import Configuration
+    from router.interfaces import Classifier, Clock, ModelInput, Step
+    from router.records import Decision, Prediction
+    from router.routing.policy import Thresholds
+
+BATCH = 256
+_NOWHERE = ""  # what stands for the fallback where no configuration names one
+
+
+class Trial:
+    """Decides messages by a configuration's rules, schools and departments, and one model.
+
+    Without a configuration the model's labels are the departments, and there is no fallback.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        thresholds: Thresholds,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        configuration: Configuration | None = None,
+        fallback: str = _NOWHERE,
+    ) -> None:
+        self.classifier = classifier
+        self.thresholds = thresholds
+        self.departments = configuration.departments if configuration else _own(classifier.labels)
+        self.fallback = configuration.routing.fallback if configuration else fallback
+        self._language = Language()
+        schools = Schools(configuration.schools if configuration else ())
+        self._router = Router(
+            self._steps(configuration, schools, log),
+            fallback=self.fallback,
+            schools=schools,
+            observe=False,  # the question is where it would go
+            clock=clock,
+            log=log,
+        )
+
+    def _steps(
+        self, configuration: Configuration | None, schools: Schools, log: FilteringBoundLogger
+    ) -> tuple[Step, ...]:
+        rules = [
+            Rule(name=rule.name, to=rule.to, conditions=rule.when.model_dump(mode="json", exclude_none=True))
+            for rule in (configuration.rules if configuration else ())
+        ]
+        return (
+            Urgent(),
+            Rules(rules, schools.recognise),
+            Unreadable(self.fallback),
+            Suspicion(self.fallback),
+            Model(lambda: (self.classifier, self.thresholds), prepare, self.departments, self.fallback, log),
+        )
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps, in order."""
+        return self._router.steps
+
+    def decide(self, messages: Iterable[Message]) -> Iterator[tuple[Message, Decision, Prediction]]:
+        """Yield a decision for each message, in order, with what the model thinks in any case. Works in batches."""
+        batch: list[Message] = []
+        with asyncio.Runner() as runner:
+            for message in messages:
+                batch.append(message)
+                if len(batch) == BATCH:
+                    yield from runner.run(self._decide(batch))
+                    batch = []
+            yield from runner.run(self._decide(batch))
+
+    async def _decide(self, batch: Sequence[Message]) -> list[tuple[Message, Decision, Prediction]]:
+        known = [self._with_language(message) for message in batch]
+        decisions = [verdict.decision for verdict in await self._router.decide(known)]
+        return [
+            (message, decision, decision.prediction or self.classifier.predict([_input(message)])[0])
+            for message, decision in zip(known, decisions, strict=True)
+            if decision is not None  # only the step that isn't here holds or files
+        ]
+
+    def _with_language(self, message: Message) -> Message:
+        content = message.content
+        if content.language:
+            return message
+        found = self._language.detect(f"{content.subject}\n{content.text}")
+        return replace(message, content=replace(content, language=found))
+
+    def explain(self, message: Message) -> dict[str, Any]:
+        """Return why a message would go where it would go."""
+        decided, decision, prediction = next(iter(self.decide([message])))
+        asked = Asked(classifier=self.classifier, thresholds=self.thresholds, model_input=_input(decided))
+        return explanation(decided, decision, prediction, self.departments, self.fallback, asked)
+
+
+def _own(labels: Sequence[str]) -> tuple[Department, ...]:
+    return tuple(Department(id=label, name=label, covers=(label,)) for label in labels)
+
+
+def _input(message: Message) -> ModelInput:
+    return prepare(message.content, message.medium.value)
+
+
+def message_of_row(row: Mapping[str, Any], number: int, now: datetime) -> Message:
+    """Return the message of a data row `{"id", "channel", "subject", "body"}`, `number` standing for its id.
+
+    `channel` is the medium (`email` if there is none); `language`, `topic` and `school` are taken if they are there.
+    Raise `SignpostError` for a row that isn't one.
+    """
+    for name in ("channel", "subject", "body", "language", "topic", "school"):
+        if not isinstance(row.get(name) or "", str):
+            raise SignpostError(f"{name} must be a text")
+    if not (row.get("subject") or row.get("body")):
+        raise SignpostError("subject and body are both missing or empty")
+    medium = row.get("channel") or Medium.EMAIL.value
+    if medium not in list(Medium):
+        raise SignpostError(f"channel must be one of {', '.join(Medium)}, not '{medium[:40]}'")
+    texts = {name: row.get(name) or "" for name in ("subject", "language", "topic", "school")}
+    content = Content(text=row.get("body") or "", **texts)
+    return Message(id=str(number), channel="", medium=Medium(medium), received_at=now, content=content)
+
+
+def message_of_text(text: bytes, name: str, medium: Medium, now: datetime) -> Message:
+    """Return the message of a file: a mail if its name ends in `.eml`, else plain text."""
+    if name.lower().endswith(".eml"):
+        content = understand(text, {}, Medium.EMAIL.value)
+    else:
+        content = Content(text=text.decode("utf-8-sig", errors="replace").replace("\0", ""))
+    return Message(id=name, channel="", medium=medium, received_at=now, content=content)
+
+
+def answer(message: Message, decision: Decision, prediction: Prediction) -> dict[str, Any]:
+    """Return the row that `signpost classify` prints, without its id."""
+    confidence = decision.confidence
+    return {
+        "department": decision.department or None,
+        "confidence": None if confidence is None else round(confidence, 4),
+        "abstained": decision.reason in {Reason.ABSTAINED, Reason.MODEL_DOWN, Reason.UNREADABLE},
+        "reason": decision.reason.value,
+        "detail": decision.detail,
+        "urgent": bool(decision.urgent),
+        "urgent_reason": decision.urgent,
+        "school": decision.school,
+        "language": message.content.language,
+        "ranking": [[label, round(p, 4)] for label, p in prediction.ranking],
+    }

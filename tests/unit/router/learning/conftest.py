@@ -1,0 +1,99 @@
+"""A small district to learn from: three labels that a model can tell apart after a second of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import pytest
+
+from classifiers._corpus import Corpus
+from classifiers.linear import CLASSIFIER, LinearSettings
+
+WORDS = {
+    "buses": "bus route stop driver pickup yellow corner seat",
+    "meals": "lunch cafeteria menu breakfast tray milk balance pizza",
+    "nurse": "fever medicine inhaler allergy clinic vaccine cough rash",
+}
+FILLER = "please my child the school today we about could you need thanks tomorrow morning question again"
+
+
+def text_about(label: str, random: Random) -> str:
+    """Return a made-up message about a label, different each time."""
+    words = random.sample(WORDS[label].split(), 4) + random.sample(FILLER.split(), 7)
+    random.shuffle(words)
+    return " ".join(words)
+
+
+def corpus_rows(per_label: int = 40, seed: int = 7) -> list[dict[str, Any]]:
+    random = Random(seed)
+    rows = [
+        {"department": label, "subject": "", "body": text_about(label, random), "language": "en", "medium": "sms"}
+        for _ in range(per_label)
+        for label in WORDS
+    ]
+    strangers = [
+        {
+            "department": "out_of_scope",
+            "body": f"cheap {random.choice(FILLER.split())} loans casino offer {n} click now",
+        }
+        for n in range(12)
+    ]
+    return rows + strangers
+
+
+@dataclass
+class StoreRow:
+    """What the store returns for a confirmed correction."""
+
+    message_id: str
+    to_department: str
+    content: dict[str, Any]
+    medium: str = "sms"
+    id: int = 1
+
+
+@pytest.fixture
+def store_row():
+    """Make confirmed corrections: `store_row(message_id, department, text)`."""
+
+    def make(message_id: str, to: str, text: str, **content: Any) -> StoreRow:
+        return StoreRow(message_id, to, {"text": text, **content})
+
+    return make
+
+
+@pytest.fixture
+def about():
+    """Make texts: `about(label, seed)`."""
+    return lambda label, seed=0: text_about(label, Random(seed))
+
+
+@pytest.fixture
+def corpus():
+    return Corpus(tuple(corpus_rows()), "fingerprint-of-the-small-corpus")
+
+
+@pytest.fixture
+def linear():
+    return CLASSIFIER
+
+
+@pytest.fixture
+def settings():
+    return LinearSettings(augment=False, folds=2)
+
+
+@pytest.fixture
+def steps():
+    """A progress that remembers what it was told: `steps.told` holds (what, share)."""
+
+    class Steps:
+        def __init__(self) -> None:
+            self.told: list[tuple[str, float]] = []
+
+        def __call__(self, what: str, share: float) -> None:
+            self.told.append((what, share))
+
+    return Steps()

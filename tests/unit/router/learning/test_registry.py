@@ -1,0 +1,180 @@
+"""The registry on a real store: registering, promoting, going back, and refusing what is damaged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+
+from classifiers._artifact import Artifact, unpack
+from router.errors import BadArtifact, Conflict, NotFound
+from router.learning import registry
+from router.learning.gate import Verdict
+from router.learning.train import train, trained
+from router.plugins import classifier_types
+from router.store import models, tables
+from router.store.engine import open_store
+
+YES, NO = Verdict(passed=True, sentence="It passes."), Verdict(passed=False, sentence="It is refused.")
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/x.db")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def made(linear, settings, corpus, steps):
+    """A small trained model."""
+    return train(linear, settings, corpus=corpus, progress=steps)
+
+
+@pytest.fixture
+def version_of(made):
+    """Make versions of the small model that differ in a remark: `version_of(remark, parent, verdict)`."""
+    artifact = unpack(made.artifact)
+
+    def make(remark, parent="", verdict=YES):
+        return trained(replace(artifact, meta={**artifact.meta, "remark": remark}), verdict, parent)
+
+    return make
+
+
+async def serves(store) -> str:
+    row = await store.read(models.champion)
+    return row.version if row else ""
+
+
+async def states(store) -> dict[str, str]:
+    return {row.version: row.state for row in await store.read(models.listing)}
+
+
+async def damage(store, version: str, data: bytes) -> None:
+    change = update(tables.models).where(tables.models.c.version == version).values(artifact=data)
+    await store.write(lambda connection: connection.execute(change) and None)
+
+
+async def test_an_empty_registry_gets_the_bundled_model(store, made):
+    """It is registered with its figures and serves; asked again, nothing is trained."""
+    asked = []
+
+    def provide():
+        asked.append(1)
+        return made.artifact, made.sha256
+
+    row = await registry.ensure_champion(store, provide)
+    again = await registry.ensure_champion(store, provide)
+    assert (row.version, row.state, len(asked)) == (made.version, models.CHAMPION, 1)
+    assert row.fingerprint == made.fingerprint
+    assert row.metrics["held_out"]["n"] == made.metrics["held_out"]["n"]
+    assert again == row
+    classifier, meta = await registry.load_champion(store, classifier_types())
+    assert classifier.version == made.version
+    assert meta["labels"] == ["buses", "meals", "nurse"]
+
+
+async def test_an_empty_registry_has_no_champion_to_load(store):
+    """None, not an error: no model has been trained yet."""
+    assert await registry.load_champion(store, classifier_types()) is None
+
+
+async def test_a_model_that_passed_is_promoted_and_the_champion_retires(store, version_of):
+    """The table of versions shows who serves and who did."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    two = await registry.register(store, version_of("two", one.version), promote=True)
+    assert await states(store) == {one.version: models.RETIRED, two.version: models.CHAMPION}
+    assert (two.parent, two.verdict["sentence"]) == (one.version, "It passes.")
+
+
+async def test_a_model_that_is_not_to_be_promoted_stays_a_challenger(store, version_of):
+    """Registered, listed, and not serving."""
+    row = await registry.register(store, version_of("one"), promote=False)
+    assert row.state == models.CHALLENGER
+    assert await serves(store) == ""
+
+
+async def test_a_refused_model_is_kept_but_never_promoted_by_itself(store, version_of):
+    """Only a person's word puts it in place."""
+    refused = await registry.register(store, version_of("bad", verdict=NO), promote=True)
+    assert refused.state == models.REFUSED
+    assert await serves(store) == ""
+    assert (await registry.promote(store, refused.version[:6])).state == models.CHAMPION
+
+
+async def test_a_model_compared_with_a_former_champion_is_not_promoted(store, version_of):
+    """While it was trained another one took over: its verdict says nothing about that one."""
+    await registry.register(store, version_of("one"), promote=True)
+    late = await registry.register(store, version_of("late", parent=""), promote=True)
+    assert late.state == models.CHALLENGER
+
+
+async def test_registering_the_champion_again_changes_nothing(store, version_of):
+    """Training on the same data gives the same model."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    assert await registry.register(store, version_of("one", one.version), promote=True) == one
+
+
+async def test_rollback_goes_back_step_by_step_and_never_forward(store, version_of):
+    """A second rollback goes to the version before, not to the one that was just left."""
+    rows = [await registry.register(store, version_of("0"), promote=True)]
+    for name in ("1", "2"):
+        rows.append(await registry.register(store, version_of(name, rows[-1].version), promote=True))
+    assert (await registry.rollback(store)).version == rows[1].version
+    assert (await registry.rollback(store)).version == rows[0].version
+    with pytest.raises(Conflict, match="nothing to go back to"):
+        await registry.rollback(store)
+    assert await serves(store) == rows[0].version
+
+
+async def test_after_a_rollback_a_new_model_can_be_gone_back_from(store, version_of):
+    """The version that a rollback brought back is the next one's predecessor."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    await registry.register(store, version_of("two", one.version), promote=True)
+    await registry.rollback(store)
+    await registry.register(store, version_of("three", one.version), promote=True)
+    assert (await registry.rollback(store)).version == one.version
+
+
+async def test_promoting_what_is_not_there_or_serves_already_is_told(store, version_of):
+    """Unknown, empty, ambiguous and present versions each get a sentence."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    for name in ("nonsense", ""):
+        with pytest.raises(NotFound, match="there is no model"):
+            await registry.promote(store, name)
+    with pytest.raises(Conflict, match="serves already"):
+        await registry.promote(store, one.version)
+
+
+async def test_a_damaged_version_is_neither_promoted_nor_gone_back_to(store, version_of):
+    """The champion stays in place."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    two = await registry.register(store, version_of("two", one.version), promote=True)
+    await damage(store, one.version, b"rubbish")
+    with pytest.raises(BadArtifact):
+        await registry.rollback(store)
+    with pytest.raises(BadArtifact):
+        await registry.promote(store, one.version)
+    assert await serves(store) == two.version
+
+
+async def test_a_champion_that_was_exchanged_for_another_sound_model_is_refused(store, version_of):
+    """Its own checksum is right, but it isn't the one that was registered."""
+    one = version_of("one")
+    await registry.register(store, one, promote=True)
+    await damage(store, one.version, version_of("two").artifact)
+    with pytest.raises(BadArtifact, match="isn't the one that was registered"):
+        await registry.load_champion(store, classifier_types())
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [("telepathy", "no classifier type 'telepathy'"), ("linear", "can't be used")]
+)
+async def test_a_champion_that_no_type_can_load_is_refused(store, kind, word):
+    """A type that isn't installed, or an artifact that lacks what its type needs."""
+    await registry.register(store, trained(Artifact(kind, {}, {}), YES), promote=True)
+    with pytest.raises(BadArtifact, match=word):
+        await registry.load_champion(store, classifier_types())
