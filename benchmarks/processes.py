@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,15 +31,20 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running(module: str, *arguments: str, errors: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a module of this repository as a process with its output on a pipe; it gets SIGTERM at the end."""
-    with errors.open("ab") as file:
+async def running(
+    module: str, *arguments: str, errors: Path | None = None, output: Path | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a module of this repository as a process; it gets SIGTERM at the end.
+
+    Its output goes to a file, or to a pipe without one; its errors to a file, or where ours go without one.
+    """
+    with ExitStack() as files:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, *arguments),
             cwd=ROOT,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=file,
+            stdout=files.enter_context(output.open("ab")) if output else asyncio.subprocess.PIPE,
+            stderr=files.enter_context(errors.open("ab")) if errors else None,
         )
     try:
         yield process

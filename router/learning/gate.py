@@ -78,6 +78,8 @@ def compare(
 ) -> Verdict:
     """Judge a challenger by its predictions for the held-out examples (in scope), row for row.
 
+    Beside departments and languages the corpus, corrections and files are each looked at, so that a flood of wrong
+    corrections, some of which are held out and speak for it, can't outvote the corpus.
     Without a champion it passes if it is right more often than always naming the commonest label would be.
     """
     replayed = replayed or Replayed()
@@ -91,6 +93,7 @@ def compare(
         _overall(before, right, seed),
         *_by_group("department", [row.department for row in held_out], before, right, seed),
         *_by_group("language", [row.input.language or "unknown" for row in held_out], before, right, seed),
+        *_by_group("source", [row.source for row in held_out], before, right, seed),
         _calibration(champion, challenger, before, right),
         *_urgent(before, right, held_out),
     ]

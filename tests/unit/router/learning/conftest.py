@@ -76,6 +76,12 @@ def corpus():
 
 
 @pytest.fixture
+def large_corpus():
+    """One with more than a hundred held-out messages, so that the gate judges it by itself."""
+    return Corpus(tuple(corpus_rows(per_label=300)), "fingerprint-of-the-large-corpus")
+
+
+@pytest.fixture
 def linear():
     return CLASSIFIER
 

@@ -98,6 +98,16 @@ def test_a_language_is_protected_likewise():
     assert not verdict.passed
 
 
+def test_corrections_cannot_outvote_the_corpus():
+    """A flood of wrong corrections speaks for the model that believes them; what the corpus says counts by itself."""
+    held_out = rows(200) + rows(300, "meals", source="correction")
+    champion, challenger = answers(held_out, wrong=range(200, 500)), answers(held_out, wrong=range(40))
+    verdict = compare(champion, challenger, held_out)
+    assert check_of(verdict, "accuracy").outcome == PASSED
+    assert check_of(verdict, "source corpus").outcome == FAILED
+    assert not verdict.passed
+
+
 def test_a_small_department_that_does_worse_is_listed_for_a_person():
     """Of 20 messages nothing can be said: the gate doesn't refuse, it points."""
     held_out = rows(980) + rows(20, "meals")

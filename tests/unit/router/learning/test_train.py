@@ -86,13 +86,14 @@ def test_confirmed_misroutes_are_learnt_and_shown_to_both_models_again(
     assert made.metrics["counts"]["correction"] == 6
 
 
-def test_a_poisoned_challenger_is_refused(linear, settings, corpus, champion, store_row, about, steps):
+def test_a_poisoned_challenger_is_refused(linear, settings, large_corpus, store_row, about, steps):
     """Corrections that turn one department into another make a model that doesn't pass."""
-    rows = [store_row(f"M{n}", "meals", about("buses", 1000 + n)) for n in range(120)]
-    made = train(
-        linear, settings, DEPARTMENTS, "office", corpus=corpus, store_rows=rows, champion=champion, progress=steps
-    )
-    assert not made.verdict.passed or made.verdict.replayed.challenger < 60
+    champion = linear.load(unpack(train(linear, settings, corpus=large_corpus, progress=steps).artifact))
+    rows = [store_row(f"M{n}", "meals", about("buses", 1000 + n)) for n in range(300)]
+    named = {"corpus": large_corpus, "store_rows": rows, "champion": champion, "progress": steps}
+    made = train(linear, settings, DEPARTMENTS, "office", **named)
+    assert not made.verdict.passed
+    assert "source corpus may be" in made.verdict.sentence
 
 
 def test_any_labels_are_trained_into_a_directory_on_every_row(tmp_path, linear, settings, about, steps):
