@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 2_000  # characters looked at
 _MIN_WORDS = 3
+_MAX_WORDS = 200  # more of them don't change the answer
 _MIN_SCORE = 1.0
 _MARGIN = 1.25  # the best language has to lead by this factor
 _HINT = 1.1  # what a district's own languages gain: it settles ties and no more
@@ -66,8 +67,8 @@ _COMMON = {
     mais também hoje ontem amanhã agora aqui isso este esta esse essa tem têm tenho pode podem posso quero preciso
     precisa fazer vai vou obrigado obrigada bom boa dia tarde olá oi escola filho filha professora professor ônibus
     aula casa ao à pelo pela seu sua dele dela só até depois ainda nao gostaria saber""",
-    "fr": """le la les un une des et ou mais de du au aux en dans avec pour par sans sur est sont était être je mon ma mes
-    tu vous votre vos il elle ils elles nous notre nos que qui quand où quoi comment pourquoi ne pas plus très aussi
+    "fr": """le la les un une des et ou mais de du au aux en dans avec pour par sans sur est sont était être je mon ma
+    mes tu vous votre vos il elle ils elles nous notre nos que qui quand où quoi comment pourquoi ne pas plus très aussi
     aujourd hui hier demain ici ce cette ces cet a ont ai avez peut peux veux voudrais faire va bonjour merci école fils
     fille enfant professeur bus classe maison été qu à chez bien y on se son sa ses leur""",
     "ht": """mwen m ou li nou yo pitit fi gason ki kisa kote kilè poukisa pa pou nan ak avèk sou te ap pral ka kapab gen
@@ -105,7 +106,7 @@ class Language:
         if script:
             return script
         found = _WORDS.findall(words)
-        return self._by_words(found, hint_languages) if len(found) >= _MIN_WORDS else ""
+        return self._by_words(found[:_MAX_WORDS], hint_languages) if len(found) >= _MIN_WORDS else ""
 
     def _by_script(self, text: str) -> str:
         """Return the language whose script a good part of the letters are in."""

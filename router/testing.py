@@ -1,5 +1,4 @@
-"""For tests of what takes messages in: a clock to turn by hand, an intake that keeps what it is given, and the suites
-that every source and every webhook passes.
+"""For tests of what takes messages in: a clock to turn by hand, and the suites every source and webhook passes.
 
 Shipped, so that the author of a channel can run what the built-in ones pass: subclass a suite, fill in its hooks, and
 run it with pytest and pytest-asyncio in auto mode. The suite for sinks is in `testing_sinks`.
@@ -9,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
@@ -77,7 +77,7 @@ class RecordingIntake:
 async def until(fact: Callable[[], object]) -> None:
     """Wait until something is so; raise TimeoutError if it doesn't become so."""
     async with asyncio.timeout(_PATIENCE_S):
-        while not fact():
+        while not fact():  # noqa: ASYNC110 - any fact may be waited for, and few of them set an event
             await asyncio.sleep(0.005)
 
 
@@ -102,22 +102,22 @@ def assert_well_formed(inbound: Inbound, channel: str) -> None:
     assert text.encode()  # no lone surrogate
 
 
-class SourceContract:
+class SourceContract(ABC):
     """What the core relies on in every source. A subclass says how to build one and how its upstream behaves."""
 
     channel: ClassVar[str] = "inbox"  # the name the source is built with
 
+    @abstractmethod
     def build(self, folder: Path) -> Source:
         """Return a fresh source; called again with the same `folder` it is the same source after a restart."""
-        raise AssertionError("a subclass says how its source is built")
 
+    @abstractmethod
     async def offer(self, text: str) -> None:
         """Hand over a message whose body is this ASCII text, as the upstream does, until it is acknowledged.
 
-        Return when the upstream has been told (250, `\\Seen`, moved away). If it is refused for now, try again, or
-        leave it lying where the source finds it: whatever the real upstream does.
+        Return when the upstream has been told (250, flagged as seen, moved away). If it is refused for now, try again,
+        or leave it lying where the source finds it: whatever the real upstream does.
         """
-        raise AssertionError("a subclass says how its upstream hands a message over")
 
     async def test_acknowledges_only_after_accept(self, tmp_path: Path) -> None:
         """The upstream is told that a message is taken only after `accept` returned."""
@@ -178,19 +178,19 @@ class SourceContract:
         assert intake.holding("message after the restart")
 
 
-class WebhookContract:
+class WebhookContract(ABC):
     """What the core relies on in every webhook. A subclass says how to build one and how it is called."""
 
     channel: ClassVar[str] = "hook"  # the name the webhook is built with
     path: ClassVar[str] = "/webhooks/hook"  # where the web application mounts it
 
+    @abstractmethod
     def build(self) -> Webhook:
         """Return a fresh webhook."""
-        raise AssertionError("a subclass says how its webhook is built")
 
+    @abstractmethod
     async def post(self, http: ClientSession, url: str, text: str) -> int:
         """Post a message whose text is `text` (ASCII), as the provider does, and return the status."""
-        raise AssertionError("a subclass says how its webhook is called")
 
     async def test_answers_only_after_accept(self) -> None:
         """The caller hears yes only after `accept` returned."""

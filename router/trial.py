@@ -138,8 +138,8 @@ def message_of_row(row: Mapping[str, Any], number: int, now: datetime) -> Messag
     for name in ("channel", "subject", "body", "language", "topic", "school"):
         if not isinstance(row.get(name) or "", str):
             raise SignpostError(f"{name} must be a text")
-    if not (row.get("subject") or row.get("body")):
-        raise SignpostError("subject and body are both missing or empty")
+    if "subject" not in row and "body" not in row:
+        raise SignpostError("there is neither a subject nor a body")
     medium = row.get("channel") or Medium.EMAIL.value
     if medium not in list(Medium):
         raise SignpostError(f"channel must be one of {', '.join(Medium)}, not '{medium[:40]}'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from classifiers import _artifact
-from config.load import Configuration
 from router.commandline import progress
 from router.commandline.reach import look
 from router.errors import SignpostError
@@ -25,9 +23,10 @@ from router.trial import Trial
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from config.load import Configuration
     from config.schema import ConfiguredClassifier
     from router.commandline.frame import Invocation
-    from router.interfaces import Classifier, Progress
+    from router.interfaces import Classifier
     from router.store.engine import Store
 
 TARGET_ERROR = 0.05  # where no configuration says another
@@ -110,6 +109,5 @@ def main(arguments: list[str]) -> None:
     """Train the bundled model and keep it in the cache: the child process of `prepare_first_model`."""
     name, settings = arguments
     kind = classifier_types().get(name)
-    tell: Progress
     with progress.shown(_TRAINING) as tell:
-        bundled.bundled(kind, kind.settings.model_validate(json.loads(settings)), tell)
+        bundled.bundled(kind, kind.settings.model_validate_json(settings), tell)

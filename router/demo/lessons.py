@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from router.errors import Malformed, SignpostError
+from router.errors import Conflict, Malformed, SignpostError
 from router.store import models
 from router.web.pages import sentence
 from router.web.requests import check_origin, read_form
@@ -144,7 +144,9 @@ class Lessons:
     async def roll_back(self, request: web.Request) -> web.StreamResponse:
         """Go back to the model before."""
         check_origin(request, self._public_url, strict=True)
-        self._training = Training(running=self._training.running, said=sentence(await self._rollback()))
+        if self._training.running:
+            raise Conflict("a training is under way; wait until it is done")
+        self._training = Training(said=sentence(await self._rollback()))
         return _see_other("/demo/models")
 
 

@@ -73,7 +73,7 @@ class Demo:
         self._pages = Pages(organization)
         self._mailboxes = Mailboxes(departments_dir)
         self._shown = Shown(desks, zone)
-        self._common = {"smtp": smtp, "text_line": f"/webhooks/{text_line}"}
+        self._common: dict[str, Any] = {"smtp": smtp, "text_line": f"/webhooks/{text_line}"}
         self._lessons = Lessons(
             commands=commands,
             store=store,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import mailbox
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from channels._mime import understand
+from classifiers._corpus import OUT_OF_SCOPE
 from classifiers._text import from_row, prepare
 from router.errors import SignpostError
 
@@ -24,13 +25,17 @@ _TRUE, _FALSE = frozenset({"true", "yes", "1"}), frozenset({"", "false", "no", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRow:
-    """A labelled message of a file. `department` as it stands there; `where` is `file:line` for people."""
+    """A labelled message of a file. `department` as it stands there; `where` is `file:line` for people.
+
+    `row` is the row as it stands in a .jsonl or .csv file, empty for a mailbox.
+    """
 
     where: str
     department: str
     input: ModelInput
     urgent: bool = False
     group: str = ""
+    row: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_files(sources: Sequence[str]) -> list[FileRow]:
@@ -123,10 +128,10 @@ def _row(where: str, row: Mapping[str, Any]) -> FileRow | str:
     if urgent not in _TRUE | _FALSE:
         return f"{where}: urgent must be true or false"
     model_input = from_row(row)
-    if is_empty(model_input):
+    if is_empty(model_input) and department != OUT_OF_SCOPE:  # a blank message is no department's business
         return f"{where}: subject and body are both empty"
     group = row.get("group") or ""
-    return FileRow(where=where, department=department, input=model_input, urgent=urgent in _TRUE, group=group)
+    return FileRow(where=where, department=department, input=model_input, urgent=urgent in _TRUE, group=group, row=row)
 
 
 def is_empty(model_input: ModelInput) -> bool:

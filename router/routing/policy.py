@@ -67,6 +67,8 @@ def choose(prediction: Prediction, departments: Sequence[Department], thresholds
 def _doubt(desk: Department, confidence: float, score: float, thresholds: Thresholds) -> str:
     """Return why the best department shouldn't get it, or ""."""
     needed = max(thresholds.min_confidence, desk.min_confidence or 0.0)
+    if needed > 1:  # no operating point reaches the target error
+        return f"{desk.id} at {confidence:.0%}, but this model isn't reliable enough to route by itself"
     if confidence < needed:
         return f"{desk.id} at {confidence:.0%} is below the {needed:.0%} it needs"
     if score < thresholds.min_score:

@@ -17,7 +17,6 @@ from router.learning.train import Trained, trained
 from router.plugins import classifier_types
 from router.serving import Serving, thresholds
 from router.store import tables
-from router.store.engine import open_store
 
 POINTS = [[0.01, 0.9, 0.5, 0.3], [0.05, 0.6, -0.2, 0.8]]
 
@@ -48,14 +47,6 @@ def version_of(artifact):
         return trained(Artifact(artifact.type, artifact.arrays, meta), Verdict(passed=True, sentence="yes"), parent)
 
     return make
-
-
-@pytest.fixture
-async def store(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path}/x.db")
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

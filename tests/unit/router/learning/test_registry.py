@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import update
@@ -17,14 +19,6 @@ from router.store import models, tables
 from router.store.engine import open_store
 
 YES, NO = Verdict(passed=True, sentence="It passes."), Verdict(passed=False, sentence="It is refused.")
-
-
-@pytest.fixture
-async def store(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path}/x.db")
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture
@@ -75,6 +69,27 @@ async def test_an_empty_registry_gets_the_bundled_model(store, made):
     classifier, meta = await registry.load_champion(store, classifier_types())
     assert classifier.version == made.version
     assert meta["labels"] == ["buses", "meals", "nurse"]
+
+
+async def test_daemons_that_start_together_agree_on_one_champion(postgres_url, version_of):
+    """Two of them with models of their own on one PostgreSQL: the first one's serves, the other's waits."""
+    stores = [open_store(postgres_url) for _ in range(2)]
+    for one in stores:
+        await one.open()
+    both = [version_of(name) for name in ("one", "two")]
+    try:
+        rows = await asyncio.gather(
+            *(
+                registry.ensure_champion(one, partial(tuple, (model.artifact, model.sha256)))
+                for one, model in zip(stores, both, strict=True)
+            )
+        )
+        listed = await states(stores[0])
+    finally:
+        for one in stores:
+            await one.close()
+    assert list(listed.values()).count(models.CHAMPION) == 1
+    assert rows[0].version in listed
 
 
 async def test_an_empty_registry_has_no_champion_to_load(store):

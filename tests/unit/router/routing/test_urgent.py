@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import re
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from router.interfaces import MarkUrgent
 from router.records import Content, Medium, Message
 from router.routing.urgent import MAX_TEXT, Phrases, Urgent, urgent_reason
+
+if TYPE_CHECKING:
+    import random
 
 ALARMS = {
     "child missing": [
@@ -182,3 +185,134 @@ def test_an_alarm_is_marked_with_its_category(category: str, text: str) -> None:
 def test_an_innocent_use_is_not_an_alarm(text: str) -> None:
     """Idioms, school vocabulary, denied and settled dangers raise nothing."""
     assert urgent_reason("", text) == ""
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "html"),
+    [
+        ("he has a gun", "see subject", ""),
+        ("hello", "he has a gun", ""),
+        ("hello", "Your newsletter", "Your newsletter. he has a gun"),
+    ],
+)
+def test_subject_text_and_html_are_all_looked_at(subject: str, text: str, html: str) -> None:
+    """The parts of a mail may disagree; an alarm in any of them counts."""
+    assert urgent_reason(subject, text, html).startswith("weapon")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "he never came home",
+        "HE NEVER CAME HOME",
+        "he né\u200bver\ncame  home",
+        "So, he NEVER came home?!",
+        "(he never came home)",
+    ],
+)
+def test_writing_does_not_matter(text: str) -> None:
+    """Case, accents, zero-width characters, line ends and punctuation around a phrase change nothing."""
+    assert urgent_reason("", text) == "child missing (he never came home)"
+
+
+@pytest.mark.parametrize(
+    ("denied", "stated"),
+    [
+        ("he does not have a gun", "he does have a gun"),
+        ("no tiene pistola", "tiene una pistola"),
+        ("There was never a bomb threat", "There was a bomb threat"),
+        ("if he has an allergic reaction now, who calls?", "he has an allergic reaction now, who calls?"),
+    ],
+)
+def test_a_denial_or_supposition_right_before_a_phrase_takes_it_back(denied: str, stated: str) -> None:
+    """A "no", "never" or "if" directly before a phrase silences it; without them it is an alarm."""
+    assert urgent_reason("", denied) == ""
+    assert urgent_reason("", stated)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No, he has a gun",
+        "I am not kidding. He has a gun.",
+        "There is a lockdown drill next week, but today he brought a knife",
+        "this homework is killing me and my friend says she wants to die",
+        "She never came home. Have you found her?",
+        "my son never made it home",
+    ],
+)
+def test_a_denial_elsewhere_does_not_silence_an_alarm(text: str) -> None:
+    """A "no" of another clause, an idiom beside the alarm, and a question that sounds settled leave it standing."""
+    assert urgent_reason("", text)
+
+
+def test_a_child_who_turned_up_is_no_alarm_any_more() -> None:
+    """A settled search silences its own category, and no other."""
+    assert urgent_reason("", "He never came home. Update: he is home now.") == ""
+    assert urgent_reason("", "He is home now. He has a gun.").startswith("weapon")
+
+
+async def test_the_step_marks_and_never_ends_the_list() -> None:
+    """The step answers MarkUrgent or nothing, one answer per message, in order."""
+    batch = [message("1", "when is picture day?"), message("2", "my son never got off the bus")]
+    answers = await Urgent().decide(batch)
+    assert answers == [None, MarkUrgent("child missing (son never got off)")]
+
+
+def test_text_beyond_the_cap_is_not_looked_at() -> None:
+    """The work is bounded: only the first MAX_TEXT characters count."""
+    assert urgent_reason("", "a " * (MAX_TEXT // 2) + "he has a gun") == ""
+    assert urgent_reason("", "a " * (MAX_TEXT // 2 - 20) + "he has a gun")
+
+
+def test_text_made_of_the_word_list_itself_is_digested(rng: random.Random) -> None:
+    """Text built to keep every phrase half matched is answered like any other (linear-time expressions)."""
+    source = files("router.routing").joinpath("urgent_words.yaml").read_text(encoding="utf-8")
+    words = sorted(set(re.findall("[a-z]+", source)))
+    for _ in range(3):
+        text = " ".join(rng.choices(words, k=4_000))
+        assert urgent_reason(text, text[::-1], text.upper())
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_an_answer_that_case_does_not_change(text: str) -> None:
+    """No text raises, and shouting an ASCII text changes nothing."""
+    plain = text.encode("ascii", "ignore").decode()
+    assert isinstance(urgent_reason(text, text), str)
+    assert urgent_reason("", plain.upper()) == urgent_reason("", plain)
+
+
+def test_a_district_can_write_its_own_list() -> None:
+    """Alternatives, optional words, endings, gaps, joined words, groups and sentence ends mean what the file says."""
+    phrases = Phrases(own_list("{pet} is|was very? ... gone_wild|loose .", "barked*"))
+    hits = ["the dog is loose.", "a cat was very sadly gone wild, help", "barking at us"]
+    assert [bool(phrases.reason(text)) for text in hits] == [True, True, False]
+    assert phrases.reason("he barkeded") == "pets (barkeded)"
+    assert phrases.reason("the dog is. loose.") == ""
+    assert phrases.reason("the dog is loose now") == ""
+
+
+def test_a_phrase_with_foreign_signs_is_refused() -> None:
+    """A phrase that isn't in the file's small language is an error, not a silent miss."""
+    with pytest.raises(ValueError, match="is not a word"):
+        Phrases(own_list("dog.+"))
+
+
+def own_list(*phrases: str) -> dict[str, object]:
+    """A word list with one category."""
+    return {
+        "spelling": {},
+        "groups": {"pet": "dog|cat"},
+        "negation": {"en": ["no"]},
+        "doubt": {},
+        "innocent": {},
+        "settled": {},
+        "unless": {},
+        "urgent": {"pets": {"en": list(phrases)}},
+    }
+
+
+def message(name: str, text: str) -> Message:
+    """A text message."""
+    now = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    return Message(id=name, channel="text-line", medium=Medium.SMS, received_at=now, content=Content(text=text))

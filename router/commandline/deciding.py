@@ -1,0 +1,154 @@
+"""`classify` and `explain`: where a message would go, or why it went there."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from router.commandline import show
+from router.commandline.frame import Command, Invocation
+from router.commandline.model import trial
+from router.commandline.reach import ask
+from router.errors import SignpostError
+from router.records import Medium
+from router.trial import Trial, answer, message_of_row, message_of_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from router.records import Message
+
+_MODEL = click.Path(path_type=Path, exists=True, file_okay=False)
+_MEDIUM = click.Choice([medium.value for medium in Medium])
+_MOST_WORDS = 8
+
+
+@click.command(cls=Command, prints=True)
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--jsonl", is_flag=True, help='FILE holds rows {"id", "channel", "subject", "body"}; print a row for each.')
+@click.option("--model", type=_MODEL, metavar="DIR", help="Use a model that stands outside the configuration.")
+@click.option("--channel", type=_MEDIUM, default="email", help="How the person wrote (for a single text).")
+@click.pass_obj
+def classify(invocation: Invocation, file: BinaryIO, jsonl: bool, model: Path | None, channel: str) -> None:  # noqa: FBT001  click passes by name
+    """Tell where messages would go.
+
+    FILE is a text, a mail (.eml) or, with --jsonl, rows of JSON; without FILE standard input is read.
+    """
+    deciding = trial(invocation, model)
+    if jsonl:
+        _classify_rows(deciding, file)
+        return
+    message = message_of_text(file.read(), file.name, Medium(channel), datetime.now(UTC))
+    row = answer(*next(iter(deciding.decide([message]))))
+    if invocation.json:
+        show.as_json(row)
+    else:
+        _print_answer(row)
+
+
+def _classify_rows(deciding: Trial, file: BinaryIO) -> None:
+    ids: list[Any] = []
+    for number, decided in enumerate(deciding.decide(_messages(file, ids))):
+        given, ids[number] = ids[number], None
+        click.echo(json.dumps({"id": given, **answer(*decided)}, ensure_ascii=False))
+
+
+def _messages(file: BinaryIO, ids: list[Any]) -> Iterator[Message]:
+    """Yield the rows' messages and note each row's id; raise `SignpostError` with the line of one that is none."""
+    now = datetime.now(UTC)
+    for number, row in _rows(file):
+        try:
+            message = message_of_row(row, number, now)
+        except SignpostError as error:
+            raise SignpostError(f"{file.name}:{number}: {error}") from error
+        ids.append(row.get("id", number))
+        yield message
+
+
+def _rows(file: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
+    name = getattr(file, "name", "-")
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            raise SignpostError(f"{name}:{number}: this line isn't UTF-8") from None
+        except (ValueError, RecursionError) as error:
+            raise SignpostError(f"{name}:{number}: this line isn't JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise SignpostError(f"{name}:{number}: this line must be a JSON object")
+        yield number, row
+
+
+def _print_answer(row: dict[str, Any]) -> None:
+    show.facts(
+        [
+            ("department", row["department"] or "none: the model abstains"),
+            ("confidence", show.percent(row["confidence"])),
+            ("reason", f"{row['reason']} ({row['detail']})" if row["detail"] else row["reason"]),
+            ("urgent", row["urgent_reason"]),
+            ("school", row["school"]),
+            ("language", row["language"]),
+            ("ranking", ", ".join(f"{label} {p:.1%}" for label, p in row["ranking"][:3])),
+        ]
+    )
+
+
+@click.command(cls=Command, prints=True)
+@click.argument("what", metavar="ID|FILE")
+@click.option("--model", type=_MODEL, metavar="DIR", help="Use a model that stands outside the configuration.")
+@click.option("--channel", type=_MEDIUM, default="email", help="How the person wrote (for a text in a file).")
+@click.pass_obj
+def explain(invocation: Invocation, what: str, model: Path | None, channel: str) -> None:
+    """Explain why a message goes where it goes, and what would change that.
+
+    ID is a message's reference; FILE is a text or a mail (.eml), `-` standard input.
+    """
+    if what == "-" or Path(what).exists():
+        text = sys.stdin.buffer.read() if what == "-" else Path(what).read_bytes()
+        message = message_of_text(text, what, Medium(channel), datetime.now(UTC))
+        view = trial(invocation, model).explain(message)
+    elif os.sep in what or "." in what:
+        raise SignpostError(f"there is no file '{what}'")
+    else:
+        view = ask(invocation.configuration(), "explain", message_id=what)
+    if invocation.json:
+        show.as_json(view)
+    else:
+        _print_explanation(view)
+
+
+def _print_explanation(view: dict[str, Any]) -> None:
+    show.facts(
+        [
+            ("message", view["id"]),
+            ("department", view["department"] or "none: the model abstains"),
+            ("decided by", view["step"]),
+            ("reason", f"{view['reason']} ({view['detail']})" if view["detail"] else view["reason"]),
+            ("confidence", show.percent(view["confidence"])),
+            ("urgent", view["urgent"]),
+            ("school", view["school"]),
+            ("language", view["language"]),
+        ]
+    )
+    if view["model"]:
+        _print_model(view["model"])
+    if view["would_change"]:
+        show.heading("What would change it:")
+        for sentence in view["would_change"]:
+            click.echo(f"  {show.plain(sentence)}")
+
+
+def _print_model(model: dict[str, Any]) -> None:
+    show.heading(f"The model {model['version']} ranks:")
+    show.table(["department", ">share"], [[name, show.percent(p)] for name, p in model["departments"]])
+    for label, words in model.get("words", {}).items():
+        show.heading(f"Words for (+) and against (-) {label}:")
+        click.echo("  " + show.plain(", ".join(f"{word} {weight:+.2f}" for word, weight in words[:_MOST_WORDS])))

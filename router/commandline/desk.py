@@ -1,0 +1,224 @@
+"""What people at the router's desk do: look at messages and deliveries, release, retry, flag, confirm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from router.commandline import show
+from router.commandline.frame import Command, CommandGroup, Invocation, login_name
+from router.commandline.reach import ask
+from router.records import CorrectionState, DeliveryState, State
+
+_BY = "Who says so (default: the login name)."
+_LIMIT = click.IntRange(1, 1000)
+
+
+def _choice(states: type[State] | type[DeliveryState] | type[CorrectionState]) -> click.Choice[str]:
+    return click.Choice([state.value for state in states])
+
+
+@click.command(cls=Command, prints=True)
+@click.pass_obj
+def status(invocation: Invocation) -> None:
+    """Show the ledger: what was received, and what became of it."""
+    ledger = ask(invocation.configuration(), "status")
+    if invocation.json:
+        show.as_json(ledger)
+        return
+    for name in ("messages", "deliveries", "corrections"):
+        counts = ", ".join(f"{count} {state}" for state, count in ledger.get(name, {}).items())
+        show.facts([(name.ljust(14), counts or "none")])
+    show.facts([("oldest waiting", f"{ledger['oldest_waiting_s']:.0f} s" if ledger["oldest_waiting_s"] else "nothing")])
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+@click.group(cls=CommandGroup)
+def messages() -> None:
+    """Look at messages, and release what is held."""
+
+
+@messages.command("list", prints=True)
+@click.option("--state", type=_choice(State), help="Only those in this state.")
+@click.option("--department", metavar="DEPT", help="Only those that are with this department.")
+@click.option("--limit", type=_LIMIT, default=50, show_default=True, help="At most so many.")
+@click.option("--before", default="", metavar="ID", help="Only those older than this one (the next page).")
+@click.pass_obj
+def messages_list(invocation: Invocation, **wanted: Any) -> None:
+    """List messages, newest first."""
+    rows = ask(invocation.configuration(), "messages_list", **wanted)
+    if invocation.json:
+        show.as_json(rows)
+        return
+    columns = ["id", "received", "channel", "state", "department", ">confidence", "reason", "subject"]
+    shown = (
+        [
+            row["id"],
+            row["received_at"],
+            row["channel"],
+            row["state"] + (" (urgent)" if row["urgent"] else ""),
+            row["department"],
+            show.percent(row["confidence"]),
+            row["reason"],
+            (row["subject"] or row["beginning"])[:60],
+        ]
+        for row in rows
+    )
+    show.table(columns, shown, empty="No message.")
+
+
+@messages.command("show", prints=True)
+@click.argument("message_id", metavar="ID")
+@click.pass_obj
+def messages_show(invocation: Invocation, message_id: str) -> None:
+    """Show one message with its decisions, deliveries and corrections."""
+    view = ask(invocation.configuration(), "messages_show", message_id=message_id)
+    if invocation.json:
+        show.as_json(view)
+        return
+    lists = {name: view.pop(name) for name in ("decisions", "deliveries", "corrections")}
+    text, attached = view.pop("text"), view.pop("attachments")
+    show.facts([*view.items(), ("attachments", ", ".join(f"{a['name']} ({a['size']} bytes)" for a in attached))])
+    click.echo(f"\n{show.plain(text).rstrip()}")
+    _rows("Decisions", lists["decisions"], ["decided_at", "department", "reason", "detail", "urgent", "school", "model"])
+    _rows("Deliveries", lists["deliveries"], ["id", "kind", "state", "via", "to", "attempts", "last_error"])
+    _rows("Corrections", lists["corrections"], ["id", "at", "from", "to", "by", "via", "state", "note"])
+
+
+def _rows(title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
+    if rows:
+        show.heading(f"{title}:")
+        show.table(columns, ([row[name] for name in columns] for row in rows))
+
+
+@messages.command("release", prints=True)
+@click.argument("message_id", metavar="ID")
+@click.option("--to", metavar="DEPT", help="The department that gets it (default: wherever the steps send it).")
+@click.option("--by", default=login_name, help=_BY)
+@click.pass_obj
+def messages_release(invocation: Invocation, **what: Any) -> None:
+    """Let a held message go."""
+    done = ask(invocation.configuration(), "messages_release", **what)
+    _tell(invocation, done, f"Message {done['message_id']} is released.")
+
+
+# --- deliveries -------------------------------------------------------------------------------------------------------
+
+
+@click.group(cls=CommandGroup)
+def deliveries() -> None:
+    """Look at deliveries, and revive or drop those that are stuck."""
+
+
+@deliveries.command("list", prints=True)
+@click.option("--state", "states", multiple=True, type=_choice(DeliveryState), help="Only those (default: dead, unclear).")
+@click.option("--limit", type=_LIMIT, default=50, show_default=True, help="At most so many.")
+@click.pass_obj
+def deliveries_list(invocation: Invocation, states: tuple[str, ...], limit: int) -> None:
+    """List deliveries, newest first; by default those that wait for a person."""
+    rows = ask(invocation.configuration(), "deliveries_list", states=list(states) or None, limit=limit)
+    if invocation.json:
+        show.as_json(rows)
+        return
+    columns = ["id", "kind", "message_id", "department", "via", "to", "state", "attempts", "last_error"]
+    empty = "No delivery." if states else "No delivery waits for a person."
+    show.table(columns, ([row[name] for name in columns] for row in rows), empty=empty)
+
+
+@deliveries.command("retry", prints=True)
+@click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every dead or unclear delivery.")
+@click.pass_obj
+def deliveries_retry(invocation: Invocation, ids: tuple[int, ...], every: bool) -> None:  # noqa: FBT001  click passes by name
+    """Revive dead or unclear deliveries: they are tried again at once."""
+    if bool(ids) == every:
+        raise click.UsageError("name the deliveries, or say --all")
+    done = ask(invocation.configuration(), "deliveries_retry", ids=None if every else list(ids))
+    _tell(invocation, done, f"{_count(done['revived'])} tried again.")
+
+
+@deliveries.command("drop", prints=True)
+@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@click.pass_obj
+def deliveries_drop(invocation: Invocation, ids: tuple[int, ...]) -> None:
+    """End deliveries: they are not tried again."""
+    done = ask(invocation.configuration(), "deliveries_drop", ids=list(ids))
+    _tell(invocation, done, f"{_count(done['dropped'])} dropped.")
+
+
+def _count(ids: list[int]) -> str:
+    return "1 delivery is" if len(ids) == 1 else f"{len(ids)} deliveries are"
+
+
+# --- misroutes --------------------------------------------------------------------------------------------------------
+
+
+@click.command(cls=Command, prints=True)
+@click.argument("message_id", metavar="ID")
+@click.option("--to", required=True, metavar="DEPT", help="The department it belongs to.")
+@click.option("--by", default=login_name, metavar="EMAIL", help=_BY)
+@click.option("--note", default="", metavar="TEXT", help="Why, in a few words.")
+@click.pass_obj
+def misroute(invocation: Invocation, **flag: Any) -> None:
+    """Flag a message as misrouted: it moves to the right department at once."""
+    moved = ask(invocation.configuration(), "misroute", **flag)
+    where = f"Message {moved['message_id']} goes to {moved['department']}"
+    if moved["held"]:
+        where = f"Message {moved['message_id']} is held: it was passed on too often, a person decides"
+    elif moved["disputed"]:
+        where += ", where a person decides: it was passed on too often"
+    _tell(invocation, moved, f"{where}. Correction {moved['correction']} is proposed.")
+
+
+@click.group(cls=CommandGroup)
+def corrections() -> None:
+    """Govern which flags become training data."""
+
+
+@corrections.command("list", prints=True)
+@click.option("--state", type=_choice(CorrectionState), help="Only those in this state.")
+@click.option("--limit", type=_LIMIT, default=100, show_default=True, help="At most so many.")
+@click.pass_obj
+def corrections_list(invocation: Invocation, **wanted: Any) -> None:
+    """List corrections, newest first."""
+    rows = ask(invocation.configuration(), "corrections_list", **wanted)
+    if invocation.json:
+        show.as_json(rows)
+        return
+    columns = ["id", "at", "message_id", "from", "to", "by", "via", "state", "confirmed_by", "note"]
+    show.table(columns, ([row[name] for name in columns] for row in rows), empty="No correction.")
+
+
+@corrections.command("confirm", prints=True)
+@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@click.option("--by", default=login_name, metavar="EMAIL", help=_BY)
+@click.pass_obj
+def corrections_confirm(invocation: Invocation, ids: tuple[int, ...], by: str) -> None:
+    """Let corrections become training data."""
+    if not by:
+        raise click.UsageError("say who confirms: --by EMAIL")
+    _settle(invocation, "corrections_confirm", ids, by)
+
+
+@corrections.command("withdraw", prints=True)
+@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@click.option("--by", default=login_name, metavar="EMAIL", help=_BY)
+@click.pass_obj
+def corrections_withdraw(invocation: Invocation, ids: tuple[int, ...], by: str) -> None:
+    """Keep corrections out of training; the messages stay where they are."""
+    _settle(invocation, "corrections_withdraw", ids, by)
+
+
+def _settle(invocation: Invocation, command: str, ids: tuple[int, ...], by: str) -> None:
+    rows = ask(invocation.configuration(), command, ids=list(ids), by=by)
+    _tell(invocation, rows, "\n".join(f"Correction {row['id']} is {row['state']}." for row in rows))
+
+
+def _tell(invocation: Invocation, answer: Any, sentence: str) -> None:
+    if invocation.json:
+        show.as_json(answer)
+    else:
+        click.echo(show.plain(sentence))
