@@ -29,13 +29,12 @@ _REASON = re.compile(r'^signpost_decisions_total\{.*reason="(\w+)".*\} (\S+)$', 
 async def measure() -> list[Figure]:
     """Return the figures of the whole path; raise `Failed` if a message was lost or forwarded twice."""
     with folder() as where:
-        async with sink() as mails:
-            async with district(where, sink_port=mails.port) as ours:
-                await post(ours.port, kind=MIXED, connections=4, count=WARM_UP, seconds=60)
-                await mails.until(numbers(0, WARM_UP), _ARRIVE_S)
-                singles = await _singles(ours, mails)
-                results = await _sustained(ours, mails)
-                reasons = await _reasons(ours)
+        async with sink() as mails, district(where, sink_port=mails.port) as ours:
+            await post(ours.port, kind=MIXED, connections=4, count=WARM_UP, seconds=60)
+            await mails.until(numbers(0, WARM_UP), _ARRIVE_S)
+            singles = await _singles(ours, mails)
+            results = await _sustained(ours, mails)
+            reasons = await _reasons(ours)
         # Only now, with daemon and sink ended, can no second copy come any more.
         sent = [*numbers(0, WARM_UP), *numbers(_FIRST_SINGLE, SINGLES), *numbers(_FIRST_SUSTAINED, SUSTAINED)]
         _account(mails, sent)

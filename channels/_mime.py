@@ -96,7 +96,7 @@ def glance(original: bytes, facts: Mapping[str, Any], _medium: str, why: str = "
 
 def mail_id(original: bytes) -> str:
     """Return the Message-ID with its angle brackets, "" if there is none: one search of the raw header, no parsing."""
-    head = original[:MAX_HEADER_BYTES]
+    head = b"\n" + original[:MAX_HEADER_BYTES]
     ends = [end for end in (head.find(b"\n\r\n"), head.find(b"\n\n")) if end >= 0]
     match = _MAIL_ID_FIELD.search(head, 0, min(ends, default=len(head)))
     ids = mail_ids(one_line(decode(match[1], "iso-8859-1"))) if match else []

@@ -65,7 +65,7 @@ class Daemon:
         try:
             parts = await assemble(self._configuration, store, self._rng, self._log)
             await registry.ensure_champion(store, self._provide)
-            await _refresh(parts)
+            await parts.refresh_model()
             await parts.heartbeat.register()
             await self._run(parts, extend)
             await parts.heartbeat.leave()
@@ -121,7 +121,7 @@ class Daemon:
         return [
             *(asyncio.create_task(worker.run(), name=worker.name) for worker in parts.workers),
             asyncio.create_task(every(BEAT_S, parts.heartbeat.beat, log, "heartbeat"), name="heartbeat"),
-            asyncio.create_task(every(_REFRESH_S, lambda: _refresh(parts), log, "model"), name="model"),
+            asyncio.create_task(every(_REFRESH_S, parts.refresh_model, log, "model"), name="model"),
             asyncio.create_task(every(_DIGEST_S, digest.send_if_due, log, "digest"), name="digest"),
         ]
 
@@ -141,13 +141,6 @@ class Daemon:
         stopped.cancel()
         for task in done - {stopped}:
             task.result()
-
-
-async def _refresh(parts: Parts) -> None:
-    """Follow the registry: another champion may have been promoted, here or by another daemon."""
-    if await parts.serving.refresh():
-        parts.metrics.serves(parts.serving.version)
-        parts.log.info("model_serves", model=parts.serving.version)
 
 
 async def _drain(parts: Parts, tasks: list[asyncio.Task[None]]) -> None:

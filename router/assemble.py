@@ -22,6 +22,7 @@ from router.interfaces import Context
 from router.language import Language
 from router.learning.corrections import Corrections
 from router.metrics import Metrics
+from router.model_commands import ModelCommands
 from router.plugins import classifier_types
 from router.records import Notice
 from router.routing.model import Model
@@ -93,6 +94,12 @@ class Parts:
         if await self.store.write(lambda c: self.alerts.tell(c, kind, notice, now)):
             self.wake()
 
+    async def refresh_model(self) -> None:
+        """Follow the registry: another champion may have been promoted, here or by another daemon."""
+        if await self.serving.refresh():
+            self.metrics.serves(self.serving.version)
+            self.log.info("model_serves", model=self.serving.version)
+
 
 async def assemble(configuration: Configuration, store: Store, rng: Random, log: FilteringBoundLogger) -> Parts:
     """Return the parts of a daemon on an open store."""
@@ -136,6 +143,14 @@ async def assemble(configuration: Configuration, store: Store, rng: Random, log:
         router=_router(configuration, store, ring, serving, log),
         workers=workers,
     )
+    ModelCommands(
+        store,
+        classifier_types(),
+        configuration.departments,
+        configuration.routing.fallback,
+        configuration.routing.target_error,
+        parts.refresh_model,
+    ).offer(parts.commands)
     _add_deciders(parts)
     _add_channels(parts, configuration, rng)
     return parts

@@ -36,9 +36,18 @@ def test_a_plain_mail_is_read():
 def test_facts_win_over_headers():
     """What the channel knows beside the bytes is believed rather than the bytes."""
     facts = {
-        "sender": "+15555550111", "sender_name": "Ana", "phone": "+15555550111", "recipient": "line", "subject": "S",
-        "topic": "health", "school": "lincoln", "language": "es", "external_id": "SM1", "reference": "R7", "suspicion": "x",
-    }  # fmt: skip
+        "sender": "+15555550111",
+        "sender_name": "Ana",
+        "phone": "+15555550111",
+        "recipient": "line",
+        "subject": "S",
+        "topic": "health",
+        "school": "lincoln",
+        "language": "es",
+        "external_id": "SM1",
+        "reference": "R7",
+        "suspicion": "x",
+    }
     content = said(HEAD + b"References: <old@b>\r\n\r\nhi", facts)
     assert content.sender == content.phone == "+15555550111"
     assert content.reply_to == ""
@@ -148,11 +157,21 @@ def test_file_names_are_safe_to_show(disposition: str, name: str):
 @pytest.mark.parametrize(
     "header",
     [
-        "Auto-Submitted: auto-replied", "Precedence: bulk", "Precedence: list", "Precedence: junk", "Precedence: auto_reply",
-        "List-Id: <a.b>", "List-Unsubscribe: <mailto:x@y.z>", "X-Auto-Response-Suppress: All", "X-Autoreply: yes",
-        "X-Autorespond: yes", "Return-Path: <>", "Content-Type: multipart/report; boundary=x", "Auto-Submitted: auto-generated; x=y",
+        "Auto-Submitted: auto-replied",
+        "Precedence: bulk",
+        "Precedence: list",
+        "Precedence: junk",
+        "Precedence: auto_reply",
+        "List-Id: <a.b>",
+        "List-Unsubscribe: <mailto:x@y.z>",
+        "X-Auto-Response-Suppress: All",
+        "X-Autoreply: yes",
+        "X-Autorespond: yes",
+        "Return-Path: <>",
+        "Content-Type: multipart/report; boundary=x",
+        "Auto-Submitted: auto-generated; x=y",
     ],
-)  # fmt: skip
+)
 def test_automatic_mail_is_recognised(header: str):
     """Each mark of RFC 3834 and its relatives says that no person waits for an answer."""
     assert said(HEAD + header.encode() + b"\r\n\r\nI am away.").auto_submitted
@@ -211,8 +230,12 @@ def test_a_delivery_report_names_the_mail_it_is_about():
 
 @pytest.mark.parametrize(
     ("kind", "why"),
-    [("application/pkcs7-mime; smime-type=enveloped-data", "S/MIME"), ("application/ms-tnef", "TNEF"), ("multipart/encrypted; boundary=q", "encrypted")],
-)  # fmt: skip
+    [
+        ("application/pkcs7-mime; smime-type=enveloped-data", "S/MIME"),
+        ("application/ms-tnef", "TNEF"),
+        ("multipart/encrypted; boundary=q", "encrypted"),
+    ],
+)
 def test_a_sealed_mail_is_unreadable_and_not_empty(kind: str, why: str):
     """What can't be opened says so, so that a person looks at it."""
     mail = (

@@ -30,10 +30,18 @@ HOSTILE = st.text(max_size=60) | st.sampled_from(
 def test_a_form_reads_back_as_it_was_filled_in():
     """Name, address, subject, text and files survive rendering and understanding."""
     original = compose(
-        text="El autobús llegó tarde.\nGracias", date=AT, subject="Autobús 12", sender="ana@example.org",
-        sender_name="Ana Ruíz", message_id="form.1@district.example", fields={"phone": "+15555550111"},
-        uploads=[Upload("nota é.pdf", "application/pdf", b"\0\1\2"), Upload("../x.eml", "message/rfc822", b"Subject: x\n\nx")],
-    )  # fmt: skip
+        text="El autobús llegó tarde.\nGracias",
+        date=AT,
+        subject="Autobús 12",
+        sender="ana@example.org",
+        sender_name="Ana Ruíz",
+        message_id="form.1@district.example",
+        fields={"phone": "+15555550111"},
+        uploads=[
+            Upload("nota é.pdf", "application/pdf", b"\0\1\2"),
+            Upload("../x.eml", "message/rfc822", b"Subject: x\n\nx"),
+        ],
+    )
     content = understand(original, {}, "web_form")
     assert (content.sender, content.sender_name, content.subject) == ("ana@example.org", "Ana Ruíz", "Autobús 12")
     assert content.text == "El autobús llegó tarde.\nGracias"
@@ -58,16 +66,28 @@ def test_the_same_arguments_give_the_same_bytes():
 
 
 @given(
-    text=st.text(max_size=2000), subject=HOSTILE, sender=HOSTILE, name=HOSTILE, recipient=HOSTILE, message_id=HOSTILE,
+    text=st.text(max_size=2000),
+    subject=HOSTILE,
+    sender=HOSTILE,
+    name=HOSTILE,
+    recipient=HOSTILE,
+    message_id=HOSTILE,
     fields=st.dictionaries(HOSTILE, HOSTILE, max_size=3),
     files=st.lists(st.builds(Upload, HOSTILE, HOSTILE, st.binary(max_size=200)), max_size=2),
-)  # fmt: skip
+)
 def test_nothing_typed_reaches_a_header_as_a_line(text, subject, sender, name, recipient, message_id, fields, files):
     """Whatever is typed: 7-bit, CRLF only, no NUL, lines below 998, and only the headers that we meant to write."""
     original = compose(
-        text=text, date=AT, subject=subject, sender=sender, sender_name=name, recipient=recipient,
-        message_id=message_id, fields=fields, uploads=files,
-    )  # fmt: skip
+        text=text,
+        date=AT,
+        subject=subject,
+        sender=sender,
+        sender_name=name,
+        recipient=recipient,
+        message_id=message_id,
+        fields=fields,
+        uploads=files,
+    )
     assert original.isascii()
     assert b"\0" not in original
     assert b"\n" not in original.replace(b"\r\n", b"")
