@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_PARTS = 1_000
 MAX_DEPTH = 100
 MAX_TEXT_BYTES = 2_000_000  # of one part, encoded
-_ALL_HEADER_BYTES = 1_000_000  # of all parts together
+_ALL_HEADER_BYTES = 500_000  # of all parts together
 _MAX_LOOKALIKES = 100_000  # what begins like a delimiter and is none
 _ENCLOSED = ("message/rfc822", "message/global")
 _IDENTITY = ("", "7bit", "8bit", "binary")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from classifiers._text import from_row
+from classifiers._text import from_row, from_text
 from router.errors import SignpostError
 from router.interfaces import Example
 
@@ -21,15 +21,26 @@ if TYPE_CHECKING:
 OUT_OF_SCOPE = "out_of_scope"
 """The label of messages that no department of the district has to act on."""
 
+GLOSSARY = "glossary"
+"""The source of examples that are no messages but terms that point to a department: learnt from, never tried."""
+
 _PREPARATION = 1  # raise it when the text preparation changes, so that models trained before count as older
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Labelled rows as they stand in the files, and a fingerprint of them."""
+    """Labelled rows and glossary terms as they stand in the files, and a fingerprint of both."""
 
     rows: tuple[dict[str, Any], ...]
     fingerprint: str
+    terms: tuple[tuple[str, str, str], ...] = ()  # department, language, term
+
+    def vocabulary(self) -> list[Example]:
+        """Return the glossaries' terms as examples."""
+        return [
+            Example(input=from_text("", term, language=language), department=department, source=GLOSSARY)
+            for department, language, term in self.terms
+        ]
 
     def examples(self) -> list[Example]:
         """Return the in-scope rows as examples."""
@@ -50,6 +61,7 @@ def example(row: dict[str, Any], source: str = "corpus") -> Example:
 def load_corpus(folder: Traversable | None = None) -> Corpus:
     """Return the corpus in `folder` (the bundled one by default): every `*.jsonl` file, sorted by name.
 
+    Glossaries are the files `glossary/DEPARTMENT.LANGUAGE.txt`, one term a line.
     Raise `SignpostError` with file and line for a row that can't be read.
     """
     folder = files("classifiers") / "corpus" if folder is None else folder
@@ -60,7 +72,20 @@ def load_corpus(folder: Traversable | None = None) -> Corpus:
         data = source.read_bytes()
         digest.update(hashlib.sha256(data).digest())
         rows += _rows(source.name, data.decode().split("\n"))
-    return Corpus(tuple(rows), digest.hexdigest())
+    terms = list(_terms(folder / "glossary", digest))
+    return Corpus(tuple(rows), digest.hexdigest(), tuple(terms))
+
+
+def _terms(folder: Traversable, digest: hashlib._Hash) -> Iterable[tuple[str, str, str]]:
+    if not folder.is_dir():
+        return
+    for source in sorted((file for file in folder.iterdir() if file.name.endswith(".txt")), key=lambda file: file.name):
+        data = source.read_bytes()
+        digest.update(hashlib.sha256(source.name.encode() + data).digest())
+        department, _, language = source.name.removesuffix(".txt").rpartition(".")
+        for line in data.decode().split("\n"):
+            if line.strip():
+                yield department, language, line.strip()
 
 
 def _rows(name: str, lines: Iterable[str]) -> Iterable[dict[str, Any]]:

@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 from classifiers._artifact import Artifact
 from classifiers._augment import in_text_style, with_typos
 from classifiers._calibrate import Trial, fit_temperature, operating_points, scores, share_weights, softmax
-from classifiers._corpus import OUT_OF_SCOPE
+from classifiers._corpus import GLOSSARY, OUT_OF_SCOPE
 from classifiers._counts import count_terms
 from classifiers._figures import first_choice_figures
 from classifiers._folds import deal
@@ -99,13 +99,16 @@ def train(
     descriptions: Mapping[str, str],
 ) -> Artifact:
     """Train and calibrate; see `classifiers.linear.train`."""
-    inside = [example for example in examples if example.department != OUT_OF_SCOPE]
-    outside = [*out_of_scope, *(example.input for example in examples if example.department == OUT_OF_SCOPE)]
+    glossary = [example for example in examples if example.source == GLOSSARY]
+    messages = [example for example in examples if example.source != GLOSSARY]
+    inside = [example for example in messages if example.department != OUT_OF_SCOPE]
+    outside = [*out_of_scope, *(example.input for example in messages if example.department == OUT_OF_SCOPE)]
     labels = sorted({example.department for example in inside})
     if len(labels) < 2:
         raise SignpostError(f"training needs messages of at least two departments; there are {len(labels)}")
     progress("reading the messages", 0.0)
-    rows = collect(inside, outside, settings, seed, descriptions)
+    known = [term for term in glossary if term.department in labels]
+    rows = collect(inside, outside, known, settings, seed, descriptions)
     counts, terms = count_terms(rows.inputs)
     columns = [*labels, OUT_OF_SCOPE] if outside and settings.learn_out_of_scope else labels
     trainer = Trainer(rows, counts, columns, settings, seed)
@@ -125,11 +128,12 @@ def train(
 def collect(
     inside: Sequence[Example],
     outside: Sequence[ModelInput],
+    glossary: Sequence[Example],
     settings: LinearSettings,
     seed: int,
     descriptions: Mapping[str, str],
 ) -> Rows:
-    """Put every row in one order; a noisy copy shares its original's fold, a description is in every fold."""
+    """Put every row in one order; a noisy copy shares its original's fold, terms and descriptions are in every fold."""
     inputs = [*(example.input for example in inside), *outside]
     labels = [*(example.department for example in inside), *([OUT_OF_SCOPE] * len(outside))]
     weights = [*(example.weight for example in inside), *([1.0] * len(outside))]
@@ -145,6 +149,11 @@ def collect(
                 labels.append(labels[number])
                 weights.append(weights[number] * settings.augment_weight)
                 folds.append(folds[number])
+    for term in glossary:
+        inputs.append(term.input)
+        labels.append(term.department)
+        weights.append(term.weight * settings.glossary_weight)
+        folds.append(_EVERY_FOLD)
     for label, description in descriptions.items():
         if label in set(labels):
             inputs.append(from_text("", f"{label.replace('-', ' ').replace('_', ' ')}. {description}"))

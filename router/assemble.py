@@ -146,10 +146,10 @@ async def assemble(configuration: Configuration, store: Store, rng: Random, log:
     ModelCommands(
         store,
         classifier_types(),
-        configuration.departments,
-        configuration.routing.fallback,
-        configuration.routing.target_error,
-        parts.refresh_model,
+        departments=configuration.departments,
+        fallback=configuration.routing.fallback,
+        target_error=configuration.routing.target_error,
+        refresh=parts.refresh_model,
     ).offer(parts.commands)
     _add_deciders(parts)
     _add_channels(parts, configuration, rng)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from router.commandline.frame import CONFIG_ERROR, NO, CommandGroup, Invocation
+from router.commandline.frame import CONFIG_ERROR, DONE, NO, CommandGroup, Invocation
 from router.errors import ConfigError, SignpostError
 
 if TYPE_CHECKING:
@@ -94,24 +94,26 @@ def run(arguments: Sequence[str]) -> int:
     try:
         outcome = root.main(args=list(arguments), prog_name="signpost", standalone_mode=False, obj=Invocation())
         sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except ConfigError as error:
-        _say("\n".join(map(str, error.problems)))
-        return CONFIG_ERROR
-    except SignpostError as error:
-        _say(f"signpost: {error}")
-        return NO
-    except BrokenPipeError:
+    except (click.ClickException, SignpostError, OSError) as error:
+        return _failed(error)
+    return outcome if isinstance(outcome, int) else DONE
+
+
+def _failed(error: click.ClickException | SignpostError | OSError) -> int:
+    """Say what went wrong and return the exit status."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         return _PIPE_CLOSED
-    except OSError as error:
-        _say(f"signpost: {_plain(error)}")
-        return NO
-    return outcome if isinstance(outcome, int) else 0
+    if isinstance(error, ConfigError):
+        _say("\n".join(map(str, error.problems)))
+        return CONFIG_ERROR
+    _say(f"signpost: {_plain(error) if isinstance(error, OSError) else error}")
+    return NO
 
 
 def _plain(error: OSError) -> str:

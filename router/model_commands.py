@@ -43,6 +43,7 @@ class ModelCommands:
         self,
         store: Store,
         types: Plugins[ClassifierType],
+        *,
         departments: Sequence[Department],
         fallback: str,
         target_error: float,
@@ -110,7 +111,13 @@ class ModelCommands:
         prediction = next((each.prediction for each in reversed(history) if each.prediction), None)
         asked = await self._asked(message, prediction.model) if prediction else None
         return await asyncio.to_thread(
-            explanation, message, history[-1], prediction, self._departments, self._fallback, asked
+            explanation,
+            message,
+            history[-1],
+            prediction,
+            departments=self._departments,
+            fallback=self._fallback,
+            asked=asked,
         )
 
     async def _asked(self, message: Message, version: str) -> Asked | None:
@@ -166,8 +173,6 @@ def verdict_from_json(value: dict[str, Any]) -> Verdict:
     try:
         checks = tuple(Check(**check) for check in value["checks"])
         replayed = Replayed(**value["replayed"])
-        return Verdict(
-            passed=bool(value["passed"]), sentence=str(value["sentence"]), checks=checks, replayed=replayed
-        )
+        return Verdict(passed=bool(value["passed"]), sentence=str(value["sentence"]), checks=checks, replayed=replayed)
     except (KeyError, TypeError) as error:
         raise SignpostError(f"the gate's verdict can't be read: {error}") from error

@@ -47,6 +47,7 @@ class Trial:
         self,
         classifier: Classifier,
         thresholds: Thresholds,
+        *,
         clock: Clock,
         log: FilteringBoundLogger,
         configuration: Configuration | None = None,
@@ -118,7 +119,9 @@ class Trial:
         """Return why a message would go where it would go."""
         decided, decision, prediction = next(iter(self.decide([message])))
         asked = Asked(classifier=self.classifier, thresholds=self.thresholds, model_input=_input(decided))
-        return explanation(decided, decision, prediction, self.departments, self.fallback, asked)
+        return explanation(
+            decided, decision, prediction, departments=self.departments, fallback=self.fallback, asked=asked
+        )
 
 
 def _own(labels: Sequence[str]) -> tuple[Department, ...]:
@@ -143,8 +146,13 @@ def message_of_row(row: Mapping[str, Any], number: int, now: datetime) -> Messag
     medium = row.get("channel") or Medium.EMAIL.value
     if medium not in list(Medium):
         raise SignpostError(f"channel must be one of {', '.join(Medium)}, not '{medium[:40]}'")
-    texts = {name: row.get(name) or "" for name in ("subject", "language", "topic", "school")}
-    content = Content(text=row.get("body") or "", **texts)
+    content = Content(
+        subject=row.get("subject") or "",
+        text=row.get("body") or "",
+        language=row.get("language") or "",
+        topic=row.get("topic") or "",
+        school=row.get("school") or "",
+    )
     return Message(id=str(number), channel="", medium=Medium(medium), received_at=now, content=content)
 
 

@@ -31,11 +31,13 @@ _MOST_WORDS = 8
 
 @click.command(cls=Command, prints=True)
 @click.argument("file", type=click.File("rb"), default="-")
-@click.option("--jsonl", is_flag=True, help='FILE holds rows {"id", "channel", "subject", "body"}; print a row for each.')
+@click.option(
+    "--jsonl", is_flag=True, help='FILE holds rows {"id", "channel", "subject", "body"}; print a row for each.'
+)
 @click.option("--model", type=_MODEL, metavar="DIR", help="Use a model that stands outside the configuration.")
 @click.option("--channel", type=_MEDIUM, default="email", help="How the person wrote (for a single text).")
 @click.pass_obj
-def classify(invocation: Invocation, file: BinaryIO, jsonl: bool, model: Path | None, channel: str) -> None:  # noqa: FBT001  click passes by name
+def classify(invocation: Invocation, file: BinaryIO, jsonl: bool, model: Path | None, channel: str) -> None:
     """Tell where messages would go.
 
     FILE is a text, a mail (.eml) or, with --jsonl, rows of JSON; without FILE standard input is read.

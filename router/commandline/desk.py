@@ -47,7 +47,7 @@ def messages() -> None:
 @click.option("--limit", type=_LIMIT, default=50, show_default=True, help="At most so many.")
 @click.option("--before", default="", metavar="ID", help="Only those older than this one (the next page).")
 @click.pass_obj
-def messages_list(invocation: Invocation, **wanted: Any) -> None:
+def messages_list(invocation: Invocation, /, **wanted: Any) -> None:
     """List messages, newest first."""
     rows = ask(invocation.configuration(), "messages_list", **wanted)
     if invocation.json:
@@ -83,7 +83,9 @@ def messages_show(invocation: Invocation, message_id: str) -> None:
     text, attached = view.pop("text"), view.pop("attachments")
     show.facts([*view.items(), ("attachments", ", ".join(f"{a['name']} ({a['size']} bytes)" for a in attached))])
     click.echo(f"\n{show.plain(text).rstrip()}")
-    _rows("Decisions", lists["decisions"], ["decided_at", "department", "reason", "detail", "urgent", "school", "model"])
+    _rows(
+        "Decisions", lists["decisions"], ["decided_at", "department", "reason", "detail", "urgent", "school", "model"]
+    )
     _rows("Deliveries", lists["deliveries"], ["id", "kind", "state", "via", "to", "attempts", "last_error"])
     _rows("Corrections", lists["corrections"], ["id", "at", "from", "to", "by", "via", "state", "note"])
 
@@ -99,7 +101,7 @@ def _rows(title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
 @click.option("--to", metavar="DEPT", help="The department that gets it (default: wherever the steps send it).")
 @click.option("--by", default=login_name, help=_BY)
 @click.pass_obj
-def messages_release(invocation: Invocation, **what: Any) -> None:
+def messages_release(invocation: Invocation, /, **what: Any) -> None:
     """Let a held message go."""
     done = ask(invocation.configuration(), "messages_release", **what)
     _tell(invocation, done, f"Message {done['message_id']} is released.")
@@ -114,7 +116,9 @@ def deliveries() -> None:
 
 
 @deliveries.command("list", prints=True)
-@click.option("--state", "states", multiple=True, type=_choice(DeliveryState), help="Only those (default: dead, unclear).")
+@click.option(
+    "--state", "states", multiple=True, type=_choice(DeliveryState), help="Only those (default: dead, unclear)."
+)
 @click.option("--limit", type=_LIMIT, default=50, show_default=True, help="At most so many.")
 @click.pass_obj
 def deliveries_list(invocation: Invocation, states: tuple[str, ...], limit: int) -> None:
@@ -132,7 +136,7 @@ def deliveries_list(invocation: Invocation, states: tuple[str, ...], limit: int)
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every dead or unclear delivery.")
 @click.pass_obj
-def deliveries_retry(invocation: Invocation, ids: tuple[int, ...], every: bool) -> None:  # noqa: FBT001  click passes by name
+def deliveries_retry(invocation: Invocation, ids: tuple[int, ...], every: bool) -> None:
     """Revive dead or unclear deliveries: they are tried again at once."""
     if bool(ids) == every:
         raise click.UsageError("name the deliveries, or say --all")
@@ -162,7 +166,7 @@ def _count(ids: list[int]) -> str:
 @click.option("--by", default=login_name, metavar="EMAIL", help=_BY)
 @click.option("--note", default="", metavar="TEXT", help="Why, in a few words.")
 @click.pass_obj
-def misroute(invocation: Invocation, **flag: Any) -> None:
+def misroute(invocation: Invocation, /, **flag: Any) -> None:
     """Flag a message as misrouted: it moves to the right department at once."""
     moved = ask(invocation.configuration(), "misroute", **flag)
     where = f"Message {moved['message_id']} goes to {moved['department']}"
@@ -182,7 +186,7 @@ def corrections() -> None:
 @click.option("--state", type=_choice(CorrectionState), help="Only those in this state.")
 @click.option("--limit", type=_LIMIT, default=100, show_default=True, help="At most so many.")
 @click.pass_obj
-def corrections_list(invocation: Invocation, **wanted: Any) -> None:
+def corrections_list(invocation: Invocation, /, **wanted: Any) -> None:
     """List corrections, newest first."""
     rows = ask(invocation.configuration(), "corrections_list", **wanted)
     if invocation.json:

@@ -26,17 +26,27 @@ class Invocation:
     named: bool = False
     json: bool = False
 
-    def configuration(
-        self, *, secrets: bool = False, channel_types: Plugins[Channel] | None = None
-    ) -> Configuration:
+    def configuration(self, *, secrets: bool = False) -> Configuration:
         """Load the configuration; raise `ConfigError`. Commands that connect to nothing need no secrets."""
         from config.load import load  # noqa: PLC0415  pydantic and YAML take longer than `--help` may
 
-        return load(self.config, secrets=secrets, channel_types=channel_types)
+        return load(self.config, secrets=secrets, channel_types=_demo_types(self.config))
 
     def configuration_if_any(self) -> Configuration | None:
         """Load the configuration if one was named or is in its usual place."""
         return self.configuration() if self.named or self.config.exists() else None
+
+
+def _demo_types(config: Path) -> Plugins[Channel] | None:
+    """Return the channel types with the demo's own, for the demo's own configuration only; None for any other."""
+    from config import __file__ as package  # noqa: PLC0415  as above
+
+    if config.absolute() != Path(package).absolute().with_name("demo.yaml"):
+        return None
+    from router.demo.text_line import SIMULATED_TEXT_LINE  # noqa: PLC0415  only the demo has it
+    from router.plugins import channel_types  # noqa: PLC0415  as above
+
+    return channel_types({"simulated_text_line": SIMULATED_TEXT_LINE})
 
 
 def _take_config(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
@@ -45,7 +55,7 @@ def _take_config(context: click.Context, _parameter: click.Parameter, value: Pat
         invocation.config, invocation.named = value, True
 
 
-def _take_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001  click's signature
+def _take_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         context.ensure_object(Invocation).json = True
 

@@ -14,7 +14,6 @@ from router.commandline.frame import DONE, NO, Command, CommandGroup, Invocation
 from router.commandline.model import from_directory, serving, target_error
 from router.commandline.reach import ask, look
 from router.control import socket_path
-from router.errors import SignpostError
 from router.learning import registry
 from router.learning.district import District
 from router.learning.files import read_files
@@ -47,7 +46,7 @@ _FIGURES = ("accuracy", "macro_f1", "coverage", "selective_accuracy", "ece")
     help="Write the model here and touch no registry: any labels, no gate.",
 )
 @click.pass_obj
-def train(invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: Path | None) -> int:  # noqa: FBT001  click passes by name
+def train(invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: Path | None) -> int:
     """Train a challenger; it is promoted if the gate passes.
 
     It learns from the bundled corpus, the confirmed corrections and the named files, and is measured on messages
@@ -70,7 +69,8 @@ def _train(
         linear = classifier_types().get("linear")
         settings: Settings = linear.settings()
         return train_model(linear, settings, progress=tell, files=files, no_corpus=no_corpus, out_dir=out)
-    rows, champion = ([], None) if out and no_corpus else look(configuration, _learnt_so_far, ([], None))
+    nothing: tuple[list[Any], Classifier | None] = [], None
+    rows, champion = nothing if out and no_corpus else look(configuration, _learnt_so_far, nothing)
     return train_model(
         configuration.classifier.classifier,
         configuration.classifier.settings,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,6 +21,7 @@ from router.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from config.load import Configuration
     from config.schema import ConfiguredClassifier
@@ -70,15 +70,16 @@ def trial(invocation: Invocation, model: Path | None) -> Trial:
     log = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr), wrapper_class=structlog.make_filtering_bound_logger("error")
     )
-    if model is not None:
-        configuration = invocation.configuration_if_any()
-        classifier, meta = from_directory(model)
-        fallback = configuration.routing.fallback if configuration else ""
-        return Trial(classifier, thresholds(meta, target_error(configuration)), SystemClock(), log, fallback=fallback)
-    configuration = invocation.configuration()
-    classifier, meta = serving(configuration)
-    limits = thresholds(meta, configuration.routing.target_error)
-    return Trial(classifier, limits, SystemClock(), log, configuration)
+    if model is None:
+        configured = invocation.configuration()
+        classifier, meta = serving(configured)
+        limits = thresholds(meta, configured.routing.target_error)
+        return Trial(classifier, limits, clock=SystemClock(), log=log, configuration=configured)
+    configuration = invocation.configuration_if_any()
+    classifier, meta = from_directory(model)
+    limits = thresholds(meta, target_error(configuration))
+    fallback = configuration.routing.fallback if configuration else ""
+    return Trial(classifier, limits, clock=SystemClock(), log=log, fallback=fallback)
 
 
 def target_error(configuration: Configuration | None) -> float:

@@ -46,7 +46,9 @@ async def _ask(configuration: Configuration, command: str, arguments: dict[str, 
             f"{path} belongs to another user: run this command as the user that runs the daemon"
         ) from error
     except ConnectionError as error:
-        raise SignpostError("the daemon went away before it answered: look what was done before you repeat this") from error
+        raise SignpostError(
+            "the daemon went away before it answered: look what was done before you repeat this"
+        ) from error
     async with _commands(configuration, may_create=may_create) as commands:
         return await commands.run(command, arguments)
 
@@ -63,7 +65,9 @@ async def _commands(configuration: Configuration, *, may_create: bool) -> AsyncI
     try:
         await store.open()
     except StoreBusy as error:
-        raise StoreBusy(f"{error}; no daemon answers: it may be starting or stopping, so try again in a moment") from error
+        raise StoreBusy(
+            f"{error}; no daemon answers: it may be starting or stopping, so try again in a moment"
+        ) from error
     try:
         yield _offline(configuration, store)
     finally:
@@ -80,9 +84,9 @@ def _offline(configuration: Configuration, store: Store) -> Commands:
     model_commands = ModelCommands(
         store,
         plugins.classifier_types(),
-        configuration.departments,
-        configuration.routing.fallback,
-        configuration.routing.target_error,
+        departments=configuration.departments,
+        fallback=configuration.routing.fallback,
+        target_error=configuration.routing.target_error,
     )
     model_commands.offer(commands)
     return commands

@@ -123,9 +123,13 @@ def _types(
             _print_settings(name, each)
     else:
         columns = ["type", "is", "what it is"]
-        rows = [[name, ", ".join(w for w, on in ways(each).items() if on), each.summary] for name, each in found.items()]
+        rows = [
+            [name, ", ".join(w for w, on in ways(each).items() if on), each.summary] for name, each in found.items()
+        ]
         with_ways = any(row[1] for row in rows)
-        show.table(columns if with_ways else [columns[0], columns[2]], rows if with_ways else [[r[0], r[2]] for r in rows])
+        show.table(
+            columns if with_ways else [columns[0], columns[2]], rows if with_ways else [[r[0], r[2]] for r in rows]
+        )
     for problem in broken:
         click.echo(f"signpost: {problem}", err=True)
     return NO if broken else DONE

@@ -43,9 +43,8 @@ class NotTaken(Exception):
 
 
 def samples() -> list[Sample]:
-    """Return the sample messages, the channels in turn."""
-    rows = [json.loads(line) for line in _SAMPLES.read_text(encoding="utf-8").splitlines()]
-    return [Sample(message=row.pop("text", "") or row.pop("message"), **row) for row in rows]
+    """Return the sample messages."""
+    return [Sample(**json.loads(line)) for line in _SAMPLES.read_text(encoding="utf-8").splitlines()]
 
 
 async def feed(
@@ -111,6 +110,7 @@ async def _mail(address: Address, recipient: str, sample: Sample) -> None:
         mail,
         hostname=address.host,
         port=address.port,
+        local_hostname="localhost",
         sender=sample.email,
         recipients=[recipient],
         timeout=_TIMEOUT_S,

@@ -56,7 +56,6 @@ class Lessons:
         public_url: str,
         common: Mapping[str, Any],
         retrain: Callable[[Progress], Awaitable[str]],
-        rollback: Callable[[], Awaitable[str]],
         log: FilteringBoundLogger,
     ) -> None:
         self._commands = commands
@@ -66,7 +65,6 @@ class Lessons:
         self._public_url = public_url
         self._common = common
         self._retrain = retrain
-        self._rollback = rollback
         self._log = log
         self._training = Training()
         self._task: asyncio.Task[None] | None = None
@@ -146,7 +144,8 @@ class Lessons:
         check_origin(request, self._public_url, strict=True)
         if self._training.running:
             raise Conflict("a training is under way; wait until it is done")
-        self._training = Training(said=sentence(await self._rollback()))
+        back = await self._commands.run("models_rollback", {})
+        self._training = Training(said=f"Version {back['version'][:16]} serves again.")
         return _see_other("/demo/models")
 
 

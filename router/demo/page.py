@@ -12,7 +12,8 @@ from router.demo.lessons import Lessons
 from router.demo.loopback import refuse_strangers
 from router.demo.mailboxes import Mailboxes
 from router.demo.shown import Shown
-from router.store import deliveries
+from router.records import DeliveryKind
+from router.store import decisions, deliveries
 from router.web.pages import Pages
 from router.web.server import CONTENT_SECURITY_POLICY
 
@@ -48,7 +49,7 @@ class Demo:
     """Everything under `/demo`. `mount` it on the web application before that starts.
 
     `retrain` does what `signpost train` does and returns a sentence about what came of it (progress is called from any
-    thread); `rollback` goes back to the model before and returns a sentence likewise.
+    thread). `commands` must know `models_rollback` (`router.model_commands`).
     """
 
     def __init__(
@@ -63,7 +64,6 @@ class Demo:
         departments_dir: Path,
         smtp: Address,
         retrain: Callable[[Progress], Awaitable[str]],
-        rollback: Callable[[], Awaitable[str]],
         log: FilteringBoundLogger,
         text_line: str = "text-line",
     ) -> None:
@@ -82,7 +82,6 @@ class Demo:
             public_url=public_url,
             common=self._common,
             retrain=retrain,
-            rollback=rollback,
             log=log,
         )
 
@@ -110,11 +109,11 @@ class Demo:
         paused = "paused" in request.query or bool(before)
         wanted = {"department": department or None, "before": before, "limit": _ROWS}
         rows = await self._commands.run("messages_list", wanted)
-        status = await self._commands.run("status", {})
+        ledger = await self._commands.run("status", {})
         return self._page(
             "demo_messages.html",
             rows=[self._shown.row(row) for row in rows],
-            status=status,
+            ledger=ledger,
             refresh_s=0 if paused else _REFRESH_S,
             department=department,
             department_name=self._shown.place(department),
@@ -128,13 +127,19 @@ class Demo:
         """Show one message: what was understood, decided, delivered and said, and the mail as it lies at its desk."""
         view = await self._commands.run("messages_show", {"message_id": request.match_info["id"]})
         sent = await self._store.read(lambda c: deliveries.of_message(c, view["id"]))
+        present = await self._store.read(lambda c: decisions.in_force(c, view["id"]))
         mails = await asyncio.to_thread(self._mails, sent)
+        now = present.id if present else None
+        of_present = [
+            mails[d.id] for d in sent if d.id in mails and d.decision_id == now and d.kind is DeliveryKind.ROUTE
+        ]
         return self._page(
             "demo_message.html",
             headers=_WITH_FRAMES,
             it=self._shown.message(view),
+            now=now,
             mails=mails,
-            newest=next(reversed(mails.values()), None),
+            shown=next(iter([*of_present, *mails.values()]), None),
         )
 
     def _mails(self, sent: list[Delivery]) -> dict[int, Mail]:

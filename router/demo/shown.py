@@ -32,6 +32,7 @@ MODEL_STATES = {
     "refused": "refused",
     "retired": "served before",
 }
+_BEGINNING = 120  # characters, where `message_row_view` cuts
 _FIGURES = (
     ("accuracy", "First choice right"),
     ("selective_accuracy", "Right when routed"),
@@ -64,11 +65,18 @@ class Shown:
             **view,
             "time": self.clock(view["received_at"]),
             "medium_name": MEDIA.get(view["medium"], view["medium"]),
+            "beginning": _shortened(view["beginning"]),
             "place": self.place(view["department"]),
+            "guess": self._guess(view),
             "reason_text": REASONS.get(view["reason"], ""),
             "percent": percent(view["confidence"]),
             "school_name": self._desks.school_name(view["school"]),
         }
+
+    def _guess(self, view: Mapping[str, Any]) -> str:
+        """Return what the model thought where it wasn't sure enough: its confidence is about that, not the fallback."""
+        suggestions = view["suggestions"] if view["reason"] == Reason.ABSTAINED.value else []
+        return self.place(suggestions[0]) if suggestions else ""
 
     def message(self, view: Mapping[str, Any]) -> dict[str, Any]:
         """Return everything about one message."""
@@ -86,6 +94,7 @@ class Shown:
             **view,
             "time": self.clock(view["decided_at"]),
             "place": self.place(view["department"]),
+            "guess": self._guess(view),
             "reason_text": REASONS.get(view["reason"], view["reason"]),
             "percent": percent(view["confidence"]),
             "school_name": self._desks.school_name(view["school"]),
@@ -116,6 +125,11 @@ class Shown:
             "learnt_from": row.metrics.get("counts") or {},
             "verdict": row.verdict.get("sentence", ""),
         }
+
+
+def _shortened(text: str) -> str:
+    """Return the beginning of a message up to a whole word."""
+    return f"{text.rpartition(' ')[0] or text}…" if len(text) >= _BEGINNING else text
 
 
 def percent(share: float | None) -> str:

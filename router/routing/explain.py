@@ -39,6 +39,7 @@ def explanation(
     message: Message,
     decision: Decision,
     prediction: Prediction | None,
+    *,
     departments: Sequence[Department],
     fallback: str,
     asked: Asked | None = None,
@@ -81,7 +82,9 @@ def _model(prediction: Prediction, departments: Sequence[Department], asked: Ask
         view["min_confidence"] = asked.thresholds.min_confidence
         view["min_score"] = asked.thresholds.min_score
         known = [label for label, _ in prediction.ranking[:2] if label in asked.classifier.labels]
-        view["words"] = {label: [list(w) for w in asked.classifier.explain(asked.model_input, label)] for label in known}
+        view["words"] = {
+            label: [list(w) for w in asked.classifier.explain(asked.model_input, label)] for label in known
+        }
     return view
 
 
@@ -130,21 +133,22 @@ def _thresholds_said(
         return [f"If a department covered {label}, it would get the message (at {p:.1%})."]
     needed = max(thresholds.min_confidence, best.min_confidence or 0.0)
     if needed > 1:
-        said = ["The model is not sure enough of anything to reach the wanted error rate: everything goes to the fallback."]
+        said = [
+            "The model is not sure enough of anything to reach the wanted error rate: everything goes to the fallback."
+        ]
     else:
         said = [f"Below {needed:.1%}: {fallback}. At {needed:.1%} or more: {best.id}. It has {confidence:.1%}."]
     if prediction.score < thresholds.min_score:
         said.append(
-            f"Its likeness to known messages is {prediction.score:.2f}; from {thresholds.min_score:.2f} on it would count."
+            f"Its likeness to known messages is {prediction.score:.2f}; "
+            f"from {thresholds.min_score:.2f} on it would count."
         )
     if len(ranked) > 1:
         said.append(f"The runner-up is {ranked[1][0].id} at {ranked[1][1]:.1%}.")
     return said
 
 
-def _fewer_words(
-    present: str | None, departments: Sequence[Department], fallback: str, asked: Asked
-) -> list[str]:
+def _fewer_words(present: str | None, departments: Sequence[Department], fallback: str, asked: Asked) -> list[str]:
     """Leave out the words that speak most strongly for the first choice until the answer changes."""
     model_input, removed = asked.model_input, list[str]()
     label = asked.classifier.predict([model_input])[0].ranking[0][0]
