@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Envelope
     from aiosmtpd.smtp import Session as Peer
 
-_END = b".\r\n"
+_END = b"\r\n.\r\n"
 _BYTES_PER_TIMEOUT = 65_536  # a sender slower than this per idle timeout is cut off
 
 
@@ -105,6 +105,7 @@ class Session(SMTP):
         self.in_data = True
         try:
             await self.push("354 End data with <CR><LF>.<CR><LF>")
+            self._begin_a_line()
             data = await self._read_data()
             self._reset_timeout()
             await self.push(await self._answer(data))
@@ -127,30 +128,25 @@ class Session(SMTP):
 
     async def _read_data(self) -> bytes | None:
         """Return the mail as sent, dots unstuffed; None if it is too large (read to its end all the same)."""
-        data, total, counted = bytearray(), 0, 0
-        while True:
-            chunk, at_dot = await self._read_chunk()
-            data += chunk
+        data, total, counted, ended = bytearray(), 0, 0, False
+        while not ended:
+            try:
+                chunk, ended = await self._reader.readuntil(_END), True
+            except asyncio.LimitOverrunError as error:
+                chunk = await self._reader.read(error.consumed)
             total += len(chunk)
-            if at_dot and (total == len(_END) or data.endswith(b"\r\n" + _END)):
-                break
-            if total > self._max_bytes + len(_END):
-                del data[:-2]  # only whether it ends matters now
+            if total <= self._max_bytes + len(_END):
+                data += chunk
             if total - counted > _BYTES_PER_TIMEOUT:
                 counted = total
                 self._reset_timeout()
-        return _unstuffed(bytes(data)) if total <= self._max_bytes + len(_END) else None
+        if total > self._max_bytes + len(_END):
+            return None
+        return bytes(data[: 2 - len(_END)]).replace(b"\r\n.", b"\r\n")[2:]
 
-    async def _read_chunk(self) -> tuple[bytes, bool]:
-        """Return bytes up to a dot before a line's end, or as many as fit the buffer."""
-        try:
-            return await self._reader.readuntil(_END), True
-        except asyncio.LimitOverrunError as error:
-            return await self._reader.read(error.consumed), False
-
-
-def _unstuffed(data: bytes) -> bytes:
-    return (b"\r\n" + data[: -len(_END)]).replace(b"\r\n.", b"\r\n")[2:]
+    def _begin_a_line(self) -> None:
+        """Put a line's end before what comes, so that a dot in the very first line also stands between two of them."""
+        self._reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]  # no public way; aiosmtpd clears it, too
 
 
 def _seen(task: asyncio.Task[None]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from channels._mime import understand
@@ -89,15 +90,15 @@ class Trial:
         return self._router.steps
 
     def decide(self, messages: Iterable[Message]) -> Iterator[tuple[Message, Decision, Prediction]]:
-        """Yield a decision for each message, in order, with what the model thinks in any case. Works in batches."""
-        batch: list[Message] = []
+        """Yield a decision for each message, in order, with what the model thinks in any case. Works in batches.
+
+        What `messages` raises is raised after the messages before it have been answered.
+        """
         with asyncio.Runner() as runner:
-            for message in messages:
-                batch.append(message)
-                if len(batch) == BATCH:
-                    yield from runner.run(self._decide(batch))
-                    batch = []
-            yield from runner.run(self._decide(batch))
+            for batch, fault in _batches(messages):
+                yield from runner.run(self._decide(batch))
+                if fault:
+                    raise fault
 
     async def _decide(self, batch: Sequence[Message]) -> list[tuple[Message, Decision, Prediction]]:
         known = [self._with_language(message) for message in batch]
@@ -122,6 +123,21 @@ class Trial:
         return explanation(
             decided, decision, prediction, departments=self.departments, fallback=self.fallback, asked=asked
         )
+
+
+def _batches(messages: Iterable[Message]) -> Iterator[tuple[list[Message], SignpostError | None]]:
+    """Yield messages in batches, and with the last one what ended them, if that was an error."""
+    iterator = iter(messages)
+    while True:
+        batch: list[Message] = []
+        try:
+            batch.extend(islice(iterator, BATCH))
+        except SignpostError as error:
+            yield batch, error
+            return
+        if not batch:
+            return
+        yield batch, None
 
 
 def _own(labels: Sequence[str]) -> tuple[Department, ...]:

@@ -119,8 +119,8 @@ def _told(invocation: Invocation, model: Trained, row: dict[str, Any]) -> int:
         return status
     figures = model.metrics.get("held_out") or model.metrics.get("metrics") or {}
     _print_figures(figures)
-    used = ", ".join(f"{count} from {source}s" for source, count in model.metrics.get("counts", {}).items())
-    click.echo(f"\nLearnt from {used or 'nothing'}.")
+    used = ", ".join(f"{source} {count}" for source, count in model.metrics.get("counts", {}).items())
+    click.echo(f"\nMessages by where they came from: {used or 'none'}.")
     for why, count in model.metrics.get("left_out", {}).items():
         click.echo(f"Left out: {count} ({show.plain(why)}).")
     click.echo(f"\n{model.verdict.sentence}")

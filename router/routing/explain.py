@@ -109,7 +109,7 @@ def _changes(
         return [f"The model {prediction.model} isn't in the registry any more: its thresholds aren't known."]
     choice = choose(prediction, departments, asked.thresholds)
     if _step(decision) != "model":
-        model_says = choice.department or f"{fallback} (it abstains)"
+        model_says = choice.department or f"{fallback or 'no department'} (it abstains)"
         return [f"Without {_who(decision)} the model would have decided: {model_says}; {choice.why}."]
     said = _thresholds_said(prediction, departments, fallback, asked.thresholds)
     return [*said, *_fewer_words(choice.department, departments, fallback, asked)]
@@ -137,7 +137,8 @@ def _thresholds_said(
             "The model is not sure enough of anything to reach the wanted error rate: everything goes to the fallback."
         ]
     else:
-        said = [f"Below {needed:.1%}: {fallback}. At {needed:.1%} or more: {best.id}. It has {confidence:.1%}."]
+        below = fallback or "no department"
+        said = [f"Below {needed:.1%}: {below}. At {needed:.1%} or more: {best.id}. It has {confidence:.1%}."]
     if prediction.score < thresholds.min_score:
         said.append(
             f"Its likeness to known messages is {prediction.score:.2f}; "
@@ -160,7 +161,7 @@ def _fewer_words(present: str | None, departments: Sequence[Department], fallbac
         now = choose(asked.classifier.predict([model_input])[0], departments, asked.thresholds).department
         if now != present:
             words = ", ".join(f"“{each}”" for each in removed)
-            return [f"Without {words} it would go to {now or fallback}."]
+            return [f"Without {words} it would go to {now or fallback or 'no department'}."]
     return []
 
 
