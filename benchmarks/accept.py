@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from benchmarks.district import District, district, folder, post
 from benchmarks.figures import Figure
 from benchmarks.mails import sink
-from benchmarks.processes import line_of, running
+from benchmarks.processes import line_of, running, usage
 from benchmarks.requests import FORM, JSON, MIXED
 
 CONNECTIONS = 32
 SHARE_OF_PEER = 0.6
 ROUNDS, ROUND_S, WARM_UP_S = 5, 4.0, 1.0
 RATE, RATE_S, RATE_LIMIT_MS = 100.0, 30.0, 250.0
+
+
+@dataclass(slots=True)
+class Server:
+    """One of the two that are compared, and what its turns gave."""
+
+    port: int
+    pid: int
+    rates: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+
+    def note(self, results: dict[str, Any], cpu_s: float) -> None:
+        """Note one turn; `cpu_s` is the processor time the server took for it."""
+        self.rates.append(results["per_s"])
+        self.cpu_us.append(1e6 * cpu_s / results["sent"])
+        self.p99_ms.append(results["latency_ms"]["p99"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every turn's rate, and the medians of the rest: processor time per post, and p99."""
+        return {
+            "per_s": self.rates,
+            "cpu_us_per_post": round(median(self.cpu_us), 1),
+            "p99_ms": round(median(self.p99_ms), 2),
+        }
 
 
 async def measure() -> list[Figure]:
@@ -26,32 +52,33 @@ async def measure() -> list[Figure]:
 async def _beside_peer() -> list[Figure]:
     with folder() as where:
         async with district(where, paused=True) as ours, running("benchmarks.peer", str(where / "peer.db")) as peer:
-            ports = (ours.port, int(await line_of(peer, within_s=30)))
-            return [await _rounds(kind, ports) for kind in (FORM, JSON)]
+            port = int(await line_of(peer, within_s=30))
+            return [
+                await _rounds(kind, (Server(ours.port, ours.process.pid), Server(port, peer.pid)))
+                for kind in (FORM, JSON)
+            ]
 
 
-async def _rounds(kind: str, ports: tuple[int, int]) -> Figure:
+async def _rounds(kind: str, servers: tuple[Server, Server]) -> Figure:
     """Post to ours and to the peer in turns, so that what else the machine does hits both."""
-    for port in ports:
-        await post(port, kind=kind, connections=CONNECTIONS, seconds=WARM_UP_S)
-    rates: tuple[list[float], list[float]] = ([], [])
-    latencies: list[dict[str, float]] = []
+    for server in servers:
+        await post(server.port, kind=kind, connections=CONNECTIONS, seconds=WARM_UP_S)
     for number in range(ROUNDS):
-        for mine, port in zip(rates, ports, strict=True):
-            results = await post(port, kind=kind, connections=CONNECTIONS, seconds=ROUND_S, first=_first(number))
-            mine.append(results["per_s"])
-            latencies += [results["latency_ms"]] if mine is rates[0] else []
-        print(f"accept {kind}: ours {rates[0][-1]:.0f}/s, peer {rates[1][-1]:.0f}/s", file=sys.stderr)
-    ours, peer = median(rates[0]), median(rates[1])
+        for server in servers:
+            before = usage(server.pid).cpu_s
+            results = await post(server.port, kind=kind, connections=CONNECTIONS, seconds=ROUND_S, first=_first(number))
+            server.note(results, usage(server.pid).cpu_s - before)
+        print(f"accept {kind}: ours {servers[0].rates[-1]:.0f}/s, peer {servers[1].rates[-1]:.0f}/s", file=sys.stderr)
+    ours, peer = servers
     return Figure(
         name=f"accept.{kind}",
-        value=round(ours, 1),
+        value=round(median(ours.rates), 1),
         unit="posts/s on disk",
-        limit=round(SHARE_OF_PEER * peer, 1),
-        peer=round(peer, 1),
+        limit=round(SHARE_OF_PEER * median(peer.rates), 1),
+        peer=round(median(peer.rates), 1),
         n=ROUNDS,
         note=f"medians of {ROUNDS} turns of {ROUND_S:g} s at {CONNECTIONS} connections, later stages paused",
-        detail={"ours": rates[0], "peers": rates[1], "latency_ms": latencies[len(latencies) // 2]},
+        detail={"ours": ours.as_json(), "peer": peer.as_json()},
     )
 
 

@@ -87,7 +87,10 @@ def _labels(configuration: Configuration) -> set[str]:
 @click.argument("names", metavar="[TYPE]...", nargs=-1)
 @click.pass_obj
 def channels(invocation: Invocation, names: tuple[str, ...]) -> int:
-    """List the channel types; with TYPE, its settings and defaults (--json: as JSON schema)."""
+    """List the channel types, their settings and defaults.
+
+    With TYPE, the settings of that type; with --json, all as JSON schema.
+    """
     return _types(invocation, plugins.channel_types(), names, _ways)
 
 
@@ -103,7 +106,10 @@ def _ways(channel: Channel) -> dict[str, bool]:
 @click.argument("names", metavar="[TYPE]...", nargs=-1)
 @click.pass_obj
 def classifiers(invocation: Invocation, names: tuple[str, ...]) -> int:
-    """List the classifier types; with TYPE, its settings and defaults (--json: as JSON schema)."""
+    """List the classifier types, their settings and defaults.
+
+    With TYPE, the settings of that type; with --json, all as JSON schema.
+    """
     return _types(invocation, plugins.classifier_types(), names, lambda _type: {})
 
 

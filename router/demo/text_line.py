@@ -54,7 +54,7 @@ class TextLine:
 
     async def handle(self, request: web.Request, accept: Accept) -> web.StreamResponse:
         """Answer a request; the message is on disk before the 303."""
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             return self._page(sent=normalise(request.query.get("sent", "")))
         if request.method != "POST":
             raise web.HTTPMethodNotAllowed(request.method, ["GET", "HEAD", "POST"])

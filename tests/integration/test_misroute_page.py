@@ -165,7 +165,7 @@ async def test_the_link_itself_leads_to_undo_later(client, link):
 
 
 async def test_a_second_vote_confirms_and_then_undo_is_over(client, link, message_id, sqlite_store):
-    """The vote "This is ours" from the department it went to confirms the flag; the first link can't undo it any more."""
+    """The vote "This is ours" from where it went confirms the flag, and its own link can no longer undo it."""
     sent = await post(client, link, department="meals")
     button = UNDO.search(await (await client.get(sent.headers["Location"])).text())[1]
     arrived = (await sqlite_store.read(lambda c: deliveries.of_message(c, message_id)))[-1]

@@ -1,0 +1,62 @@
+"""What the tests of the command line share: a small district in a folder of its own, and a model learnt in a moment."""
+
+from __future__ import annotations
+
+import json
+
+from router.cli import run
+
+DISTRICT = """\
+organization: {{name: Three Desks, public_url: "http://127.0.0.1:{port}", timezone: America/Chicago}}
+store: {{url: "sqlite:///var/signpost.db"}}
+http: {{listen: "127.0.0.1:{port}"}}
+operations: {{alerts: [{{via: out, to: it}}]}}
+routing: {{fallback: office, target_error: 0.2, urgent: {{notify: [{{via: out, to: safety}}]}}}}
+channels:
+  contact: {{type: web_form}}
+  out: {{type: maildir, path: var/out}}
+departments:
+  office: {{name: Office, covers: [], deliver: [{{via: out, to: office}}]}}
+  buses: {{name: Buses, deliver: [{{via: out, to: buses}}]}}
+  meals-and-rooms: {{name: Meals, covers: [meals, rooms], deliver: [{{via: out, to: meals}}]}}
+schools:
+  lincoln: {{name: Lincoln Elementary, aliases: [LES], deliver: {{}}}}
+rules:
+  - {{name: payroll, when: {{text: 'w-?2 form'}}, to: office}}
+"""
+SAYINGS = {
+    "buses": "the yellow school bus was late at our stop on route {n}",
+    "meals": "the lunch menu of week {n} has no vegetarian meal for my son",
+    "rooms": "the heating in classroom {n} is broken and the roof leaks",
+}
+
+
+def write_district(folder, port=18080):
+    """Write a configuration and return its path."""
+    path = folder / "district.yaml"
+    path.write_text(DISTRICT.format(port=port))
+    return path
+
+
+def write_rows(path, count=25, labels=SAYINGS):
+    """Write labelled messages, `count` for each label, and return their path."""
+    rows = [
+        {
+            "id": f"{label}-{n}",
+            "channel": "email",
+            "subject": "",
+            "body": SAYINGS[label].format(n=n),
+            "department": label,
+        }
+        for n in range(count)
+        for label in labels
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def train_outside(folder):
+    """Train on those messages alone and return the model's folder."""
+    data = write_rows(folder / "rows.jsonl")
+    assert run(["train", "--no-corpus", "--data", str(data), "--out", str(folder / "model")]) == 0
+    return folder / "model"
