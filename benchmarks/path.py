@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.district import District, district, folder, post
 from benchmarks.figures import Figure, percentile, summary_ms
 from benchmarks.mails import Mails, sink
-from benchmarks.processes import Failed
+from benchmarks.processes import Failed, usage
 from benchmarks.requests import FORM, MIXED, Requests, numbers, token
 
 if TYPE_CHECKING:
@@ -59,12 +59,17 @@ async def _singles(ours: District, mails: Mails) -> list[float]:
 
 
 async def _sustained(ours: District, mails: Mails) -> dict[str, Any]:
-    """Send as fast as they are accepted; return the load generator's results once every mail has arrived."""
+    """Send as fast as they are accepted; return the load generator's results once every mail has arrived.
+
+    `cpu_ms` in them is the processor time per message of the daemon and its children.
+    """
+    before = usage(ours.process.pid).cpu_s
     results = await post(
         ours.port, kind=MIXED, connections=CONNECTIONS, count=SUSTAINED, seconds=100, first=_FIRST_SUSTAINED
     )
     await mails.until(numbers(_FIRST_SUSTAINED, SUSTAINED), _ARRIVE_S)
-    return results
+    cpu_s = usage(ours.process.pid).cpu_s - before
+    return {**results, "cpu_ms": round(1000 * cpu_s / SUSTAINED, 2)}
 
 
 async def _reasons(ours: District) -> dict[str, int]:
@@ -119,6 +124,7 @@ def _rate_figure(mails: Mails, results: dict[str, Any], reasons: dict[str, int])
             "seconds": round(took, 2),
             "middle_80_percent_per_s": round(0.8 * SUSTAINED / middle, 1),
             "accepted_per_s": results["per_s"],
+            "cpu_ms_per_message": results["cpu_ms"],
             "decided_by": reasons,
             "alerts": mails.alerts,
         },

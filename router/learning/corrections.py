@@ -173,7 +173,7 @@ class Corrections:
         """
         if to is not None and to not in self._desks.departments:
             raise NotFound(f"there is no department '{to}'")
-        if messages.get(connection, message_id) is None:
+        if not messages.lock(connection, message_id):
             raise NotFound(f"there is no message {message_id}")
         if not messages.release(connection, message_id):
             raise Conflict(f"message {message_id} isn't held")
@@ -194,7 +194,7 @@ class Corrections:
         self.deliver(connection, replace(decision, id=decision_id), now)
 
     def _present(self, connection: Connection, message_id: str, *, also_held: bool = False) -> Decision:
-        if messages.get(connection, message_id) is None:
+        if not messages.lock(connection, message_id):
             raise NotFound(f"there is no message {message_id}")
         present = decisions.in_force(connection, message_id)
         if present is None or not (also_held or messages.state_of(connection, message_id) is State.ROUTED):

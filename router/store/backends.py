@@ -102,7 +102,7 @@ class SqliteBackend:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function)
 
     def _connect(self) -> None:
-        self._engine = create_engine(f"sqlite:///{self.path}", poolclass=StaticPool)
+        self._engine = create_engine(f"sqlite:///{self.path}", poolclass=StaticPool, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_writer)
         event.listen(self._engine, "begin", _begin_immediate)
         with self._engine.connect():
@@ -111,7 +111,7 @@ class SqliteBackend:
 
     def _connect_reader(self) -> None:
         uri = f"sqlite:///file:{self.path}?mode=ro&uri=true"
-        self._reading = create_engine(uri, pool_size=_READERS, max_overflow=0)
+        self._reading = create_engine(uri, pool_size=_READERS, max_overflow=0, hide_parameters=True)
         event.listen(self._reading, "connect", _prepare_reader)
 
     def _disconnect(self) -> None:
@@ -147,7 +147,9 @@ class PostgresBackend:
 
     async def open(self) -> None:
         """Connect; raise `StoreBusy` if the server can't be reached."""
-        self._engine = create_async_engine(self._url, pool_size=6, max_overflow=4, pool_pre_ping=True)
+        self._engine = create_async_engine(
+            self._url, pool_size=6, max_overflow=4, pool_pre_ping=True, hide_parameters=True
+        )
         try:
             async with self._engine.connect():
                 pass

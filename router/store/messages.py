@@ -153,6 +153,12 @@ def get(connection: Connection, message_id: str) -> Message | None:
     return None if row is None else to_message(row)
 
 
+def lock(connection: Connection, message_id: str) -> bool:
+    """Keep others from moving a message until this unit of work ends; False if there is no such message."""
+    found = select(messages.c.id).where(messages.c.id == message_id).with_for_update()
+    return connection.execute(found).first() is not None
+
+
 def state_of(connection: Connection, message_id: str) -> State:
     """Return where a message stands."""
     return State(connection.execute(select(messages.c.state).where(messages.c.id == message_id)).scalar_one())
@@ -223,14 +229,14 @@ def listing(state: str | None, department: str | None, limit: int, before_id: st
             decisions.c.suggestions,
         )
         .outerjoin(decisions, decisions.c.id == messages.c.decision_id)
-        .order_by(messages.c.received_at.desc(), messages.c.id.desc())
+        .order_by(messages.c.id.desc())  # ids are ordered by time, and a page needs an unambiguous end
         .limit(limit)
     )
     if state:
         statement = statement.where(messages.c.state == state)
     if department:
         statement = statement.where(decisions.c.department == department)
-    if before_id:  # ids are ordered by time
+    if before_id:
         statement = statement.where(messages.c.id < before_id)
     return statement
 

@@ -29,6 +29,7 @@ from router.routing.route import Verdict
 from router.store import daemons, decisions, deliveries, keys, ledger, marks, messages, migrate, outbox
 from router.store.engine import open_store
 from router.store.tables import marks as marks_table
+from router.store.tables import messages as messages_table
 from router.store.tables import metadata
 
 NOW = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
@@ -373,3 +374,17 @@ async def test_a_decision_survives_the_round_trip(store):
     found = await store.read(lambda c: decisions.in_force(c, message_id))
 
     assert (found.department, found.reason, found.decided_at) == ("transportation", Reason.MODEL, NOW)
+
+
+async def test_an_error_shows_no_message(store):
+    """A failing statement's text goes to the log, so it must not hold what a person wrote."""
+    await accept(store, inbound("k1", b"one"))
+
+    def clash(connection):
+        row = {"id": "x" * 12, "channel": "mail", "medium": "email", "source_key": "k1", "sha256": "", "facts": {}}
+        connection.execute(insert(messages_table), {**row, "state": "undecided", "sender": "ana@home.example"})
+
+    with pytest.raises(Exception, match="messages") as caught:
+        await store.write(clash)
+
+    assert "ana@home.example" not in str(caught.value)

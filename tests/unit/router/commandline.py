@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 from router.cli import run
 
@@ -24,10 +25,10 @@ schools:
 rules:
   - {{name: payroll, when: {{text: 'w-?2 form'}}, to: office}}
 """
-SAYINGS = {
-    "buses": "the yellow school bus was late at our stop on route {n}",
-    "meals": "the lunch menu of week {n} has no vegetarian meal for my son",
-    "rooms": "the heating in classroom {n} is broken and the roof leaks",
+WORDS = {
+    "buses": "bus driver route stop late seat yellow street corner ride morning pickup transport wheel delay ticket",
+    "meals": "lunch menu meal milk vegetarian cafeteria tray food pizza breakfast allergy snack kitchen fruit soup salad",
+    "rooms": "heating classroom roof leak window door paint floor carpet light toilet pipe boiler lock wall ceiling",
 }
 
 
@@ -38,19 +39,20 @@ def write_district(folder, port=18080):
     return path
 
 
-def write_rows(path, count=25, labels=SAYINGS):
-    """Write labelled messages, `count` for each label, and return their path."""
+def saying(label, rng):
+    """Return a message about what a label stands for."""
+    return "hello, about the " + " ".join(rng.choices(WORDS[label].split(), k=7))
+
+
+def write_rows(path, count=40, seed=1, label_of=lambda label, _rng: label):
+    """Write labelled messages, `count` about each subject, and return their path."""
+    rng = Random(seed)
     rows = [
-        {
-            "id": f"{label}-{n}",
-            "channel": "email",
-            "subject": "",
-            "body": SAYINGS[label].format(n=n),
-            "department": label,
-        }
+        {"id": f"{label}-{n}", "channel": "email", "subject": "", "body": saying(label, rng), "department": label}
         for n in range(count)
-        for label in labels
+        for label in WORDS
     ]
+    rows = [row | {"department": label_of(row["department"], rng)} for row in rows]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

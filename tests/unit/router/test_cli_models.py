@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from router.cli import run
-from tests.unit.router.commandline import SAYINGS, train_outside, write_district, write_rows
+from tests.unit.router.commandline import WORDS, saying, train_outside, write_district, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def district(tmp_path, monkeypatch):
 @pytest.fixture
 def champion(district):
     """The version of a registered champion that knows the three labels."""
-    rows = write_rows(district / "rows.jsonl", count=40)
+    rows = write_rows(district / "rows.jsonl")
     assert run(["train", "--no-corpus", "--data", str(rows)]) == 0
     return "champion"
 
@@ -49,10 +49,10 @@ def _rows(path, *rows):
     return str(path)
 
 
-def test_rows_are_classified_in_order(model, tmp_path, monkeypatch, capsys):
-    """Each row comes back with its own id, the department, and the model's whole ranking; no configuration is needed."""
+def test_rows_are_classified_in_order(model, tmp_path, monkeypatch, capsys, rng):
+    """Each row comes back with its own id, the department and the model's whole ranking, without a configuration."""
     monkeypatch.chdir(tmp_path)
-    rows = [{"id": n, "channel": "sms", "subject": "", "body": SAYINGS["buses"].format(n=n)} for n in range(600)]
+    rows = [{"id": n, "channel": "sms", "subject": "", "body": saying("buses", rng)} for n in range(600)]
     out = _out(capsys, "classify", "--jsonl", "--model", str(model), _rows(tmp_path / "in.jsonl", *rows))
     answers = [json.loads(line) for line in out.splitlines()]
     assert [answer["id"] for answer in answers] == list(range(600))
@@ -109,12 +109,12 @@ def test_outside_a_configuration_abstaining_names_no_department(model, tmp_path,
     assert (known["department"], known["abstained"]) == ("office", True)
 
 
-def test_the_configuration_decides_with_its_champion(champion, district, capsys):
+def test_the_configuration_decides_with_its_champion(champion, district, capsys, rng):
     """Rules come first, schools are recognised, covered labels add up, urgent words are marked."""
     path = _rows(
         district / "in.jsonl",
         {"body": "may I have my W-2 form"},
-        {"body": SAYINGS["rooms"].format(n=4), "channel": "web_form"},
+        {"body": saying("rooms", rng), "channel": "web_form"},
         {"body": "LES: the school bus was late at our stop. She never came home and we can't find her"},
     )
     rule, room, urgent = map(json.loads, _out(capsys, "classify", "--jsonl", path).splitlines())
@@ -126,24 +126,24 @@ def test_the_configuration_decides_with_its_champion(champion, district, capsys)
     assert not rule["urgent"]
 
 
-def test_a_text_and_a_mail_are_classified(champion, district, capsys, monkeypatch):
+def test_a_text_and_a_mail_are_classified(champion, district, capsys, monkeypatch, rng):
     """A text comes from a file or standard input, a mail from an `.eml` file."""
-    saying = SAYINGS["buses"].format(n=3)
+    text = saying("buses", rng)
     (district / "mail.eml").write_bytes(
-        b"From: ana@home.example\r\nSubject: our bus\r\nContent-Type: text/html\r\n\r\n<p>" + saying.encode() + b"</p>"
+        b"From: ana@home.example\r\nSubject: our bus\r\nContent-Type: text/html\r\n\r\n<p>" + text.encode() + b"</p>"
     )
     assert _json(capsys, "classify", "--json", "mail.eml")["department"] == "buses"
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(saying.encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     assert "department  buses" in _out(capsys, "classify")
 
 
-def test_an_explanation_names_words_thresholds_and_what_would_change_it(champion, district, capsys):
+def test_an_explanation_names_words_thresholds_and_what_would_change_it(champion, district, capsys, rng):
     """Everything a person asks about a decision is said, for people and as JSON."""
-    (district / "text.txt").write_text(SAYINGS["buses"].format(n=3))
+    (district / "text.txt").write_text(saying("buses", rng))
     view = _json(capsys, "explain", "text.txt", "--json")
     assert (view["department"], view["step"]) == ("buses", "model")
     words = dict(view["model"]["words"]["buses"])
-    assert words["bus"] > 0
+    assert max(words.values()) > 0
     assert view["model"]["min_confidence"] <= view["confidence"]
     assert any(sentence.startswith("Below ") and "office" in sentence for sentence in view["would_change"])
     assert any(sentence.startswith("Without “") for sentence in view["would_change"])
@@ -167,17 +167,11 @@ def test_training_registers_and_shows_what_it_measured(champion, district, capsy
 
 
 def test_the_gate_refuses_a_model_that_is_worse(champion, district, capsys):
-    """A challenger that learnt wrong labels ends with status 1; the champion goes on serving."""
+    """A challenger that learnt labels drawn by lot ends with status 1; the champion goes on serving."""
     before = _json(capsys, "models", "show", "--json")["version"]
-    wrong = {"buses": "meals", "meals": "rooms", "rooms": "buses"}
-    rows = [
-        {"body": text.format(n=f"{n} {n}"), "department": wrong[label]}
-        for n in range(120)
-        for label, text in SAYINGS.items()
-    ]
-    held_out = write_rows(district / "right.jsonl", count=40)
-    data = _rows(district / "wrong.jsonl", *rows)
-    out = _out(capsys, "train", "--no-corpus", "--data", data, "--data", str(held_out), status=1)
+    noise = write_rows(district / "noise.jsonl", count=120, seed=2, label_of=lambda _label, rng: rng.choice([*WORDS]))
+    right = write_rows(district / "right.jsonl")
+    out = _out(capsys, "train", "--no-corpus", "--data", str(noise), "--data", str(right), status=1)
     assert "refused" in out
     assert _json(capsys, "models", "show", "--json")["version"] == before
 
@@ -194,13 +188,13 @@ def test_promote_and_roll_back(champion, district, capsys):
     assert "serves already" in capsys.readouterr().err
 
 
-def test_evaluation_counts_departments_and_abstaining(champion, district, capsys):
+def test_evaluation_counts_departments_and_abstaining(champion, district, capsys, rng):
     """Rows may name labels or departments, other acceptable ones, and be out of scope (a blank message, too)."""
     data = _rows(
         district / "rows.jsonl",
-        {"body": SAYINGS["rooms"].format(n=70), "department": "rooms"},
-        {"body": SAYINGS["meals"].format(n=70), "department": "meals-and-rooms"},
-        {"body": SAYINGS["buses"].format(n=70), "department": "meals", "also_acceptable": ["buses"]},
+        {"body": saying("rooms", rng), "department": "rooms"},
+        {"body": saying("meals", rng), "department": "meals-and-rooms"},
+        {"body": saying("buses", rng), "department": "meals", "also_acceptable": ["buses"]},
         {"body": "", "department": "out_of_scope"},
     )
     figures = _json(capsys, "evaluate", "--data", data)
@@ -225,7 +219,7 @@ def test_a_model_outside_is_evaluated_on_its_own_labels(model, tmp_path, monkeyp
     data = write_rows(tmp_path / "rows.jsonl", count=5)
     figures = _json(capsys, "evaluate", "--data", str(data), "--model", str(model))
     assert figures["accuracy"] == 1.0
-    assert set(figures["per_department"]) == set(SAYINGS)
+    assert set(figures["per_department"]) == set(WORDS)
 
 
 def test_a_damaged_model_is_told(model, tmp_path, capsys):

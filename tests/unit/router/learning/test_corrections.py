@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import pytest
@@ -220,3 +221,15 @@ async def test_only_confirmed_corrections_are_offered_for_training(district):
 
     assert [(row.message_id, row.to_department) for row in rows] == [(confirmed_id, "meals")]
     assert rows[0].content["text"] == "buses one"
+
+
+async def test_two_flags_at_once_move_it_once(district):
+    """Two people click at the same moment: one moves the message, the other finds it moved."""
+    message_id = await district.route()
+    first = await delivered(district, message_id)
+
+    moved = await asyncio.gather(*(flag(district, message_id, to, first) for to in ("meals", "office")))
+
+    said = await district.store.read(lambda c: corrections.of_message(c, message_id))
+    assert len(said) == 1
+    assert len({m.department for m in moved}) == 1
