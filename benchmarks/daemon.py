@@ -1,13 +1,13 @@
-"""The real daemon as a process whose later stages can be left out: `python -m benchmarks.daemon CONFIG [--paused]`.
+"""The real daemon without its later stages: `python -m benchmarks.daemon CONFIG` accepts and stores, nothing else.
 
-Paused, it accepts and stores and does nothing else, so that accepting can be measured by itself.
+So accepting can be measured by itself; everything else is measured on `signpost run`.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from random import Random
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from config.load import load
@@ -23,26 +23,22 @@ if TYPE_CHECKING:
     from router.assemble import Parts
 
 
-def run(configuration: Configuration, *, paused: bool) -> None:
+def run(configuration: Configuration) -> None:
     """Run until SIGTERM, logging as `signpost run` does."""
     kind = configuration.classifier
     daemon = Daemon(
         configuration,
         provide=lambda: bundled(kind.classifier, kind.settings, lambda _what, _share: None),
-        rng=Random(),
+        rng=SystemRandom(),
         log=configure(),
         clock=SystemClock(),
     )
-    run_until_signal(daemon, _pause if paused else _go_on)
+    run_until_signal(daemon, _pause)
 
 
 def _pause(parts: Parts, _application: web.Application) -> None:
     parts.workers.clear()
 
 
-def _go_on(_parts: Parts, _application: web.Application) -> None:
-    """Leave everything as it is."""
-
-
 if __name__ == "__main__":
-    run(load(Path(sys.argv[1])), paused="--paused" in sys.argv[2:])
+    run(load(Path(sys.argv[1])))

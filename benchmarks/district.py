@@ -48,10 +48,13 @@ class District:
 
 @asynccontextmanager
 async def district(where: Path, *, sink_port: int = _NOWHERE, paused: bool = False) -> AsyncIterator[District]:
-    """Run a daemon on a store in `where`; raise `Failed` with the end of its log if it doesn't become ready."""
+    """Run a daemon on a store in `where`; raise `Failed` with the end of its log if it doesn't become ready.
+
+    It is the installed command, or, `paused`, the same daemon without its later stages.
+    """
     port = free_port()
     config = write_configuration(where, port, sink_port)
-    arguments = ("benchmarks.daemon", str(config), *(["--paused"] if paused else []))
+    arguments = ("benchmarks.daemon", str(config)) if paused else ("router", "--config", str(config), "run")
     began = time.monotonic()
     async with running(*arguments, errors=where / "daemon.err", output=where / "daemon.log") as process:
         try:

@@ -20,7 +20,7 @@ from router.records import Medium
 from router.trial import Trial, answer, message_of_row, message_of_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from router.records import Message
 
@@ -46,7 +46,7 @@ def classify(invocation: Invocation, file: BinaryIO, jsonl: bool, model: Path | 
     if jsonl:
         _classify_rows(deciding, file)
         return
-    message = message_of_text(file.read(), file.name, Medium(channel), datetime.now(UTC))
+    message = message_of_text(file.read(), _name(file), Medium(channel), datetime.now(UTC))
     row = answer(*next(iter(deciding.decide([message]))))
     if invocation.json:
         show.as_json(row)
@@ -68,13 +68,13 @@ def _messages(file: BinaryIO, ids: list[Any]) -> Iterator[Message]:
         try:
             message = message_of_row(row, number, now)
         except SignpostError as error:
-            raise SignpostError(f"{file.name}:{number}: {error}") from error
+            raise SignpostError(f"{_name(file)}:{number}: {error}") from error
         ids.append(row.get("id", number))
         yield message
 
 
-def _rows(file: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
-    name = getattr(file, "name", "-")
+def _rows(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    name = _name(file)
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
@@ -87,6 +87,10 @@ def _rows(file: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(row, dict):
             raise SignpostError(f"{name}:{number}: this line must be a JSON object")
         yield number, row
+
+
+def _name(file: BinaryIO) -> str:
+    return str(getattr(file, "name", "<stdin>"))
 
 
 def _print_answer(row: dict[str, Any]) -> None:

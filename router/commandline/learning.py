@@ -163,7 +163,8 @@ def _print_figures(figures: dict[str, Any]) -> None:
 def evaluate(invocation: Invocation, files: tuple[str, ...], model: Path | None) -> None:
     """Measure a model on labelled messages.
 
-    It prints the figures as JSON, each with its 95 % interval. Rows may carry "also_acceptable" (a list), "urgent", and the department "out_of_scope" (right when abstained).
+    It prints the figures as JSON, each with its 95 % interval. Rows may carry "also_acceptable" (a list), "urgent",
+    and the department "out_of_scope" (right when abstained).
     """
     rows = _rows(files)
     if model is not None:

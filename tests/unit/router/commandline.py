@@ -27,7 +27,7 @@ rules:
 """
 WORDS = {
     "buses": "bus driver route stop late seat yellow street corner ride morning pickup transport wheel delay ticket",
-    "meals": "lunch menu meal milk vegetarian cafeteria tray food pizza breakfast allergy snack kitchen fruit soup salad",
+    "meals": "lunch menu meal milk vegetarian cafeteria tray food pizza breakfast allergy snack kitchen fruit soup",
     "rooms": "heating classroom roof leak window door paint floor carpet light toilet pipe boiler lock wall ceiling",
 }
 
