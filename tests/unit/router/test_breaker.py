@@ -1,0 +1,41 @@
+"""A host that is down costs one attempt per backoff, not one per message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from router.breaker import Breaker
+
+NOW = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
+
+
+def test_a_few_failures_change_nothing(rng):
+    """One bad address is no outage."""
+    breaker = Breaker(rng)
+    for _ in range(4):
+        breaker.failed(NOW)
+
+    assert breaker.allows(NOW, 12) == 12
+
+
+def test_it_opens_then_tries_one_then_closes(rng):
+    """Open for a moment, then half open, then everything goes again."""
+    breaker = Breaker(rng)
+    for _ in range(5):
+        breaker.failed(NOW)
+    later = NOW + timedelta(seconds=3)
+
+    assert breaker.allows(NOW, 12) == 0
+    assert breaker.allows(later, 12) == 1
+    breaker.succeeded()
+    assert breaker.allows(later, 12) == 12
+
+
+def test_it_waits_longer_but_never_long(rng):
+    """A dead host is asked at least every 72 s, so that its return is noticed."""
+    breaker = Breaker(rng)
+    for _ in range(200):
+        breaker.failed(NOW)
+
+    assert breaker.allows(NOW + timedelta(seconds=40), 12) == 0
+    assert breaker.allows(NOW + timedelta(seconds=73), 12) == 1

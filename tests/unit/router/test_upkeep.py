@@ -1,0 +1,109 @@
+"""Heartbeats and the daily digest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from router.errors import Permanent
+from router.records import DeliveryKind, Destination
+from router.store import deliveries
+from router.store.engine import open_store
+from router.testing import FakeClock
+from router.testing_sinks import RecordingSink
+from router.upkeep import Digest, Heartbeat
+from tests.unit.router.district import ALERTS, District
+
+CHICAGO = ZoneInfo("America/Chicago")
+
+
+@pytest.fixture
+async def clocked(store_url):
+    """A store whose time stands still: 2 March 2026, 6:00 in Chicago."""
+    opened = open_store(store_url, FakeClock(datetime(2026, 3, 2, 12, 0, tzinfo=UTC)))
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def alerts(store):
+    """Return the subjects of the alerts in the outbox."""
+    waiting = await store.read(lambda c: deliveries.in_states(c, ["waiting"], 100))
+    return [d.notice.subject for d in waiting if d.kind is DeliveryKind.ALERT]
+
+
+async def test_no_digest_when_nothing_waits(clocked):
+    """A quiet day sends no mail."""
+    clocked.clock.advance(timedelta(hours=3))
+
+    await Digest(clocked, ALERTS, time(7), CHICAGO).send_if_due()
+
+    assert await alerts(clocked) == []
+
+
+async def test_the_digest_comes_once_a_day_after_its_hour(clocked, log, rng):
+    """At 7:00 local time, not before, not twice, and again tomorrow."""
+    district = District(clocked, log, rng, sink=RecordingSink(Permanent("no such mailbox")))
+    await district.route()
+    await district.dispatch()
+    digest = Digest(clocked, ALERTS, time(7), CHICAGO)
+    subject = "What waits for a person"
+
+    await digest.send_if_due()
+    early = (await alerts(clocked)).count(subject)
+    clocked.clock.advance(timedelta(hours=1))
+    await digest.send_if_due()
+    await digest.send_if_due()
+    today = (await alerts(clocked)).count(subject)
+    clocked.clock.advance(timedelta(days=1))
+    await digest.send_if_due()
+
+    assert (early, today, (await alerts(clocked)).count(subject)) == (0, 1, 2)
+
+
+async def test_a_daemon_is_alive_while_it_beats(clocked, log):
+    """Registering makes it alive; the leases of the one before are free again."""
+    heart = Heartbeat(clocked, "d1", log)
+    assert not heart.alive()
+
+    await heart.register()
+    await heart.beat()
+
+    assert heart.alive()
+
+
+async def test_who_was_taken_for_dead_comes_back_without_its_leases(clocked, log):
+    """After a long freeze a daemon starts afresh; what it held is free."""
+    heart = Heartbeat(clocked, "d1", log)
+    await heart.register()
+    destination = [Destination(via="relay", to="x")]
+    now = clocked.clock.now()
+    await clocked.write(lambda c: deliveries.add(c, destination, kind=DeliveryKind.ALERT, now=now))
+    [held] = await clocked.write(lambda c: deliveries.lease(c, "relay", "d1", now, 1))
+    clocked.clock.advance(timedelta(minutes=5))
+    other = Heartbeat(clocked, "d2", log)
+    await other.register()
+
+    await heart.beat()
+
+    after = await clocked.read(lambda c: deliveries.get(c, held.id))
+    assert heart.alive()
+    assert after.lost_leases == 1
+
+
+async def test_leaving_gives_everything_back(clocked, log):
+    """A graceful stop is no lost lease."""
+    heart = Heartbeat(clocked, "d1", log)
+    await heart.register()
+    now = clocked.clock.now()
+    add = [Destination(via="relay", to="x")]
+    await clocked.write(lambda c: deliveries.add(c, add, kind=DeliveryKind.ALERT, now=now))
+    [held] = await clocked.write(lambda c: deliveries.lease(c, "relay", "d1", now, 1))
+
+    await heart.leave()
+
+    after = await clocked.read(lambda c: deliveries.get(c, held.id))
+    assert (after.lost_leases, after.attempts) == (0, 0)
+    assert len(await clocked.write(lambda c: deliveries.lease(c, "relay", "d2", now, 1))) == 1
