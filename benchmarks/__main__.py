@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks import accept, accuracy, path, start
 from benchmarks.figures import load, machine
 from benchmarks.model import bundled_model
+from benchmarks.processes import Failed
 
 if TYPE_CHECKING:
     from benchmarks.figures import Figure
@@ -19,31 +20,48 @@ if TYPE_CHECKING:
 PARTS = ("accept", "path", "start", "accuracy")
 
 
-async def measure(parts: list[str]) -> list[Figure]:
-    """Measure some parts, one after another."""
+async def measure(part: str) -> list[Figure]:
+    """Measure one part."""
+    if part == "accuracy":
+        return accuracy.measure()
+    if part == "accept":
+        return await accept.measure()
+    if part == "path":
+        return await path.measure()
+    return await start.measure()
+
+
+def main() -> int:
+    """Measure what was asked for, print it, and return the exit status.
+
+    A missed limit is a figure, not an error; 1 means that a part couldn't be measured, or that a message was lost.
+    """
+    parts = _parts()
+    where, began = machine(), time.monotonic()
     figures: list[Figure] = []
+    failures: list[str] = []
     for part in parts:
         print(f"measuring {part} …", file=sys.stderr)
-        if part == "accuracy":
-            figures += accuracy.measure()
-        else:
-            figures += await {"accept": accept, "path": path, "start": start}[part].measure()
-    return figures
+        bundled_model()  # trained now if it isn't in the cache, so that no start waits for it
+        try:
+            figures += asyncio.run(measure(part))
+        except Failed as failure:
+            failures.append(f"{part}: {failure}")
+            print(failures[-1], file=sys.stderr)
+    where |= {"load_after": load(), "seconds": round(time.monotonic() - began, 1)}
+    report = {"machine": where, "figures": [figure.as_json() for figure in figures], "failures": failures}
+    print(json.dumps(report, indent=2))
+    return 1 if failures else 0
 
 
-def main() -> None:
-    """Measure what was asked for and print it; a missed limit is a figure, not an error."""
+def _parts() -> list[str]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Signpost on this machine.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)} (default: all)")
-    parts = parser.parse_args().parts or list(PARTS)
+    parts: list[str] = parser.parse_args().parts or list(PARTS)
     if unknown := [part for part in parts if part not in PARTS]:
         parser.error(f"there is no part {unknown[0]!r}: choose from {', '.join(PARTS)}")
-    where, began = machine(), time.monotonic()
-    bundled_model()  # trained now if it isn't in the cache, so that no start waits for it
-    figures = asyncio.run(measure(parts))
-    where |= {"load_after": load(), "seconds": round(time.monotonic() - began, 1)}
-    print(json.dumps({"machine": where, "figures": [figure.as_json() for figure in figures]}, indent=2))
+    return parts
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

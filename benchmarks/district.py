@@ -121,6 +121,7 @@ async def post(port: int, **options: object) -> dict[str, Any]:
     arguments = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
     async with running("benchmarks.load", "--port", str(port), *arguments) as process:
         results: dict[str, Any] = json.loads(await line_of(process, within_s=120))
+        await process.wait()
     if results["good"] != results["sent"] or results["hung_up"]:
         raise Failed(f"not every request was accepted: {results['statuses']}, {results['hung_up']} hung up")
     return results

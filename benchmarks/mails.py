@@ -59,3 +59,4 @@ async def sink() -> AsyncIterator[Mails]:
         finally:
             process.terminate()
             await reading
+            await process.wait()

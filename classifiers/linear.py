@@ -33,12 +33,12 @@ class LinearSettings(Settings):
             gt=0, le=1000, description="How closely to follow the training messages; chosen on held-out ones if unset."
         ),
     ] = None
-    word_weight: Annotated[float, Field(ge=0, le=10, description="How much words count beside parts of words.")] = 0.5
+    word_weight: Annotated[float, Field(ge=0, le=10, description="How much words count beside parts of words.")] = 1.0
     folds: Annotated[int, Field(ge=2, le=20, description="Parts of the held-out test behind the thresholds.")] = 3
     augment: Annotated[bool, Field(description="Also train on copies with typing errors and in text style.")] = True
     augment_from: Annotated[int, Field(ge=1, description="Messages per department from which copies are made.")] = 20
     augment_weight: Annotated[float, Field(gt=0, le=1, description="How much a copy counts.")] = 0.5
-    glossary_weight: Annotated[float, Field(ge=0, le=10, description="How much a term of the glossaries counts.")] = 0.3
+    glossary_weight: Annotated[float, Field(ge=0, le=10, description="How much a term of the glossaries counts.")] = 1.0
     learn_out_of_scope: Annotated[bool, Field(description="Learn from out-of-scope messages, too.")] = True
     out_of_scope_share: Annotated[
         float, Field(ge=0, lt=1, description="Expected share of messages that are no department's business.")

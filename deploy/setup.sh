@@ -77,7 +77,8 @@ mend() {
   elif grep -q 'No space left' "$log"; then
     fail "The disk is full: about 700 MB are needed here ($venv)."
   elif grep -qE 'No matching distribution|from versions: none' "$log"; then
-    fail "The package index doesn't offer one of the packages of $lock for this Python and this machine (see above)."
+    fail "The package index can't be reached, or it doesn't offer a package of $lock for this Python and machine (see above)." \
+      "Check the network (behind a proxy set HTTPS_PROXY, with a mirror PIP_INDEX_URL), then run make again."
   fi
   fail "The packages could not be installed (see above; everything in $log)."
 }

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from router.interfaces import Channel
 
 _NOTE = "<!-- Written by docs/generate.py: change the code, then run it again. -->"
+_EVERYWHERE = ("`--config", "`--help", "`-h")
+# Settings that are read and checked, but that nothing acts on yet; a test looks whether that is still so.
+NOT_YET = (
+    "routing.urgent.escalate_after",
+    "routing.urgent.then",
+    "learning.retrain_after",
+    "learning.retrain_at",
+    "learning.audit_rate",
+)
 _DURATIONS = (
     "A duration is written with its unit (`30s`, `5m`, `2h`, `1d`), a rate as `30/min`, a time of day as `07:00`.\n"
     "Text that looks like a number, such as a telephone number, needs quotes."
@@ -85,10 +94,13 @@ def _configuration() -> str:
         "One YAML 1.2 file, by default `config/signpost.yaml`, which is commented throughout.\n"
         "`NAME` stands for a name of your own, `[]` for each item of a list.\n"
         f"{_DURATIONS}\n\n"
-        "Editors that know YAML language servers check while you type, with this first line (the path from your file):\n"
+        "Editors that know YAML language servers check while you type, with this first line "
+        "(the path as seen from your file):\n"
         "`# yaml-language-server: $schema=../docs/reference/signpost.schema.json`."
     )
-    return _page("Reference: configuration", intro, *parts)
+    waiting = ", ".join(map(_code, NOT_YET))
+    remark = f"Read and checked, but not acted on yet in this version: {waiting}."
+    return _page("Reference: configuration", intro, remark, *parts)
 
 
 def _elsewhere(section: str) -> str:
@@ -135,7 +147,8 @@ def _commands() -> str:
         "Commands that look or change something reach the running daemon through its control socket;\n"
         "if none runs, they open the store themselves.\n"
         "`--config PATH` may stand before or after the command's name; the environment variable `SIGNPOST_CONFIG` "
-        "does the same.\n\n"
+        "does the same.\n"
+        "`--help` goes with every command.\n\n"
         "Exit status: 0 done, 1 the answer is no (a gate refused, there is no such message), 2 wrong usage, "
         "78 the configuration is wrong."
     )
@@ -156,9 +169,10 @@ def _walk(command: click.Command, context: click.Context) -> Iterator[tuple[clic
 def _command(command: click.Command, context: click.Context) -> str:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     heading = "#" * (2 + context.command_path.count(" ") - 1)
-    options = [record for param in command.get_params(context) if (record := param.get_help_record(context))]
-    shown = [[_code(name), text] for name, text in options if not name.startswith("-h")]
-    table = "" if isinstance(command, click.Group) else _table(["option", "what it does"], shown)
+    records = [record for param in command.get_params(context) if (record := param.get_help_record(context))]
+    shown = [[_code(name.replace("INTEGER RANGE", "NUMBER")), text] for name, text in records if text]
+    shown = [row for row in shown if not row[0].startswith(_EVERYWHERE)]
+    table = "" if isinstance(command, click.Group) or not shown else _table(["option", "what it does"], shown)
     return f"{heading} {context.command_path}\n\n```\n{usage}\n```\n\n{_paragraphs(command.help or '')}\n\n{table}"
 
 

@@ -62,6 +62,7 @@ class Dispatcher:
         self._breaker = Breaker(rng)
         self._slots = asyncio.Semaphore(sink.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
+        self._suspects: set[asyncio.Task[None]] = set()  # of those: deliveries that a process died over
         self.wake: Callable[[], None] = lambda: None  # app.py sets it to the worker's
 
     async def run_once(self) -> int:
@@ -70,11 +71,14 @@ class Dispatcher:
         for forward in leased:
             attempt = asyncio.create_task(self._attempt(forward), name=f"deliver-{forward.delivery.id}")
             self._sending.add(attempt)
+            if forward.delivery.lost_leases:
+                self._suspects.add(attempt)
             attempt.add_done_callback(self._finished)
         return len(leased)
 
     def _finished(self, attempt: asyncio.Task[None]) -> None:
         self._sending.discard(attempt)
+        self._suspects.discard(attempt)
         if not attempt.cancelled() and attempt.exception() is not None:
             self._log.error("attempt_failed", exc_info=attempt.exception())
         self.wake()
@@ -97,10 +101,9 @@ class Dispatcher:
         room = self._breaker.allows(self._store.clock.now(), self._sink.concurrency + _AHEAD) - len(self._sending)
         if room <= 0 or not self._alive():
             return []
-        now = self._store.clock.now()
-        found = await self._store.write(
-            partial(deliveries.lease, via=self.via, owner=self._daemon_id, now=now, limit=room)
-        )
+        now, suspects = self._store.clock.now(), 0 if self._suspects else 1  # one at a time: who is to blame?
+        lease = partial(deliveries.lease, via=self.via, owner=self._daemon_id, now=now, limit=room, suspects=suspects)
+        found = await self._store.write(lease)
         if not found:
             return []
         try:

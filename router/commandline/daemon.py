@@ -66,11 +66,11 @@ def _start(
 def demo(invocation: Invocation, feed: bool, port: int, smtp_port: int) -> None:
     """Run the embedded demo: no account and no other server is needed.
 
-    Everything it keeps is under var/demo; nothing leaves this machine.
+    Everything it keeps is under var/demo; nothing leaves this machine. It has a configuration of its own.
     """
-    if not invocation.named:
-        invocation = replace(invocation, config=demo_path())
-    configuration = redirected(invocation.configuration(secrets=True), port, smtp_port)
+    if invocation.by_option and invocation.config.absolute() != demo_path().absolute():
+        raise click.UsageError("the demo has a configuration of its own; to run yours: signpost run --config PATH")
+    configuration = redirected(replace(invocation, config=demo_path()).configuration(secrets=True), port, smtp_port)
     for number, option in ((port, "--port"), (smtp_port, "--smtp-port")):
         _refuse_if_taken(Address("127.0.0.1", number), option)
     click.echo("Signpost demo: everything stays on this machine, and everything it keeps is under var/demo.")

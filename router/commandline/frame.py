@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from config.load import Configuration
@@ -20,10 +21,14 @@ DEFAULT_CONFIG = "config/signpost.yaml"
 
 @dataclass(slots=True)
 class Invocation:
-    """What was asked for beside the command itself. `named` tells whether somebody named the configuration file."""
+    """What was asked for beside the command itself.
+
+    `named` tells whether somebody named the configuration file, `by_option` whether on this very command line.
+    """
 
     config: Path = Path(DEFAULT_CONFIG)
     named: bool = False
+    by_option: bool = False
     json: bool = False
 
     def configuration(self, *, secrets: bool = False) -> Configuration:
@@ -53,6 +58,7 @@ def _take_config(context: click.Context, _parameter: click.Parameter, value: Pat
     if value is not None:
         invocation = context.ensure_object(Invocation)
         invocation.config, invocation.named = value, True
+        invocation.by_option |= context.get_parameter_source("config") is ParameterSource.COMMANDLINE
 
 
 def _take_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

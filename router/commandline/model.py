@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 TARGET_ERROR = 0.05  # where no configuration says another
-_TRAINING = "Training the bundled model (once)"
+_TRAINING = "Training the bundled model (about half a minute, once)"
 
 Loaded = tuple["Classifier", "Mapping[str, Any]"]
 

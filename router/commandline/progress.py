@@ -30,10 +30,11 @@ def _bar(what: str) -> Iterator[Progress]:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415  as above
     from rich.progress import Progress as Bar  # noqa: PLC0415  as above
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    click.echo(f"{what}…", err=True)
+    columns = (BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=1.0)
-        yield lambda doing, share: bar.update(task, description=f"{what}: {doing}", completed=share)
+        task = bar.add_task("", total=1.0)
+        yield lambda doing, share: bar.update(task, description=doing, completed=share)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 
 from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice
 from router.store.codec import notice_from_json, notice_to_json
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
 
 def add(
@@ -47,28 +47,41 @@ def add(
     return list(connection.execute(insert(deliveries).returning(deliveries.c.id), rows).scalars())
 
 
-def lease(connection: Connection, via: str, owner: str, now: datetime, limit: int) -> list[Delivery]:
-    """Lease what is due at one sink, urgent first, then by age. The attempt counts from here: a crash is one, too."""
-    due = (
+def lease(
+    connection: Connection, via: str, owner: str, now: datetime, limit: int, *, suspects: int = 1
+) -> list[Delivery]:
+    """Lease what is due at one sink, urgent first, then by age. The attempt counts from here: a crash is one, too.
+
+    Of those that were leased when a process died, at most `suspects` more are taken, the least suspected first: were
+    they leased together again, a few crashes in a row would bury them all for what one of them did, or none.
+    """
+    chosen = [_due(via, now, deliveries.c.lost_leases == 0, limit)]
+    if suspects:
+        chosen.append(_due(via, now, deliveries.c.lost_leases > 0, suspects))
+    leased = (
+        update(deliveries)
+        .where(or_(*(deliveries.c.id.in_(due) for due in chosen)))
+        .values(owner=owner, fence=deliveries.c.fence + 1, attempts=deliveries.c.attempts + 1)
+        .returning(deliveries)
+    )
+    rows = connection.execute(leased).all()
+    return [to_delivery(row) for row in sorted(rows, key=lambda row: (not row.urgent, row.next_attempt_at, row.id))]
+
+
+def _due(via: str, now: datetime, which: ColumnElement[bool], limit: int) -> Select[tuple[int]]:
+    return (
         select(deliveries.c.id)
         .where(
             deliveries.c.state == DeliveryState.WAITING.value,
             deliveries.c.via == via,
             deliveries.c.owner.is_(None),
             deliveries.c.next_attempt_at <= now,
+            which,
         )
-        .order_by(deliveries.c.urgent.desc(), deliveries.c.next_attempt_at, deliveries.c.id)
+        .order_by(deliveries.c.urgent.desc(), deliveries.c.lost_leases, deliveries.c.next_attempt_at, deliveries.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    leased = (
-        update(deliveries)
-        .where(deliveries.c.id.in_(due))
-        .values(owner=owner, fence=deliveries.c.fence + 1, attempts=deliveries.c.attempts + 1)
-        .returning(deliveries)
-    )
-    rows = connection.execute(leased).all()
-    return [to_delivery(row) for row in sorted(rows, key=lambda row: (not row.urgent, row.next_attempt_at, row.id))]
 
 
 def next_due_at(connection: Connection, via: str) -> datetime | None:
@@ -105,10 +118,11 @@ def settle(
 def defer(
     connection: Connection, delivery: Delivery, next_attempt_at: datetime, error: str, *, unclear: bool = False
 ) -> bool:
-    """Try again later; return False if the lease was lost meanwhile."""
+    """Try again later; return False if the lease was lost meanwhile. The process outlived it: it killed none."""
     return _finish(
         connection,
         delivery,
+        lost_leases=0,
         next_attempt_at=next_attempt_at,
         last_error=error,
         unclear=delivery.unclear + unclear,

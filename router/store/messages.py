@@ -78,14 +78,18 @@ def _insert_new(connection: Connection, row: dict[str, Any], now: datetime) -> s
 
 
 def lease_undecided(connection: Connection, owner: str, limit: int) -> list[Undecided]:
-    """Lease the oldest undecided messages to this daemon and return them with their originals, oldest first."""
-    waiting = (
-        select(messages.c.id)
-        .where(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None))
-        .order_by(messages.c.received_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+    """Lease the oldest undecided messages to this daemon and return them with their originals, oldest first.
+
+    One that was leased when a process died comes alone, the least suspected first: in a batch again, a few crashes in
+    a row would set all of it aside for what one of them did, or none.
+    """
+    free = and_(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None))
+    oldest = select(messages.c.id).order_by(messages.c.lost_leases, messages.c.received_at)
+    suspect = connection.execute(
+        oldest.where(free, messages.c.lost_leases > 0).limit(1).with_for_update(skip_locked=True)
+    ).scalar()
+    sound = oldest.where(free, messages.c.lost_leases == 0).limit(limit).with_for_update(skip_locked=True)
+    waiting = sound if suspect is None else [suspect]
     leased = (
         update(messages)
         .where(messages.c.id.in_(waiting))

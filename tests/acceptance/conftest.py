@@ -12,10 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.fixtures import (  # noqa: F401  pytest finds fixtures by their names here
+    collector,
+    daemon,
+    daemons,
+    ledger,
+    model_cache,
+    relay,
+)
 from tests.unit.router.commandline import write_district, write_rows
 
 COMMAND = Path(sys.executable).with_name("signpost")
-PATIENCE_S = 120.0  # for a slow machine; nothing waits so long when all is well
+PATIENCE_S = 240.0  # for a slow machine; nothing waits so long when all is well
 
 
 class Installed:
@@ -56,10 +64,10 @@ class Installed:
         finally:
             await running.end(signal.SIGKILL)
 
-    async def arrived(self, box, count=1):
+    async def arrived(self, box, count=1, within="var/out"):
         """Return the mails in a department's Maildir once there are so many."""
         async with asyncio.timeout(PATIENCE_S):
-            while len(found := sorted((self.folder / "var/out").glob(f"{box}/new/*"))) < count:
+            while len(found := sorted((self.folder / within).glob(f"{box}/new/*"))) < count:  # noqa: ASYNC110 -- another process writes
                 await asyncio.sleep(0.02)
         return found
 

@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -153,8 +154,12 @@ class Daemon:
 
     def events(self, name):
         """Return its log lines about one kind of event."""
-        lines = [json.loads(line) for line in self.output().splitlines() if line.startswith("{") and line.endswith("}")]
-        return [line for line in lines if line.get("event") == name]
+        found = []
+        for line in self.output().splitlines():
+            with suppress(ValueError):  # a remark, or the last half line of a daemon that was killed
+                facts = json.loads(line)
+                found += [facts] if facts.get("event") == name else []
+        return found
 
     # --- commands -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mailbox import Maildir
 from pathlib import Path
 
 from tests.acceptance.daemon import free_port
@@ -76,6 +75,8 @@ class Collector:
     def __init__(self, folder):
         self._shelf = Path(folder) / "shelf"
         self._servers = []
+        self._by_mail = []
+        self._on_shelf = {}
 
     def add(self, server):
         """Collect from another mail server, too."""
@@ -85,17 +86,18 @@ class Collector:
     @property
     def arrivals(self):
         """Return what has arrived so far."""
-        by_mail = [Arrival(mail.recipient, mail.data) for server in self._servers for mail in server.mails]
-        return by_mail + [arrival for name in self._shelves() for arrival in self.on_shelf(name)]
-
-    def _shelves(self):
-        return sorted(path.name for path in self._shelf.iterdir()) if self._shelf.exists() else []
+        mails = [mail for server in self._servers for mail in server.mails]
+        self._by_mail += [Arrival(mail.recipient, mail.data) for mail in mails[len(self._by_mail) :]]
+        boxes = self._shelf.iterdir() if self._shelf.exists() else ()
+        return self._by_mail + [arrival for box in sorted(boxes) for arrival in self.on_shelf(box.name)]
 
     def on_shelf(self, name):
         """Return what lies in one Maildir."""
-        path = self._shelf / name
-        box = Maildir(path, create=False) if (path / "new").exists() else None
-        return [Arrival(name, box.get_bytes(key)) for key in box.keys()] if box is not None else []
+        files = sorted((self._shelf / name).glob("new/*"))
+        for file in files:
+            if file not in self._on_shelf:
+                self._on_shelf[file] = Arrival(name, file.read_bytes())
+        return [self._on_shelf[file] for file in files]
 
     def at(self, recipient, token=""):
         """Return what arrived at one recipient, oldest first."""

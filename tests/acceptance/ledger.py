@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
+from functools import cached_property
 from hashlib import sha256
 
 _TOKEN = re.compile(r"RT-[a-z0-9]+-\d+-end")
@@ -22,14 +23,14 @@ class Sent:
     original: bytes | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Arrival:
     """A forwarded message at its destination."""
 
     recipient: str
     data: bytes
 
-    @property
+    @cached_property
     def mail(self):
         """The mail, parsed."""
         return message_from_bytes(self.data, policy=policy.default)
@@ -43,7 +44,7 @@ class Arrival:
         """Whether this is a forwarded message (an alert isn't)."""
         return bool(self["X-Signpost-Department"])
 
-    @property
+    @cached_property
     def token(self):
         """The token of the message that was forwarded, "" if there is none."""
         found = _TOKEN.search(self["Subject"]) or _TOKEN.search(self.words)
