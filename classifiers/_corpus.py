@@ -63,6 +63,7 @@ def example(row: dict[str, Any], source: str = "corpus") -> Example:
         weight=HARD_WEIGHT if "hard" in (row.get("tags") or ()) else 1.0,
         group=str(row.get("group") or ""),
         source=source,
+        urgent=bool(row.get("urgent")),
     )
 
 

@@ -23,6 +23,7 @@ from classifiers._folds import deal
 from classifiers._lean import pack_terms
 from classifiers._text import from_text
 from router.errors import SignpostError
+from router.interfaces import Example
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from classifiers.linear import LinearSettings
-    from router.interfaces import Example, ModelInput, Progress
+    from router.interfaces import ModelInput, Progress
 
     Floats = NDArray[np.floating[Any]]
     Mask = NDArray[np.bool_]
@@ -41,7 +42,7 @@ C_CHOICES = (0.1, 0.3, 1.0)
 _RARE_FROM_ROWS = 200  # with fewer rows every term counts, even one seen once
 _LACKING = -2.0  # the margin of a label of which a fold's training rows held none
 _EVERY_FOLD = -1
-_TOLERANCE = 1e-2  # of the solver; a closer fit changed no figure and took half as long again
+TOLERANCE = 1e-2  # of the solver; a closer fit changed no figure and took half as long again
 _MOST_STEPS = 20_000  # of the solver; a few hundred do
 
 
@@ -108,8 +109,8 @@ def train(
     if len(labels) < 2:
         raise SignpostError(f"training needs messages of at least two departments; there are {len(labels)}")
     progress("reading the messages", 0.0)
-    known = [term for term in glossary if term.department in labels]
-    rows = collect(inside, outside, known, settings, seed, descriptions)
+    hints = [*_weighed(glossary, settings.glossary_weight), *_described(descriptions)]
+    rows = collect(inside, outside, [hint for hint in hints if hint.department in labels], settings, seed)
     counts, terms = count_terms(rows.inputs)
     columns = [*labels, OUT_OF_SCOPE] if outside and settings.learn_out_of_scope else labels
     trainer = Trainer(rows, counts, columns, settings, seed)
@@ -126,15 +127,27 @@ def train(
     return Artifact("linear", arrays | pack_model(features, final, terms), meta)
 
 
+def _weighed(glossary: Sequence[Example], weight: float) -> list[Example]:
+    return [replace(term, weight=term.weight * weight) for term in glossary if weight > 0]
+
+
+def _described(descriptions: Mapping[str, str]) -> list[Example]:
+    """Return what departments say of themselves as one more message each, beginning with the label in words."""
+    words = {label: label.replace("-", " ").replace("_", " ") for label in descriptions}
+    return [
+        Example(input=from_text("", f"{words[label]}. {text}"), department=label)
+        for label, text in descriptions.items()
+    ]
+
+
 def collect(
     inside: Sequence[Example],
     outside: Sequence[ModelInput],
-    glossary: Sequence[Example],
+    hints: Sequence[Example],
     settings: LinearSettings,
     seed: int,
-    descriptions: Mapping[str, str],
 ) -> Rows:
-    """Put every row in one order; a noisy copy shares its original's fold, terms and descriptions are in every fold."""
+    """Put every row in one order; a noisy copy shares its original's fold, a hint is learnt in every fold."""
     inputs = [*(example.input for example in inside), *outside]
     labels = [*(example.department for example in inside), *([OUT_OF_SCOPE] * len(outside))]
     weights = [*(example.weight for example in inside), *([1.0] * len(outside))]
@@ -150,17 +163,10 @@ def collect(
                 labels.append(labels[number])
                 weights.append(weights[number] * settings.augment_weight)
                 folds.append(folds[number])
-    for term in glossary:
-        inputs.append(term.input)
-        labels.append(term.department)
-        weights.append(term.weight * settings.glossary_weight)
-        folds.append(_EVERY_FOLD)
-    for label, description in descriptions.items():
-        if label in set(labels):
-            inputs.append(from_text("", f"{label.replace('-', ' ').replace('_', ' ')}. {description}"))
-            labels.append(label)
-            weights.append(1.0)
-            folds.append(_EVERY_FOLD)
+    inputs += [hint.input for hint in hints]
+    labels += [hint.department for hint in hints]
+    weights += [hint.weight for hint in hints]
+    folds += [_EVERY_FOLD] * len(hints)
     mask = np.arange(len(inputs)) < tried
     return Rows(inputs, np.array(labels), np.array(weights), np.array(folds, dtype=np.intp), mask)
 
@@ -212,7 +218,7 @@ class Trainer:
         values, labels, weights = features.values(counts), self.rows.labels[numbers], self.rows.weights[numbers]
         models = []
         for c in choices:
-            svc = LinearSVC(C=c, class_weight="balanced", random_state=self.seed, max_iter=_MOST_STEPS, tol=_TOLERANCE)
+            svc = LinearSVC(C=c, class_weight="balanced", random_state=self.seed, max_iter=_MOST_STEPS, tol=TOLERANCE)
             models.append(_widened(svc.fit(values, labels, sample_weight=weights), self.columns))
         return features, models
 

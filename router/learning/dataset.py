@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
-from classifiers._corpus import OUT_OF_SCOPE
-from classifiers._text import from_row, prepare
+from classifiers._corpus import OUT_OF_SCOPE, example
+from classifiers._text import prepare
 from router.interfaces import Example
 from router.learning.files import is_empty, refuse
 from router.store.codec import content_from_json
@@ -51,6 +51,8 @@ class Confirmed(Protocol):
 class Dataset:
     """Labelled rows. `out_of_scope` are the ones no label fits (their department is `out_of_scope`).
 
+    `terms` are the glossaries' (no messages: learnt from, never held out, compared or replayed).
+
     `fingerprint` is a SHA-256 over all rows, whatever their order. `counts` says how many rows came from where,
     `left_out` how many were not used and why.
     """
@@ -58,6 +60,7 @@ class Dataset:
     examples: tuple[Example, ...]
     out_of_scope: tuple[Example, ...]
     fingerprint: str
+    terms: tuple[Example, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
 
@@ -81,17 +84,19 @@ def build(
     """
     left_out: Counter[str] = Counter()
     labels = Labels(departments, fallback, rank)
-    rows = _corpus_rows(corpus) if corpus else []
+    rows = [example(row, CORPUS) for row in corpus.rows] if corpus else []
     if not any_label:
         _refuse_unknown(files, labels, {row.department for row in rows})
     rows += _file_rows(files, labels, {row.department for row in rows}, left_out)
     rows += _correction_rows(corrections, labels, left_out)
     rows = grouped(_without_copies(rows, left_out))
+    terms = tuple(corpus.vocabulary()) if corpus else ()
     return Dataset(
         examples=tuple(row for row in rows if row.department != OUT_OF_SCOPE),
         out_of_scope=tuple(row for row in rows if row.department == OUT_OF_SCOPE),
-        fingerprint=fingerprint(rows),
-        counts=dict(Counter(row.source for row in rows)),
+        terms=terms,
+        fingerprint=fingerprint([*rows, *terms]),
+        counts=dict(Counter(row.source for row in (*rows, *terms))),
         left_out=dict(left_out),
     )
 
@@ -141,19 +146,6 @@ def _refuse_unknown(files: Sequence[FileRow], labels: Labels, corpus: set[str]) 
             hint = f"; did you mean {close[0]}?" if close else ""
             problems.append(f"{row.where}: there is no department or label '{row.department}'{hint}")
     refuse(problems)
-
-
-def _corpus_rows(corpus: Corpus) -> list[Example]:
-    return [
-        Example(
-            input=from_row(row),
-            department=str(row["department"]),
-            group=str(row.get("group") or ""),
-            source=CORPUS,
-            urgent=bool(row.get("urgent")),
-        )
-        for row in corpus.rows
-    ]
 
 
 def _file_rows(files: Sequence[FileRow], labels: Labels, known: set[str], left_out: Counter[str]) -> list[Example]:

@@ -152,7 +152,7 @@ def _descriptions(departments: Sequence[Department], examples: Sequence[Example]
 
 def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, progress: Progress) -> Trained:
     """Train on every row and save the model as a directory."""
-    artifact = recipe.fit(dataset.examples, dataset.out_of_scope, _part(progress, 0.02, 0.98))
+    artifact = recipe.fit((*dataset.examples, *dataset.terms), dataset.out_of_scope, _part(progress, 0.02, 0.98))
     artifact = replace(artifact, meta={**artifact.meta, **_about(dataset)})
     result = trained(artifact, Verdict(passed=True, sentence=_OUTSIDE))
     facts = {"fingerprint": result.fingerprint, "libraries": artifact.meta.get("libraries"), **result.metrics}
@@ -165,7 +165,7 @@ def _challenger(
 ) -> Trained:
     training, held_out = split(dataset.examples)
     strangers, held_out_strangers = split(dataset.out_of_scope)
-    artifact = recipe.fit(training, strangers, _part(progress, 0.02, 0.85))
+    artifact = recipe.fit((*training, *dataset.terms), strangers, _part(progress, 0.02, 0.85))
     progress("measuring it on held-out messages", 0.85)
     challenger = recipe.classifier.load(artifact)
     answers = _ask(challenger, held_out)

@@ -82,7 +82,7 @@ def test_links_lead_somewhere(page):
 def test_every_page_can_be_found():
     """Every page below docs is linked from docs/README.md, and that from README.md."""
     linked = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall(_prose(DOCS / "README.md"))}
-    assert {page for page in PAGES if DOCS in page.parents} - {DOCS / "README.md"} <= linked | {DOCS / "benchmarks.md"}
+    assert {page for page in PAGES if DOCS in page.parents} - {DOCS / "README.md"} <= linked
     assert "docs/README.md" in LINK.findall(_prose(ROOT / "README.md"))
 
 
@@ -149,10 +149,9 @@ def test_commands_in_the_pages_exist(words):
     while arguments and (*path, arguments[0]) in known:
         path = (*path, arguments.pop(0))
     assert path, words
-    if not isinstance(known[path], click.Group):
-        known[path].make_context("signpost", arguments, obj=Invocation())
-    else:
-        assert not arguments, words
+    if arguments:  # a sentence may name a command without them
+        with known[path].make_context("signpost", arguments, obj=Invocation()):
+            pass  # parsed, and nothing was done
 
 
 def test_the_configuration_of_the_readme_demo_is_checked_by_the_command():

