@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WIDTH = 1200
-_HEIGHTS = {"contact": 1330, "messages": 960, "mail": 960, "misroute": 900, "model": 700}
+_HEIGHTS = {"contact": 1500, "messages": 1000, "mail": 960, "misroute": 900}
 _SEED = 7  # which messages stand at the top of the list
 _PATIENCE_S = 180.0
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -150,7 +150,6 @@ async def main(images: Path) -> None:
                 "messages": f"{demo.url}/demo?paused=yes",
                 "mail": routed,
                 "misroute": misroute,
-                "model": f"{demo.url}/demo/models",
             }
             for picture, url in looks.items():
                 await _shoot(chromium, url, images / f"{picture}.png", Path(name) / "profile")
