@@ -184,7 +184,9 @@ def _facts(forward: Forward, message: Message, decision: Decision, others: list[
         yield "For", clean(forward.department_name)
     yield "Why", _why(decision, others)
     if decision.confidence is not None:
-        yield "Confidence", sureness(decision.confidence)
+        # Not acted on: "very sure" would contradict the line above it.
+        acted_on = decision.reason is not Reason.ABSTAINED
+        yield "Confidence", sureness(decision.confidence) if acted_on else f"not enough ({decision.confidence:.0%})"
 
 
 def _sender_words(content: Content) -> str:

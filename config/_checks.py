@@ -9,6 +9,7 @@ from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
 from config._types import takes_in
+from config.schema import NOT_YET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ def faults(document: Document, names: Names, file: ConfigurationFile | None) -> 
 
 def warnings(document: Document, file: ConfigurationFile) -> tuple[Problem, ...]:
     """Return what a valid file should better say otherwise."""
-    return tuple(sorted([*_unread_senders(document, file), *_untold(document, file)]))
+    return tuple(sorted([*_unread_senders(document, file), *_untold(document, file), *_idle(document)]))
 
 
 def block(value: object, *keys: str) -> dict[str, Any]:
@@ -133,6 +134,14 @@ def _from_address(settings: Settings) -> str:
         if "from" in (key, field.alias):
             return parseaddr(str(getattr(settings, key) or ""))[1]
     return ""
+
+
+def _idle(document: Document) -> Iterator[Problem]:
+    for path in NOT_YET:
+        *above, setting = path.split(".")
+        if setting in block(document.data, *above):
+            what = "is read and checked, but this version doesn't act on it yet"
+            yield document.problem((*above, setting), what)
 
 
 def _untold(document: Document, file: ConfigurationFile) -> Iterator[Problem]:

@@ -39,6 +39,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+NOT_YET = (
+    "routing.urgent.escalate_after",
+    "routing.urgent.then",
+    "learning.retrain_after",
+    "learning.retrain_at",
+    "learning.audit_rate",
+)
+"""Settings that are read and checked, but that nothing acts on in this version: `check` says so where they are set."""
+
+
 class Organization(Section):
     """The district."""
 

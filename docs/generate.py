@@ -14,6 +14,7 @@ import click
 from prometheus_client.metrics import MetricWrapperBase
 
 from config.reference import describe, json_schema
+from config.schema import NOT_YET
 from router.cli import root
 from router.metrics import Metrics
 from router.plugins import channel_types, classifier_types
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
 _NOTE = "<!-- Written by docs/generate.py: change the code, then run it again. -->"
 _EVERYWHERE = ("`--config", "`--help", "`-h")
 # Settings that are read and checked, but that nothing acts on yet; a test looks whether that is still so.
-NOT_YET = (
-    "routing.urgent.escalate_after",
-    "routing.urgent.then",
-    "learning.retrain_after",
-    "learning.retrain_at",
-    "learning.audit_rate",
-)
 _DURATIONS = (
     "A duration is written with its unit (`30s`, `5m`, `2h`, `1d`), a rate as `30/min`, a time of day as `07:00`.\n"
     "Text that looks like a number, such as a telephone number, needs quotes."

@@ -70,7 +70,7 @@ def _doubt(desk: Department, confidence: float, score: float, thresholds: Thresh
     if needed > 1:  # no operating point reaches the target error
         return f"{desk.id} at {confidence:.0%}, but this model isn't reliable enough to route by itself"
     if confidence < needed:
-        return f"{desk.id} at {confidence:.0%} is below the {needed:.0%} it needs"
+        return f"{desk.id} at {confidence:.1%} is below the {needed:.1%} it needs"
     if score < thresholds.min_score:
         return f"{desk.id} at {confidence:.0%}, but the message is unlike any that the model knows"
     return ""

@@ -47,7 +47,8 @@ class Arrival:
     @cached_property
     def token(self):
         """The token of the message that was forwarded, "" if there is none."""
-        found = _TOKEN.search(self["Subject"]) or _TOKEN.search(self.words)
+        original = self.original.decode("latin-1") if self.is_route else ""
+        found = _TOKEN.search(self["Subject"]) or _TOKEN.search(self.words) or _TOKEN.search(original)
         return found.group() if found else ""
 
     @property

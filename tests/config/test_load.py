@@ -28,7 +28,7 @@ FIVE = (
     + """\
 routing:
   fallback: office
-  urgent: {notify: [{via: relay, to: safety@test.example}], escalate_after: 90s}
+  urgent: {notify: [{via: relay, to: safety@test.example}]}
 departments:
   office: {name: Office, deliver: [{via: relay, to: office@test.example}]}
   buses: {name: Buses, covers: [transportation], deliver: [{via: relay, to: buses@test.example}], min_confidence: 0.8}
@@ -109,7 +109,7 @@ def test_what_is_left_out_has_its_default(five: Configuration) -> None:
     assert five.operations.daily_digest == time(7, 0)
     assert five.routing.mode == "live"
     assert five.routing.target_error == 0.05
-    assert five.routing.urgent.escalate_after == timedelta(seconds=90)
+    assert five.routing.urgent.escalate_after == timedelta(minutes=5)
     assert five.learning.retrain_after == 50
     assert five.classifier.type == "linear"
 

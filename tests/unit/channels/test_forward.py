@@ -153,7 +153,7 @@ def test_abstaining_names_the_likeliest():
     text = text_of(forward)
     assert "Why: the model wasn't sure; likeliest: Attendance, Safety\n" in text
     assert "Other likely departments: Attendance, Safety" in text
-    assert "Confidence: a guess (41%)" in text
+    assert "Confidence: not enough (41%)" in text
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -42,8 +42,8 @@ def test_a_label_nobody_covers_makes_it_abstain():
 @pytest.mark.parametrize(
     ("prediction", "thresholds", "why"),
     [
-        (predict(finance=0.6, transportation=0.4), Thresholds(min_confidence=0.7), "below the 70%"),
-        (predict(transportation=0.75, finance=0.25), Thresholds(min_confidence=0.7), "below the 80%"),
+        (predict(finance=0.6, transportation=0.4), Thresholds(min_confidence=0.7), "below the 70.0%"),
+        (predict(transportation=0.75, finance=0.25), Thresholds(min_confidence=0.7), "below the 80.0%"),
         (predict(finance=0.9, score=-2.0), Thresholds(min_score=-1.0), "unlike any"),
         (predict(finance=1.0), Thresholds(min_confidence=1.01), "isn't reliable enough"),
         (predict(athletics=1.0), Thresholds(), "no department covers"),
