@@ -1,15 +1,17 @@
 """The store: units of work, group commit, one writer. The same for SQLite and PostgreSQL.
 
 A unit of work is a plain function of a SQLAlchemy `Connection`. `write` runs it in a transaction shared with every
-other unit that waits at that moment, so throughput rises under load and latency doesn't; `read` runs it on a
-connection that can't write. A unit may run twice (when another unit of the same commit failed), so it must have no
-effect outside its connection.
+other unit that waits at that moment, so throughput rises under load and latency doesn't; `write_together` also makes
+one unit of equal ones; `read` runs it on a connection that can't write. A unit may run twice (when another unit of the
+same commit failed), so it must have no effect outside its connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -20,13 +22,25 @@ from router.store import migrate
 from router.store.backends import Backend, PostgresBackend, SqliteBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
+    Together = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
 T = TypeVar("T")
+Item = TypeVar("Item")
 _MOST_UNITS = 256  # in one commit: bounds how long the others wait
 _MOST_WAITING = 20_000  # units; beyond it the store is busy, and sources refuse before accepting
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Write:
+    """What waits for a commit: its share of a unit of work, and who waits for the result."""
+
+    work: Together
+    item: Any
+    outcome: asyncio.Future[Any]
 
 
 class Store:
@@ -36,7 +50,7 @@ class Store:
         self.clock: Clock = clock or SystemClock()
         self._backend = backend
         self._read_only = read_only
-        self._waiting: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
+        self._waiting: deque[_Write] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
@@ -61,7 +75,7 @@ class Store:
         """Commit what waits, then disconnect."""
         if self._writer is not None:
             while self._waiting:
-                await asyncio.wait({self._waiting[-1][1]})
+                await asyncio.wait({self._waiting[-1].outcome})
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
             self._writer = None
@@ -73,12 +87,25 @@ class Store:
         Raises what the unit raises (then nothing of it is stored), `StoreBusy` when the store can't take it now,
         `StoreBroken` when it is not open.
         """
+        result: T = await self._written(partial(_alone, work), None)
+        return result
+
+    async def write_together(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """Run `work` on this item and every other that waits for the same `work`; return this item's result.
+
+        `work` returns one result per item, in order, and is cheaper for many at once: it needs few statements. Raises
+        what `write` raises; an item that makes `work` fail doesn't spoil the others.
+        """
+        result: T = await self._written(work, item)
+        return result
+
+    async def _written(self, work: Together, item: Any) -> Any:
         if self._writer is None or self._writer.done():
             raise StoreBroken("the store is not open")
         if len(self._waiting) >= _MOST_WAITING:
             raise StoreBusy("too many writes are waiting")
-        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, outcome))
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Write(work, item, outcome))
         self._wake.set()
         return await outcome
 
@@ -98,21 +125,37 @@ class Store:
                 group = [self._waiting.popleft() for _ in range(size)]
                 await self._commit(group)
 
-    async def _commit(self, group: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]]) -> None:
+    async def _commit(self, group: list[_Write]) -> None:
+        units: dict[Together, list[_Write]] = {}
+        for write in group:
+            units.setdefault(write.work, []).append(write)
+        runs = [partial(_run, work, [write.item for write in writes]) for work, writes in units.items()]
         try:
-            results = await self._backend.transact([work for work, _ in group])
+            results = await self._backend.transact(runs)
         except Exception as error:
-            if len(group) > 1 and not _whole_store(error):
-                for unit in group:  # one unit spoilt the commit for all: each on its own
-                    await self._commit([unit])
+            if len(group) > 1 and not _whole_store(error):  # one spoilt the commit for all: halve until it is alone
+                await self._commit(group[: len(group) // 2])
+                await self._commit(group[len(group) // 2 :])
                 return
-            for _, outcome in group:
-                if not outcome.done():
-                    outcome.set_exception(_translate(error))
+            for write in group:
+                if not write.outcome.done():
+                    write.outcome.set_exception(_translate(error))
             return
-        for (_, outcome), result in zip(group, results, strict=True):
-            if not outcome.done():
-                outcome.set_result(result)
+        for writes, answers in zip(units.values(), results, strict=True):
+            for write, answer in zip(writes, answers, strict=True):
+                if not write.outcome.done():
+                    write.outcome.set_result(answer)
+
+
+def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:
+    return [work(connection)]
+
+
+def _run(work: Together, items: list[Any], connection: Connection) -> Sequence[Any]:
+    answers = work(connection, items)
+    if len(answers) != len(items):  # noticed before the commit: nobody may take another's answer for theirs
+        raise RuntimeError(f"{len(items)} units of work gave {len(answers)} results")
+    return answers
 
 
 def _whole_store(error: Exception) -> bool:

@@ -1,15 +1,13 @@
-"""Messages and their originals: accepting, leasing, and looking at them. Units of work for `Store.read`/`write`."""
+"""Messages and their originals: leasing, moving, and looking at them. Units of work for `Store.read`/`write`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, func, or_, select, update
 
-from router.ids import new_message_id
-from router.records import Inbound, Medium, Message, Receipt, State
+from router.records import Medium, Message, State
 from router.store.codec import content_from_json
 from router.store.tables import decisions, messages, originals
 
@@ -31,50 +29,6 @@ class Undecided:
     original: bytes
     fence: int
     lost_leases: int
-
-
-def accept(connection: Connection, inbound: Inbound, sha256: str, mail_id: str) -> Receipt:
-    """Store an original once: the same source key, or the same mail id *and* the same bytes, is a true copy."""
-    known = _true_copy(connection, inbound, sha256, mail_id)
-    if known is not None:
-        return Receipt(message_id=known, duplicate=True)
-    row = {
-        "channel": inbound.channel,
-        "medium": inbound.medium.value,
-        "source_key": inbound.source_key,
-        "mail_id": mail_id or None,
-        "sha256": sha256,
-        "received_at": inbound.received_at,
-        "facts": dict(inbound.facts),
-        "state": State.UNDECIDED.value,
-    }
-    message_id = _insert_new(connection, row, inbound.received_at)
-    if message_id is None:  # another daemon stored the same source key a moment ago
-        key = and_(messages.c.channel == inbound.channel, messages.c.source_key == inbound.source_key)
-        return Receipt(message_id=connection.execute(select(messages.c.id).where(key)).scalar_one(), duplicate=True)
-    connection.execute(insert(originals), {"message_id": message_id, "content": inbound.original})
-    return Receipt(message_id=message_id)
-
-
-def _true_copy(connection: Connection, inbound: Inbound, sha256: str, mail_id: str) -> str | None:
-    same = and_(messages.c.channel == inbound.channel, messages.c.source_key == inbound.source_key)
-    if mail_id:
-        same = or_(same, and_(messages.c.sha256 == sha256, messages.c.mail_id == mail_id))
-    return connection.execute(select(messages.c.id).where(same).limit(1)).scalar()
-
-
-def _insert_new(connection: Connection, row: dict[str, Any], now: datetime) -> str | None:
-    """Insert under a fresh id and return it; None if the source key is taken."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(messages).on_conflict_do_nothing().returning(messages.c.id)
-    for _ in range(8):  # an id collides once in millions; the source key then still is free
-        inserted = connection.execute(statement, {**row, "id": new_message_id(now)}).scalar()
-        if inserted is not None:
-            return str(inserted)
-        taken = and_(messages.c.channel == row["channel"], messages.c.source_key == row["source_key"])
-        if connection.execute(select(messages.c.id).where(taken)).scalar() is not None:
-            return None
-    raise RuntimeError("no free message id in eight tries")
 
 
 def lease_undecided(connection: Connection, owner: str, limit: int) -> list[Undecided]:

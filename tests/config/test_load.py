@@ -159,7 +159,7 @@ def test_a_source_that_is_switched_off_counts_for_nothing(tmp_path: Path, types:
 
 def test_nobody_told_is_a_warning(tmp_path: Path, types: dict[str, Any]) -> None:
     """Without alerts, or without anybody to tell of urgent messages, the file loads with a warning each."""
-    text = FIVE.replace("notify: [{via: relay, to: safety@test.example}], ", "").replace("operations: {alerts", "#")
+    text = FIVE.replace("notify: [{via: relay, to: safety@test.example}]", "").replace("operations: {alerts", "#")
     warnings = load(write(tmp_path, text), **types, env={}).warnings
     assert [warning.path for warning in warnings] == ["operations.alerts", "routing.urgent.notify"]
 
