@@ -1,6 +1,7 @@
-"""The peer of the accept figure: a bare aiohttp application with one route that stores a body and says 202.
+"""The peer of the accept figure: a bare aiohttp application with one route that stores a message and says 202.
 
-It does what can't be left out: one row per request, committed in groups to SQLite (WAL, FULL) before the answer.
+It does what can't be left out: aiohttp parses the body, form or JSON, as a server that takes a message in has to; one
+row per request, the body and when it came, committed in groups to SQLite (WAL, FULL) before the answer.
 `python -m benchmarks.peer FILE` prints its port and runs until SIGTERM.
 """
 
@@ -69,6 +70,9 @@ async def serve(path: str) -> None:
     inserter, stopped = Inserter(path), asyncio.Event()
 
     async def accept(request: web.Request) -> web.Response:
+        fields = await (request.json() if request.content_type == "application/json" else request.post())
+        if not fields.get("message"):
+            raise web.HTTPUnprocessableEntity
         return web.json_response({"reference": await inserter.insert(await request.read())}, status=202)
 
     application = web.Application()

@@ -1,4 +1,4 @@
-"""What an outside code (SMTP reply, HTTP status, exception) means for a delivery: `Retryable` or `Permanent`.
+"""What an outside code (SMTP reply, HTTP status, exception) means: `Retryable`, `Permanent` or `Unclear`.
 
 Only a refusal of this very recipient or message is permanent. Whatever an administrator or time can mend (a password, a
 quota, a policy) is tried again, because an expired password must not bury a day of mail.
@@ -14,6 +14,14 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientError,
+    ConnectionTimeoutError,
+    InvalidURL,
+)
 from aiosmtplib.errors import (
     SMTPConnectError,
     SMTPDataError,
@@ -24,7 +32,7 @@ from aiosmtplib.errors import (
     SMTPTimeoutError,
 )
 
-from router.errors import DeliveryError, Permanent, Retryable
+from router.errors import DeliveryError, Permanent, Retryable, SignpostError, Unclear
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -183,3 +191,64 @@ def _system_words(error: OSError) -> str:
     """Return what the system says, without the address that asyncio puts in its place."""
     known = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     return (known or type(error).__name__).lower()
+
+
+# --- requests that we post: the twilio_sms and webhook sinks ----------------------------------------------------------
+
+_TWILIO_PERMANENT = {
+    21211: "Twilio says that this isn't a telephone number",
+    21214: "Twilio says that this number can't be reached",
+    21217: "Twilio says that this isn't a telephone number",
+    21602: "Twilio takes no empty text",
+    21610: "the person has opted out of texts from this number (STOP)",
+    21614: "Twilio says that this isn't a mobile number",
+    21617: "the text is too long for Twilio",
+    21635: "Twilio says that this is a landline",
+    30004: "the person or their carrier blocks our texts",
+    30005: "the number doesn't exist any more, or can't be reached",
+    30006: "this is a landline, or its carrier takes no texts",
+    30007: "the carrier took the text for spam",
+}
+
+
+def twilio_failure(status: int, code: int | None, retry_after: float | None = None) -> DeliveryError:
+    """Tell what Twilio's answer means: HTTP status and error code (twilio.com/docs/api/errors).
+
+    Twilio's own sentences are left out: they repeat the number. Only what is wrong with this recipient or text is
+    permanent; credentials, registrations, quotas and regions can be mended while the text waits.
+    """
+    if code in _TWILIO_PERMANENT:
+        return Permanent(f"{_TWILIO_PERMANENT[code]} ({code})")
+    if code:
+        return Retryable(f"Twilio answered {status} with code {code} (twilio.com/docs/api/errors/{code})", retry_after)
+    return Retryable(f"Twilio answered {status}", retry_after)
+
+
+def post_failure(error: Exception) -> DeliveryError:
+    """Tell what an exception of an HTTP POST means: before the connection stood, it didn't arrive; after, who knows."""
+    if isinstance(error, DeliveryError):
+        return error
+    if isinstance(error, SignpostError):  # a secret that isn't there, for one
+        return Retryable(str(error))
+    if isinstance(error, InvalidURL):
+        return Permanent("the address is no URL")
+    if not isinstance(error, ClientConnectorError | ConnectionTimeoutError):
+        if isinstance(error, TimeoutError):
+            return Unclear("the server didn't answer in time: it may have arrived")
+        if isinstance(error, ClientError | OSError):
+            return Unclear("the connection was lost before the answer: it may have arrived")
+    return Retryable(_unconnected(error))
+
+
+def _unconnected(error: Exception) -> str:
+    match error:
+        case ClientConnectorDNSError():
+            return "the host name can't be found"
+        case ClientConnectorCertificateError(certificate_error=Exception() as cause):
+            return _sentence(cause)
+        case ClientConnectorError():
+            return _sentence(error.os_error)
+        case ConnectionTimeoutError():
+            return "no connection in time"
+        case _:
+            return f"unexpected {type(error).__name__}"

@@ -110,14 +110,16 @@ def e164(text: str, region: str) -> str:
 
 def _topic(chosen: str, departments: Sequence[Department]) -> str:
     """Return the department's id; a topic nobody knows (any more) stays as it was written, as a hint."""
-    for department in departments:
-        if chosen.lower() in (department.id.lower(), department.name.lower()):
+    wanted = chosen.lower()
+    for department in departments if wanted else ():
+        if wanted in (department.id.lower(), department.name.lower()):
             return department.id
     return chosen
 
 
 def _school(chosen: str, schools: Sequence[School]) -> str:
-    for school in schools:
-        if chosen.lower() in (school.id.lower(), school.name.lower(), *(alias.lower() for alias in school.aliases)):
+    wanted = chosen.lower()
+    for school in schools if wanted else ():
+        if wanted in (school.id.lower(), school.name.lower(), *(alias.lower() for alias in school.aliases)):
             return school.id
     return ""

@@ -62,6 +62,9 @@ async def read_into(submission: Submission, request: web.Request, limits: Limits
     if request.content_type not in _TYPES:
         raise WrongType("Send the form as a web page does, or as JSON (application/json).")
     try:
+        if request.content.is_eof() and request.content_type != "multipart/form-data":
+            _take(submission, request, request.content.read_nowait())  # nearly always: nothing to wait for
+            return
         async with asyncio.timeout(limits.seconds):
             await _read(submission, request, limits)
     except TimeoutError as error:
@@ -76,7 +79,12 @@ async def _read(submission: Submission, request: web.Request, limits: Limits) ->
     if request.content_type == "multipart/form-data":
         await _read_parts(submission, await request.multipart(), limits)
         return
-    body = await _all(request)
+    _take(submission, request, await _all(request))
+
+
+def _take(submission: Submission, request: web.Request, body: bytes) -> None:
+    if len(body) > _MAX_TEXT_BYTES:
+        raise TooLarge("The message is too long.")
     if request.content_type == "application/json":
         _take_json(submission, body)
     else:
@@ -85,11 +93,12 @@ async def _read(submission: Submission, request: web.Request, limits: Limits) ->
 
 
 async def _all(request: web.Request) -> bytes:
+    """Return the whole body, or as much of it as shows that it is too long."""
     body = bytearray()
     async for chunk in request.content.iter_chunked(_CHUNK):
         body += chunk
         if len(body) > _MAX_TEXT_BYTES:
-            raise TooLarge("The message is too long.")
+            break
     return bytes(body)
 
 

@@ -16,6 +16,7 @@ Facts a channel may hand over beside the bytes (JSON values; they win over what 
     reference       an earlier message that this one answers, by id
     envelope_from   the reverse path of the transaction; "" (present and empty) means `MAIL FROM:<>`
     suspicion       why this looks like spam, as a sentence part for people
+    keyword         stop, help or start, if that is all a text message says
     auto_submitted  true if the channel knows that no person wrote this
 """
 
@@ -47,6 +48,10 @@ __all__ = ["NOTED_HEADERS", "Upload", "compose", "glance", "mail_id", "understan
 
 MAX_TEXT = 500_000  # characters of text kept apart from the original
 _MAX_FACT = 2_000
+_PLAIN_FACTS = (  # that become the field of the same name
+    "sender_name", "recipient", "subject", "topic", "school", "language", "suspicion", "keyword", "phone",
+    "external_id",
+)  # fmt: skip
 _GLANCE_BYTES = 20_000
 _MAIL_ID_FIELD = re.compile(rb"^message-id[ \t]*:[ \t]*((?:.*(?:\n[ \t])?){1,4})", re.IGNORECASE | re.MULTILINE)
 _LETTERS = re.compile(r"[^\W\d_]{2,40}")
@@ -227,8 +232,7 @@ def _report(tree: Tree) -> dict[str, tuple[str, ...]]:
 
 def _with_facts(content: Content, facts: Mapping[str, Any]) -> Content:
     known = {name: one_line(value, _MAX_FACT) for name, value in facts.items() if isinstance(value, str)}
-    names = ("sender_name", "recipient", "subject", "topic", "school", "language", "suspicion", "phone", "external_id")
-    changes: dict[str, Any] = {name: known[name] for name in names if known.get(name)}
+    changes: dict[str, Any] = {name: known[name] for name in _PLAIN_FACTS if known.get(name)}
     if sender := known.get("sender"):
         changes |= {"sender": sender, "reply_to": sender if "@" in sender else ""}
     if reply_to := known.get("reply_to"):

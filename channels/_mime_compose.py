@@ -7,20 +7,24 @@ import hashlib
 import quopri
 import re
 from dataclasses import dataclass
-from email.header import Header
 from email.utils import format_datetime, quote
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote as percent
 
 from channels._mime_fields import clean, one_line, safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 _TYPE = re.compile(r"(?!multipart/|message/)[a-z0-9]{1,40}/[a-z0-9][a-z0-9.+_-]{0,80}")
 _ADDRESS = re.compile(r"[!#$%&'*+/=?^_`{|}~.A-Za-z0-9-]{1,64}@[A-Za-z0-9.-]{1,255}")
+_NOT_IN_IDS = re.compile(r"[^!-;=?-~]")
 _MAX_FIELD = 2_000
+_LINE = 76  # characters of a header's line, where there is a choice (RFC 2047, section 2)
+_WORD_BYTES = 45  # of UTF-8 in an encoded word: base64 makes 60 characters of them
+_HIGH = bytes(range(128, 256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +58,54 @@ def compose(
         ("From", _mailbox(sender, sender_name)),
         ("To", _mailbox(recipient, "")),
         ("Subject", one_line(subject, _MAX_FIELD)),
-        ("Date", format_datetime(date)),
+        ("Date", _date(date.replace(microsecond=0))),
         ("Message-ID", _identifier(message_id)),
         ("MIME-Version", "1.0"),
         *((f"X-Field-{_field_name(name)}", one_line(value, _MAX_FIELD)) for name, value in (fields or {}).items()),
     ]
-    head = b"".join(_header(name, value) for name, value in headers if value)
+    head = "".join([_header(name, value) for name, value in headers if value])
     body = _text_part(clean(text))
-    return head + (_mixed(body, [_file_part(upload) for upload in uploads]) if uploads else body)
+    return head.encode("ascii") + (_mixed(body, [_file_part(upload) for upload in uploads]) if uploads else body)
 
 
-def _header(name: str, value: str) -> bytes:
-    plain = value.isascii() and value.isprintable() and "=?" not in value and len(name) + len(value) < 76
-    if plain or name in ("From", "To", "Message-ID"):
-        return f"{name}: {value}\r\n".encode("ascii")
-    folded = Header(value, "utf-8", maxlinelen=76, header_name=name).encode(linesep="\r\n")
-    return f"{name}: {folded}\r\n".encode("ascii")
+def _header(name: str, value: str) -> str:
+    if name not in ("From", "To", "Message-ID"):
+        value = _folded(value, _LINE - len(name) - 2) if _is_plain(value) else _encoded(value, len(name) + 2)
+    return f"{name}: {value}\r\n"
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable() and "=?" not in value
+
+
+def _folded(value: str, room: int) -> str:
+    """Fold a plain value before blanks (RFC 5322, section 2.2.3), or encode it if one of its words fits no line."""
+    lines, rest = [], value
+    while len(rest) > room:
+        blank = rest.rfind(" ", 1, room + 1)
+        if blank < 0:
+            return _encoded(value, _LINE - room)
+        lines.append(rest[:blank])
+        rest, room = rest[blank:], _LINE
+    return "\r\n".join([*lines, rest])
+
+
+def _encoded(value: str, taken: int) -> str:
+    """Return encoded words (RFC 2047), one a line; `taken` characters of the first line are the header's name."""
+    first = (_LINE - taken - 12) // 4 * 3
+    words = [binascii.b2a_base64(part, newline=False).decode() for part in _parts(value.encode(), max(first, 15))]
+    return "\r\n ".join(f"=?utf-8?b?{word}?=" for word in words)
+
+
+def _parts(data: bytes, size: int) -> Iterator[bytes]:
+    """Cut UTF-8 between characters: the first part has at most `size` bytes, the others what fits a line."""
+    start = 0
+    while start < len(data):
+        end = start + size
+        while end < len(data) and data[end] & 0xC0 == 0x80:
+            end -= 1
+        yield data[start:end]
+        start, size = end, _WORD_BYTES
 
 
 def _mailbox(address: str, name: str) -> str:
@@ -79,18 +115,19 @@ def _mailbox(address: str, name: str) -> str:
         return ""
     if not name:
         return address
-    if name.isascii() and name.isprintable() and "=?" not in name:
-        return f'"{quote(name)}"\r\n <{address}>'
-    return (
-        f"{Header(name, 'utf-8', maxlinelen=76, header_name='From').encode(linesep=chr(13) + chr(10))}\r\n <{address}>"
-    )
+    shown = f'"{quote(name)}"' if _is_plain(name) else _encoded(name, len("From: "))
+    return f"{shown}\r\n <{address}>"
 
 
 def _identifier(message_id: str) -> str:
-    bare = re.sub(r"[^!-;=?-~]", "", message_id)[:250]
+    bare = _NOT_IN_IDS.sub("", message_id)[:250]
     return f"<{bare}>" if bare else ""
 
 
+_date = lru_cache(16)(format_datetime)  # under load many messages come in one second
+
+
+@lru_cache(64)
 def _field_name(name: str) -> str:
     return "-".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", name))[:60] or "Other"
 
@@ -100,9 +137,10 @@ def _text_part(text: str) -> bytes:
     data = text.encode("utf-8")
     if data and not data.endswith(b"\n"):
         data += b"\n"
-    if text.isascii() and max(map(len, data.split(b"\n"))) <= 990:
+    sample = data[:4000]
+    if text.isascii() and (len(data) <= 990 or max(map(len, data.split(b"\n"))) <= 990):
         encoding, body = "7bit", data
-    elif sum(byte > 127 for byte in data[:4000]) * 6 > min(len(data), 4000):
+    elif (len(sample) - len(sample.translate(None, _HIGH))) * 6 > len(sample):
         encoding, body = "base64", _base64(data)
     else:
         encoding, body = "quoted-printable", quopri.encodestring(data)

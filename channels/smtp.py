@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPResponseException
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from channels._failures import failure
 from channels._forward import compose, is_address
@@ -19,8 +19,7 @@ from router.interfaces import Channel, Context
 from router.settings import Duration, Host, Port, Rate, WithPassword, is_loopback, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import Self
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from router.records import Forward
 
@@ -72,13 +71,14 @@ class SmtpSettings(WithPassword):
         description="How long the confirmation of a mail may take (RFC 5321 section 4.5.3.2.6); sooner makes copies.",
     )
 
-    @model_validator(mode="after")
-    def _guard_secrets(self) -> Self:
-        if self.tls == "none" and not is_loopback(self.host):
-            raise ValueError("tls: none is for a server on this machine only (localhost): use starttls or implicit")
-        if bool(self.username) != (self.secret("password") is not None):
-            raise ValueError("username and password_env (or password_file) belong together")
-        return self
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """No secret leaves this machine in the clear, and a user name comes with a password."""
+        if given["tls"] == "none" and isinstance(host := given.get("host"), str) and not is_loopback(host):
+            yield "tls", "none is for a server on this machine only (localhost): use starttls or implicit"
+        password = next((key for key in ("password_env", "password_file") if given[key]), "")
+        if bool(given["username"]) != bool(password):
+            yield password or "username", "username and password_env (or password_file) belong together"
 
 
 class Turns:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from hashlib import sha256
+from itertools import count
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from pydantic import Field
@@ -57,8 +58,11 @@ class WebForm:
     def __init__(self, settings: WebFormSettings, context: Context) -> None:
         self._settings = settings
         self._context = context
-        root = urlsplit(context.public_url).path.rstrip("/")
+        address = urlsplit(context.public_url)
+        root = address.path.rstrip("/")
         self._base = f"{root}/forms/{context.name}"
+        self._host = address.hostname
+        self._visit, self._numbers = f"form:{secrets.token_hex(16)}", count()  # keys in order cost the store half
         self._limits = Limits(
             files=settings.max_files,
             file_bytes=settings.max_file_bytes,
@@ -104,15 +108,16 @@ class WebForm:
         receipt = await accept(await self._inbound(request, submission, answers))
         self._context.on_proof()
         if request.content_type == "application/json":
-            return web.json_response({"reference": receipt.message_id}, status=202)
-        token = self._context.signer.sign(receipt.message_id, self._purpose("receipt"))
-        query = urlencode({"receipt": token, "lang": self._language(request)})
-        return web.Response(status=303, headers={"Location": f"{self._base}?{query}"})
+            body = f'{{"reference": "{receipt.message_id}"}}'.encode()
+            return web.Response(body=body, status=202, content_type="application/json")
+        token = self._context.signer.sign(receipt.message_id, self._purpose("receipt"))  # fit for a URL as it is
+        location = f"{self._base}?receipt={token}&lang={self._language(request)}"
+        return web.Response(status=303, headers={"Location": location})
 
     async def _inbound(self, request: web.Request, submission: Submission, answers: Answers) -> Inbound:
         now = self._context.clock.now()
         key = self._source_key(request, submission)
-        mail_id = f"form.{sha256(key.encode()).hexdigest()[:32]}@{urlsplit(self._context.public_url).hostname}"
+        mail_id = f"form.{sha256(key.encode()).hexdigest()[:32]}@{self._host}"
         arguments = (self._context.name, submission.fields, now, mail_id, submission.uploads)
         if sum(len(upload.data) for upload in submission.uploads) > _LARGE:
             original = await asyncio.to_thread(answers.original, *arguments)
@@ -163,7 +168,7 @@ class WebForm:
         token = submission.fields.get(TOKEN_FIELD, "")
         key = request.headers.get("Idempotency-Key", "") or token
         if not key:
-            return f"form:{secrets.token_hex(16)}"
+            return f"{self._visit}.{next(self._numbers):012x}"
         digest = sha256(key.encode("utf-8", "replace"))
         for name, value in sorted(submission.fields.items()):
             digest.update(f"\0{name}\0{value}".encode("utf-8", "replace"))
@@ -201,7 +206,8 @@ class WebForm:
         )
 
     def _language(self, request: web.Request) -> str:
-        return self._pages.language(request.query.get("lang", ""), request.headers.get("Accept-Language", ""))
+        asked = request.query.get("lang", "") if request.query_string else ""
+        return self._pages.language(asked, request.headers.get("Accept-Language", ""))
 
     def _html(self, page: str, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
         own = {"Cache-Control": "no-store", "Vary": "Accept-Language", **(headers or {})}

@@ -8,8 +8,10 @@ from __future__ import annotations
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
+from config._document import dotted
 from config._types import takes_in
-from config.schema import NOT_YET
+from config.schema import NOT_YET, Http
+from router.settings import parse_listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from config.schema import ConfigurationFile, ConfiguredChannel
     from router.errors import Problem
     from router.interfaces import Settings
+    from router.settings import Address
 
 
 def faults(document: Document, names: Names, file: ConfigurationFile | None) -> list[Problem]:
@@ -31,7 +34,7 @@ def faults(document: Document, names: Names, file: ConfigurationFile | None) -> 
 
 def warnings(document: Document, file: ConfigurationFile) -> tuple[Problem, ...]:
     """Return what a valid file should better say otherwise."""
-    return tuple(sorted([*_unread_senders(document, file), *_untold(document, file), *_idle(document)]))
+    return tuple(sorted(problem for check in _REMARKS for problem in check(document, file)))
 
 
 def block(value: object, *keys: str) -> dict[str, Any]:
@@ -110,12 +113,41 @@ def _reads_mail(each: ConfiguredChannel) -> bool:
     return bool(each.channel.source) and each.channel.takes_in(each.settings)
 
 
+def _address_taken(document: Document, names: Names) -> Iterator[Problem]:
+    """Two listeners can't share an address; one on every address of the machine takes the port of all."""
+    taken: list[tuple[Address, Place]] = []
+    for place, value in _listeners(document, names):
+        try:
+            address = parse_listen(value)
+        except ValueError:
+            continue  # said where the address is
+        first = next((holder for other, holder in taken if _collide(address, other)), None)
+        if first:
+            yield document.problem(place, f"{address} is taken by {dotted(first)}", "choose another port")
+        taken.append((address, place))
+
+
+def _listeners(document: Document, names: Names) -> Iterator[tuple[Place, object]]:
+    """Yield where `listen` is set, or what it is without: the web server first, then channels that have it."""
+    yield ("http", "listen"), block(document.data, "http").get("listen") or Http().listen
+    for name, channel in names.channels.items():
+        field = channel.settings.model_fields.get("listen") if channel else None
+        if field:
+            yield ("channels", name, "listen"), block(document.data, "channels", name).get("listen") or field.default
+
+
+def _collide(one: Address, other: Address) -> bool:
+    everywhere = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not listened on
+    return one.port == other.port != 0 and (one.host == other.host or bool({one.host, other.host} & everywhere))
+
+
 _CHECKS: tuple[Callable[[Document, Names], Iterator[Problem]], ...] = (
     _fallback_covers,
     _covered_twice,
     _school_names_twice,
     _rule_names_twice,
     _nothing_comes_in,
+    _address_taken,
 )
 
 
@@ -136,7 +168,28 @@ def _from_address(settings: Settings) -> str:
     return ""
 
 
-def _idle(document: Document) -> Iterator[Problem]:
+def _same_names(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
+    """People tell departments apart by their names: on the form, in mails, on the misroute page."""
+    first: dict[str, str] = {}
+    for id_, department in file.departments.items():
+        known = first.setdefault(department.name.casefold(), id_)
+        if known != id_:
+            yield document.problem(
+                ("departments", id_, "name"), f"'{known}' has this name too: people can't tell them apart"
+            )
+
+
+def _unspoken(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
+    """A language that families' pages have no texts in."""
+    speaking = {each.type: set(each.channel.languages()) for each in file.channels.values()}
+    for index, language in enumerate(file.organization.languages):
+        mute = sorted(name for name, languages in speaking.items() if languages and language not in languages)
+        if mute:
+            what = f"{' and '.join(mute)} has no texts in '{language}': its pages come in another language"
+            yield document.problem(("organization", "languages", index), what)
+
+
+def _idle(document: Document, _file: ConfigurationFile) -> Iterator[Problem]:
     for path in NOT_YET:
         *above, setting = path.split(".")
         if setting in block(document.data, *above):
@@ -150,3 +203,12 @@ def _untold(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
     if not file.routing.urgent.notify:
         what = "nobody is told at once of urgent messages"
         yield document.problem(("routing", "urgent", "notify"), what, "name somebody")
+
+
+_REMARKS: tuple[Callable[[Document, ConfigurationFile], Iterator[Problem]], ...] = (
+    _unread_senders,
+    _untold,
+    _idle,
+    _same_names,
+    _unspoken,
+)

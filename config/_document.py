@@ -33,7 +33,6 @@ _WORDS = (  # what the parser says, and what a person can do about it
     ("expected <block end>", "the indentation doesn't fit the lines above"),
     ("expected ',' or", "a list in [ ] or a block in { } isn't closed, or a comma is missing"),
     ("undefined alias", "a text that starts with * is an alias: put the text in quotes"),
-    ("unexpected end of stream", "a quote isn't closed"),
     ("another document", "a second document (---): keep one"),
     ("duplicate anchor", "an anchor (&name) that is there twice"),
     ("escape sequence", "an unknown escape after a backslash: use 'single quotes', or write \"\\\\\""),
@@ -118,12 +117,31 @@ def _text(path: Path) -> str:
 def _syntax_problem(file: str, text: str, error: Exception) -> Problem:
     if isinstance(error, RecursionError):
         return Problem(file, 1, "", "is nested too deeply")
+    if isinstance(error, MarkedYAMLError) and (unclosed := _unclosed(file, error)):
+        return unclosed
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     said = (error.problem if isinstance(error, MarkedYAMLError) else None) or "there is a character YAML doesn't allow"
     plain = next((words for piece, words in _WORDS if piece in said), "")
     quoted_out = re.sub(r"'[^']*'|\"[^\"]*\"", "…", said)  # never repeat what may be a secret
     line = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0))
     return Problem(file, line + 1, "", f"isn't YAML: {plain or quoted_out}")
+
+
+def _unclosed(file: str, error: MarkedYAMLError) -> Problem | None:
+    """Return the problem of a quote or bracket that is never closed, at the line that opens it; None for another."""
+    opened, context, said = error.context_mark, error.context or "", error.problem or ""
+    if opened is None or error.problem_mark is None:
+        return None
+    noticed = error.problem_mark.line
+    if "quoted scalar" in context and "end of stream" in said:
+        return Problem(file, opened.line + 1, "", "isn't YAML: a quote is opened here and never closed")
+    at_end, next_key = "'<stream end>'" in said, "got ':'" in said and noticed > opened.line
+    if "flow" not in context or not (at_end or next_key):
+        return None
+    what = f"isn't YAML: a {'[' if 'sequence' in context else '{'} is opened here and never closed"
+    return Problem(
+        file, opened.line + 1, "", what if at_end else f"{what}, or a comma is missing by line {noticed + 1}"
+    )
 
 
 @dataclass(slots=True)

@@ -1,22 +1,19 @@
-"""Blocks whose settings depend on their `type`, and blocks with secrets: what the type and the secrets' places say."""
+"""Blocks whose settings depend on their `type`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError, ValidationInfo, WithJsonSchema
+from pydantic import ValidationError, WithJsonSchema
 from pydantic_core import InitErrorDetails
 
-from config._types import Names, fault
+from config._types import fault
 from config._words import did_you_mean
 from router.errors import NotFound, SignpostError
-from router.settings import SecretMissing, find_secrets
 
 if TYPE_CHECKING:
-    from router.interfaces import Settings
     from router.plugins import Plugins
 
-S = TypeVar("S", bound="Settings")
 T = TypeVar("T")
 
 
@@ -34,20 +31,6 @@ def choose_type(value: object, types: Plugins[T]) -> tuple[str, T, dict[str, Any
     except SignpostError as error:
         raise _at_type(str(error)) from error
     return name, found, {key: item for key, item in value.items() if key != "type"}
-
-
-def with_secrets(settings: S, info: ValidationInfo) -> S:
-    """Return the settings; raise a validation error that names each secret that isn't where they say."""
-    env = info.context.env if isinstance(info.context, Names) else None
-    missing = []
-    for place, secret in find_secrets(settings) if env is not None else ():
-        try:
-            secret.read(env)
-        except SecretMissing as error:
-            missing.append(InitErrorDetails(type=fault(str(error)), loc=place, input=None))
-    if missing:
-        raise ValidationError.from_exception_data("block", missing)
-    return settings
 
 
 def _at_type(what: str, hint: str = "") -> ValidationError:

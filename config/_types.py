@@ -16,6 +16,7 @@ from router.interfaces import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from urllib.parse import SplitResult
 
     from router.interfaces import Channel, ClassifierType
     from router.plugins import Plugins
@@ -111,11 +112,21 @@ def _check_public_url(url: str) -> str:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch(r"[!-~]+", url):
         raise ValueError("must be an absolute address such as https://contact.example.org")
+    if not _has_port(parts):
+        raise fault("must have a port between 1 and 65535, or none")
     if parts.username is not None or parts.query or parts.fragment:
         raise fault("must hold no user name, no ? and no #")
     if url.endswith("/"):
         raise fault("must not end with a slash")
     return url
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Tell whether the port, if there is one, is one that can be called."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _check_timezone(name: str) -> str:

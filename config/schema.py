@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import time, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
-from config._typed import choose_type, typed_block, with_secrets
+from config._typed import choose_type, typed_block
 from config._types import (
     DepartmentId,
     Id,
@@ -36,7 +36,7 @@ from router.records import Destination, Medium
 from router.settings import Address, Duration, ListenAddress, Pattern, TimeOfDay, WithPassword
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 NOT_YET = (
@@ -81,11 +81,19 @@ class Store(WithPassword, Section):
         user, _, host = parts.netloc.rpartition("@")
         return parts._replace(netloc=f"{user}:{quote(secret.read(env), safe='')}@{host}").geturl()
 
-    @model_validator(mode="after")
-    def _password_has_a_user_and_is_there(self, info: ValidationInfo) -> Self:
-        if self.secret("password") and not urlsplit(self.url).username:
-            raise fault("has a password, but url names no user it could belong to")
-        return with_secrets(self, info)
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """A password needs a user."""
+        password = next((key for key in ("password_env", "password_file") if given.get(key)), "")
+        if password and not _has_user(given["url"]):
+            yield password, "has no user it could belong to: url names none"
+
+
+def _has_user(url: object) -> bool:
+    try:
+        return not isinstance(url, str) or bool(urlsplit(url).username)
+    except ValueError:
+        return True  # no address at all, which is said at the url
 
 
 class Http(Section):
@@ -128,7 +136,8 @@ class Operations(Section):
 
     alerts: Destinations = Field(
         (),
-        description="Who is told of dead letters, silent channels, refused models and imbalance: at once, then daily.",
+        description="Who is told of dead letters, held messages, channels that are down and refused models: at once, "
+        "then daily.",
     )
     daily_digest: TimeOfDay = Field(
         time(7, 0), description="When the daily digest of everything that waits for a person is sent."
@@ -254,17 +263,15 @@ class ConfiguredClassifier:
 def _channel(value: object, info: ValidationInfo) -> ConfiguredChannel:
     types = info.context.channel_types if isinstance(info.context, Names) else channel_types()
     name, channel, rest = choose_type(value, types)
-    return ConfiguredChannel(
-        type=name, channel=channel, settings=with_secrets(channel.settings.model_validate(rest), info)
-    )
+    settings = channel.settings.model_validate(rest, context=info.context)
+    return ConfiguredChannel(type=name, channel=channel, settings=settings)
 
 
 def _classifier(value: object, info: ValidationInfo) -> ConfiguredClassifier:
     types = info.context.classifier_types if isinstance(info.context, Names) else classifier_types()
     name, classifier, rest = choose_type(value, types)
-    return ConfiguredClassifier(
-        type=name, classifier=classifier, settings=with_secrets(classifier.settings.model_validate(rest), info)
-    )
+    settings = classifier.settings.model_validate(rest, context=info.context)
+    return ConfiguredClassifier(type=name, classifier=classifier, settings=settings)
 
 
 class ConfigurationFile(Section):

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from config.load import Configuration
     from router.interfaces import Clock
 
-_DRAIN_S = 20.0  # for attempts under way; the whole stop stays below 30 s
+_HTTP_S, _BATCH_S, _DRAIN_S = 5.0, 6.0, 16.0  # for requests, batches and attempts under way: below 30 s in all
 _REFRESH_S = 2.0
+_HEARTBEAT = "heartbeat"
 _DIGEST_S = 60.0
 
 
@@ -58,6 +59,10 @@ class Daemon:
         """Begin to stop."""
         self._stop.set()
 
+    def hang_up(self) -> None:
+        """Answer SIGHUP: a terminal that closes, or a reload that this version doesn't know, stops nothing."""
+        self._log.warning("reload_not_supported", hint="restart to use a changed configuration")
+
     async def run(self, extend: Callable[[Parts, web.Application], None] = lambda _parts, _app: None) -> None:
         """Run until stopped. `extend` may add pages (the demo's) before the web server starts."""
         store = open_store(self._configuration.store.url_with_password(), self._clock)
@@ -74,7 +79,7 @@ class Daemon:
         self._log.info("stopped")
 
     async def _run(self, parts: Parts, extend: Callable[[Parts, web.Application], None]) -> None:
-        runner = web.AppRunner(self._application(parts, extend), access_log=None, shutdown_timeout=5.0)
+        runner = web.AppRunner(self._application(parts, extend), access_log=None, shutdown_timeout=_HTTP_S)
         tasks: list[asyncio.Task[None]] = []
         async with control.serve(control.socket_path(self._configuration.store.url), parts.commands, self._log):
             try:
@@ -120,7 +125,7 @@ class Daemon:
         log = self._log
         return [
             *(asyncio.create_task(worker.run(), name=worker.name) for worker in parts.workers),
-            asyncio.create_task(every(BEAT_S, parts.heartbeat.beat, log, "heartbeat"), name="heartbeat"),
+            asyncio.create_task(every(BEAT_S, parts.heartbeat.beat, log, "heartbeat"), name=_HEARTBEAT),
             asyncio.create_task(every(_REFRESH_S, parts.refresh_model, log, "model"), name="model"),
             asyncio.create_task(every(_DIGEST_S, digest.send_if_due, log, "digest"), name="digest"),
         ]
@@ -149,9 +154,10 @@ async def _drain(parts: Parts, tasks: list[asyncio.Task[None]]) -> None:
     for worker in parts.workers:
         worker.stop()
     for task in tasks:
-        if task.get_name() not in working:
+        if task.get_name() not in working | {_HEARTBEAT}:  # what is under way needs its leases
             task.cancel()
-    await asyncio.wait(tasks, timeout=_DRAIN_S)
+    ending = [task for task in tasks if task.get_name() != _HEARTBEAT]
+    await asyncio.wait(ending, timeout=_BATCH_S)
     await asyncio.gather(*(dispatcher.drain(_DRAIN_S) for dispatcher in parts.dispatchers))
     for task in tasks:
         task.cancel()
@@ -176,6 +182,7 @@ def run_until_signal(daemon: Daemon, extend: Callable[[Parts, web.Application], 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, daemon.stop)
+        loop.add_signal_handler(signal.SIGHUP, daemon.hang_up)
         await daemon.run(extend)
 
     asyncio.run(main())

@@ -30,12 +30,13 @@ from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
 from router.routing.stage import DecideStage
-from router.routing.steps import Loops, Suspicion, Unreadable
+from router.routing.steps import Loops, OptOut, Suspicion, Unreadable
 from router.routing.threads import Threads
 from router.routing.urgent import Urgent
 from router.serving import Serving
 from router.signing import KeyRing
 from router.store import keys
+from router.store.cursors import StoredCursor
 from router.understand import ParserPool
 from router.upkeep import Heartbeat
 from router.workers import Worker
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 26_214_400
 THREAD_WINDOW = timedelta(minutes=30)
+SUSPECTS_AFTER_S = 2.0  # what earlier daemons died over waits so long: one that dies sooner has not died of it
 DECIDERS = 2  # batches under way at once: one is parsed while the other commits
 _POLL_S = 1.0
 _PARSE = "channels._mime:understand"
@@ -170,6 +172,7 @@ def steps(
     return (
         Urgent(),
         Loops(keys_, domain),
+        OptOut(),
         Threads(store, THREAD_WINDOW),
         Rules(rules, schools.recognise),
         Unreadable(fallback),
@@ -204,6 +207,7 @@ def _add_deciders(parts: Parts) -> None:
         wake=parts.wake,
         metrics=parts.metrics,
         log=parts.log,
+        suspects_after_s=SUSPECTS_AFTER_S,
     )
     parts.workers.extend(Worker(f"decide-{n}", stage.run_once, poll_s=_POLL_S, log=parts.log) for n in range(DECIDERS))
 
@@ -238,6 +242,7 @@ def _add_sink(parts: Parts, name: str, sink: Sink, forwarding: Forwarding, rng: 
         rng=rng,
         metrics=parts.metrics,
         log=parts.log,
+        suspects_after_s=SUSPECTS_AFTER_S,
     )
     worker = Worker(f"dispatch-{name}", dispatcher.run_once, poll_s=_POLL_S, log=parts.log)
     dispatcher.wake = worker.wake
@@ -259,6 +264,7 @@ def _context(parts: Parts, configuration: Configuration, name: str) -> Context:
         fallback=configuration.routing.fallback,
         max_message_bytes=MAX_MESSAGE_BYTES,
         on_proof=partial(_proven, parts, name),
+        cursor=partial(StoredCursor, parts.store, name),
     )
 
 

@@ -34,6 +34,8 @@ class Breaker:
 
     def failed(self, now: datetime) -> None:
         """Count a failure; open, or stay open for longer, after several in a row."""
+        if self._open_until is not None and now < self._open_until:
+            return  # it was under way when the breaker opened: that says nothing new
         self._failures += 1
         if self._failures >= _TRIPS_AFTER:
             doublings = min(self._failures - _TRIPS_AFTER, 10)

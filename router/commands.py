@@ -56,9 +56,29 @@ class Commands:
     async def do_messages_list(
         self, state: str | None = None, department: str | None = None, limit: int = 50, before: str = ""
     ) -> list[dict[str, Any]]:
-        """Return messages with the decision in force, newest first."""
-        statement = messages.listing(state, department, min(limit, _MOST_ROWS), before)
-        return await self._store.read(lambda c: [message_row_view(row) for row in c.execute(statement)])
+        """Return messages with the decision in force, newest first.
+
+        Raise `NotFound` for a message or a department that isn't there: an empty list would look like an answer.
+        """
+        wanted = partial(self._list, state=state, department=department, limit=min(limit, _MOST_ROWS), before=before)
+        return await self._store.read(wanted)
+
+    def _list(
+        self, connection: Connection, state: str | None, department: str | None, limit: int, before: str
+    ) -> list[dict[str, Any]]:
+        last = normalise(before) or before
+        if last and messages.get(connection, last) is None:
+            raise NotFound(f"there is no message '{before}'")
+        rows = connection.execute(messages.listing(state, department, limit, last)).all()
+        if department and not rows and not self._knows(connection, department):
+            raise NotFound(f"there is no department '{department}'")
+        return [message_row_view(row) for row in rows]
+
+    def _knows(self, connection: Connection, department: str) -> bool:
+        """Return whether there is such a department, or was one when it got a message."""
+        if self._corrections.knows(department):
+            return True
+        return connection.execute(messages.listing(None, department, 1)).first() is not None
 
     async def do_messages_show(self, message_id: str) -> dict[str, Any]:
         """Return everything about one message but its original."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from router.breaker import Breaker
@@ -47,6 +48,7 @@ class Dispatcher:
         metrics: Metrics,
         log: FilteringBoundLogger,
         policy: RetryPolicy | None = None,
+        suspects_after_s: float = 0.0,
     ) -> None:
         self.via = via
         self._sink = sink
@@ -63,6 +65,7 @@ class Dispatcher:
         self._slots = asyncio.Semaphore(sink.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
         self._suspects: set[asyncio.Task[None]] = set()  # of those: deliveries that a process died over
+        self._suspects_from = monotonic() + suspects_after_s
         self.wake: Callable[[], None] = lambda: None  # app.py sets it to the worker's
 
     async def run_once(self) -> int:
@@ -101,7 +104,8 @@ class Dispatcher:
         room = self._breaker.allows(self._store.clock.now(), self._sink.concurrency + _AHEAD) - len(self._sending)
         if room <= 0 or not self._alive():
             return []
-        now, suspects = self._store.clock.now(), 0 if self._suspects else 1  # one at a time: who is to blame?
+        now = self._store.clock.now()
+        suspects = 0 if self._suspects or monotonic() < self._suspects_from else 1  # one at a time: who is to blame?
         lease = partial(deliveries.lease, via=self.via, owner=self._daemon_id, now=now, limit=room, suspects=suspects)
         found = await self._store.write(lease)
         if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,13 +24,19 @@ def new_message_id(now: datetime) -> str:
     Two ids made in the same 1/16 s collide with probability 2**-25; the store makes a new one then.
     """
     ticks = max(0, int((now.timestamp() - _EPOCH_S) * 16)) & (1 << 35) - 1
-    return _digits(ticks, _TIME_DIGITS) + _digits(secrets.randbits(25), LENGTH - _TIME_DIGITS)
+    return _time_digits(ticks) + _digits(secrets.randbits(25), LENGTH - _TIME_DIGITS)
 
 
 def normalise(text: str) -> str:
     """Return the id a person meant (dashes, spaces, lower case, O for 0 are forgiven), or "" if it can't be one."""
     candidate = re.sub(r"[\s-]", "", text[:64]).upper().translate(_ALIKE)
     return candidate if _PATTERN.fullmatch(candidate) else ""
+
+
+@lru_cache(16)
+def _time_digits(ticks: int) -> str:
+    """Return the digits that all ids of one moment share: messages come in groups."""
+    return _digits(ticks, _TIME_DIGITS)
 
 
 def _digits(number: int, length: int) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from router.errors import Malformed, StoreBusy, TooLarge
 from router.records import Inbound, Medium, Receipt
-from router.store import messages
+from router.store.arrivals import Arrival, accept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +47,7 @@ class Intake:
         self._refuse_early(inbound)
         digest = sha256(inbound.original).hexdigest()
         mail_id = self._mail_id(inbound.original) if inbound.medium is Medium.EMAIL else ""
-        work = partial(messages.accept, inbound=inbound, sha256=digest, mail_id=mail_id)
-        receipt = await self._store.write(work)
+        receipt = await self._store.write_together(accept, Arrival(inbound, digest, mail_id))
         if not receipt.duplicate:
             self._wake()
         self._metrics.accepted(inbound.channel, inbound.medium, duplicate=receipt.duplicate)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import ErrorType
 
 from router.records import Department, Forward, Inbound, Message, Prediction, Receipt, School
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
     from aiohttp import web
+    from pydantic_core import ErrorDetails
+
+T = TypeVar("T")
 
 Accept = Callable[[Inbound], Awaitable[Receipt]]
 """Returns after the message is on disk; raises `Refused` or `StoreBusy` when it isn't. Acknowledge only afterwards."""
@@ -48,10 +54,94 @@ class Signer(Protocol):
         ...
 
 
+class Cursor(Protocol):
+    """What a source remembers across restarts under one key, such as how far it has read a mailbox.
+
+    It saves work and never decides what is a copy: `accept` does that, by source key.
+    """
+
+    async def get(self) -> dict[str, Any] | None:
+        """Return what was kept last, None if nothing was; may raise `StoreBusy`."""
+        ...
+
+    async def set(self, value: Mapping[str, Any]) -> None:
+        """Keep JSON values, on disk when this returns; may raise `StoreBusy`."""
+        ...
+
+
+class MemoryCursor:
+    """A cursor that lasts as long as the process: enough for tests of a channel."""
+
+    def __init__(self) -> None:
+        self._value: dict[str, Any] | None = None
+
+    async def get(self) -> dict[str, Any] | None:
+        """Return what was kept last."""
+        return self._value
+
+    async def set(self, value: Mapping[str, Any]) -> None:
+        """Keep a value."""
+        self._value = dict(value)
+
+
+def memory_cursors() -> Callable[[str], Cursor]:
+    """Return cursors by key that last as long as the process."""
+    kept: dict[str, Cursor] = {}
+    return lambda key: kept.setdefault(key, MemoryCursor())
+
+
 class Settings(BaseModel):
     """Base of every block of settings: unknown keys are errors, values don't change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterable[tuple[str, str]]:  # noqa: ARG003 - for those who override it
+        """Say what doesn't fit together: a setting's key and a sentence for each fault. By default nothing.
+
+        Asked even where single settings are wrong, so that all is told at once: `given` is the block as it stands in
+        the file, with defaults for what was left out, and its values may be of any type.
+        """
+        return ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _tell_faults(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return tell_together(data, handler, cls.faults(_with_defaults(cls, data)) if isinstance(data, dict) else ())
+
+
+def tell_together(data: Any, handler: ModelWrapValidatorHandler[T], faults: Iterable[tuple[str, str]]) -> T:
+    """Validate; raise one validation error with what pydantic found and with faults (key, sentence) found otherwise."""
+    found = [InitErrorDetails(type=PydanticCustomError("fault", "{what}", {"what": what, "hint": ""}), loc=(key,),
+                              input=None) for key, what in faults]  # fmt: skip
+    try:
+        settings = handler(data)
+    except ValidationError as error:
+        if not found:
+            raise
+        found = [*(_again(each) for each in error.errors(include_url=False)), *found]
+        raise ValidationError.from_exception_data(error.title, found, hide_input=True) from error
+    if found:
+        raise ValidationError.from_exception_data("block", found, hide_input=True)
+    return settings
+
+
+def _with_defaults(cls: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {field.alias or key: field.get_default(call_default_factory=True, validated_data={})
+                for key, field in cls.model_fields.items() if not field.is_required()}  # fmt: skip
+    return defaults | {key: value for key, value in data.items() if value is not None}
+
+
+def _again(error: ErrorDetails) -> InitErrorDetails:
+    """Return an error in the form in which pydantic takes errors in."""
+    context, kind = error.get("ctx", {}), error["type"]
+    known = kind in get_args(ErrorType)
+    return InitErrorDetails(
+        type=kind if known else PydanticCustomError(kind, error["msg"], context),  # type: ignore[arg-type, unused-ignore]  # only literal strings would be typed
+        loc=error["loc"],
+        input=error["input"],
+        ctx=context,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +160,7 @@ class Context:
     base_dir: Path | None = None  # relative paths in settings are meant from here (the working directory if None)
     max_message_bytes: int = 26_214_400
     on_proof: Callable[[], None] = field(default=lambda: None)  # call after every proven poll or connection
+    cursor: Callable[[str], Cursor] = field(default_factory=memory_cursors)  # kept by a key of its own
 
 
 class Source(Protocol):
@@ -113,6 +204,7 @@ class Channel:
     has a source, a webhook, a sink, or several of them; each is a factory `(settings, context) -> instance`.
     `check_address(to)` returns a sentence if this sink can't deliver to `to`, else "". `reads(settings, address)`
     tells whether mail to that address comes in by this source, so that a sink's `from` can be checked to be read.
+    `languages()` are the codes that this type's pages have texts in, () if it has no pages.
     `takes_in(settings)` tells whether these settings ask for the source at all: a type that is source and sink may be
     wanted as a sink only, and then its source isn't run and doesn't count as one.
     """
@@ -125,6 +217,7 @@ class Channel:
     mount: str = "webhooks"  # the path segment before the channel's name: /webhooks/NAME, /forms/NAME
     check_address: Callable[[str], str] = field(default=lambda _to: "")
     reads: Callable[[Any, str], bool] = field(default=lambda _settings, _address: True)
+    languages: Callable[[], Iterable[str]] = field(default=lambda: ())
     takes_in: Callable[[Any], bool] = field(default=lambda _settings: True)
 
 

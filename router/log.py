@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
-import logging.handlers
-import queue
 import sys
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 # What must never be a key of a log line; a test logs through every stage and greps.
 PRIVATE = frozenset(
     {"text", "subject", "body", "sender", "recipient", "to", "phone", "email", "name", "password", "token", "secret"}
 )
+_PAUSE_S = 0.05  # lines of this while go out together
+_MOST_WAITING = 50_000  # lines, should standard output be blocked
 _QUIET = ("aiohttp.access", "aiosmtpd", "mail.log", "asyncio", "sqlalchemy.engine", "alembic")
 
 
@@ -26,20 +33,12 @@ def configure(*, level: str = "info", stream: TextIO | None = None, pretty: bool
     stream = stream or sys.stdout
     if pretty is None:
         pretty = stream.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
-    processors: list[Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        redact,
-    ]
-    if not pretty:
-        processors.append(structlog.processors.format_exc_info)
     number = logging.getLevelNamesMapping()[level.upper()]
     _bridge_standard_logging(stream, number)
     structlog.configure(
-        processors=[*processors, renderer],
+        processors=[_hand_over],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(_Background(stream)),  # type: ignore[arg-type]  # it only writes
+        logger_factory=_Lines(stream, pretty=pretty),
         cache_logger_on_first_use=True,
     )
     logger: FilteringBoundLogger = structlog.get_logger()
@@ -48,30 +47,85 @@ def configure(*, level: str = "info", stream: TextIO | None = None, pretty: bool
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Blank what must not be logged, should somebody pass it all the same."""
-    for key in PRIVATE & event.keys():
-        event[key] = "[redacted]"
+    if not PRIVATE.isdisjoint(event):
+        for key in PRIVATE & event.keys():
+            event[key] = "[redacted]"
     return event
 
 
-class _Background:
-    """A stream written by a thread of its own, so that a blocked standard output can't stall the event loop."""
+def _hand_over(_logger: WrappedLogger, method: str, event: EventDict) -> tuple[tuple[float, str, EventDict], EventDict]:
+    """End the event loop's part of a line: the rest is the writing thread's, which makes many at a time."""
+    if "exc_info" in event:  # only here it is known what `True` means
+        event = structlog.processors.format_exc_info(None, method, event)
+    return (time.time(), method, event), {}
 
-    def __init__(self, stream: TextIO) -> None:
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        self._queue: queue.Queue[logging.LogRecord] = queue.Queue()
-        self._listener = logging.handlers.QueueListener(self._queue, handler)
-        self._listener.start()
-        atexit.register(self._listener.stop)  # writes what is left
 
-    def write(self, line: str) -> None:
-        """Hand one line over."""
-        text = line.rstrip("\n")
-        if text:
-            self._queue.put(logging.LogRecord("signpost", logging.INFO, "", 0, text, None, None))
+def _finished(at: float, method: str, event: EventDict) -> EventDict:
+    event["level"] = method
+    event["timestamp"] = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return redact(None, method, event)
 
-    def flush(self) -> None:
-        """Nothing to do: the thread writes line by line."""
+
+class _Lines:
+    """A stream written by a thread of its own, so that a blocked standard output can't stall the event loop.
+
+    Waking that thread for each line would cost more than making the line, so it writes twenty times a second, and at
+    once what is urgent. It is what structlog asks for a logger, and that logger.
+    """
+
+    def __init__(self, stream: TextIO, *, pretty: bool) -> None:
+        self._stream = stream
+        console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        encode = json.JSONEncoder(default=repr).encode  # made once: `json.dumps` would make one for every line
+        self._render = partial(console, None, "") if pretty else encode
+        self._events: deque[tuple[float, str, EventDict]] = deque()
+        self._dropped = 0
+        self._due = threading.Event()
+        self._urgent = threading.Event()
+        self._writing = threading.Lock()
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+        atexit.register(self._flush)
+
+    def __call__(self, *_args: object) -> _Lines:
+        """Return what takes the lines."""
+        return self
+
+    def info(self, at: float, method: str, event: EventDict) -> None:
+        """Take one line."""
+        if len(self._events) >= _MOST_WAITING:
+            self._dropped += 1
+            return
+        self._events.append((at, method, event))
+        if not self._due.is_set():
+            self._due.set()
+
+    debug = warning = msg = info
+
+    def error(self, at: float, method: str, event: EventDict) -> None:
+        """Take one line that says that something is wrong."""
+        self.info(at, method, event)
+        self._urgent.set()
+
+    critical = exception = error
+
+    def _run(self) -> None:
+        while True:
+            self._due.wait()
+            self._urgent.wait(_PAUSE_S)
+            self._due.clear()  # before the lines are taken: what comes from here on is due again
+            self._urgent.clear()
+            self._flush()
+
+    def _flush(self) -> None:
+        with self._writing:
+            events = [self._events.popleft() for _ in range(len(self._events))]
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                events.append((time.time(), "warning", {"event": "log_lines_dropped", "count": dropped}))
+            if events:
+                with suppress(OSError, ValueError):  # nobody reads standard output any more: no reason to stop
+                    self._stream.write("".join([f"{self._render(_finished(*event))}\n" for event in events]))
+                    self._stream.flush()
 
 
 def _bridge_standard_logging(stream: TextIO, level: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,36 +19,39 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         make: dict[str, Any] = {"registry": self.registry, "namespace": "signpost"}
-        self._accepted = Counter("messages_accepted", "Messages stored", ["channel", "medium"], **make)
-        self._copies = Counter("messages_duplicate", "True copies recognised, not stored again", ["channel"], **make)
-        self._decided = Counter("decisions", "Decisions made", ["department", "reason"], **make)
+        accepted = Counter("messages_accepted", "Messages stored", ["channel", "medium"], **make)
+        copies = Counter("messages_duplicate", "True copies recognised, not stored again", ["channel"], **make)
+        decided = Counter("decisions", "Decisions made", ["department", "reason"], **make)
         self._urgent = Counter("messages_urgent", "Messages recognised as urgent", **make)
-        self._attempts = Counter("delivery_attempts", "Attempts to deliver, by outcome", ["via", "outcome"], **make)
+        attempts = Counter("delivery_attempts", "Attempts to deliver, by outcome", ["via", "outcome"], **make)
         self._to_desk = Histogram("message_to_desk_seconds", "From accepted to delivered", buckets=_SECONDS, **make)
         self._messages = Gauge("messages", "Messages by state", ["state"], **make)
         self._deliveries = Gauge("deliveries", "Deliveries by state", ["state"], **make)
         self._oldest = Gauge("oldest_waiting_seconds", "Age of the oldest message or delivery that waits", **make)
         self._model = Gauge("model_info", "The model that serves", ["version"], **make)
-        self._proven = Gauge(
-            "channel_last_proven_seconds", "Unix time of a channel's last proven poll", ["channel"], **make
-        )
+        proven = Gauge("channel_last_proven_seconds", "Unix time of a channel's last proven poll", ["channel"], **make)
+
+        # Finding the counter of a label takes longer than counting, so each is found once.
+        self._accepted, self._copies = cache(accepted.labels), cache(copies.labels)
+        self._decided, self._attempts = cache(decided.labels), cache(attempts.labels)
+        self._proven = cache(proven.labels)
 
     def accepted(self, channel: str, medium: Medium, *, duplicate: bool) -> None:
         """Count one accepted message, or one recognised copy."""
         if duplicate:
-            self._copies.labels(channel).inc()
+            self._copies(channel).inc()
         else:
-            self._accepted.labels(channel, medium.value).inc()
+            self._accepted(channel, medium.value).inc()
 
     def decided(self, decision: Decision) -> None:
         """Count one decision."""
-        self._decided.labels(decision.department, decision.reason.value).inc()
+        self._decided(decision.department, decision.reason.value).inc()
         if decision.urgent:
             self._urgent.inc()
 
     def attempted(self, delivery: Delivery, outcome: DeliveryState, to_desk_s: float | None) -> None:
         """Count one attempt; `to_desk_s` is the whole way of a delivered message."""
-        self._attempts.labels(delivery.via, outcome.value).inc()
+        self._attempts(delivery.via, outcome.value).inc()
         if to_desk_s is not None:
             self._to_desk.observe(to_desk_s)
 
@@ -58,7 +62,7 @@ class Metrics:
 
     def proven(self, channel: str, at_s: float) -> None:
         """Note that a channel has just been seen working (Unix seconds)."""
-        self._proven.labels(channel).set(at_s)
+        self._proven(channel).set(at_s)
 
     def render(self, status: dict[str, Any]) -> bytes:
         """Return the exposition text, with the ledger's counts of this moment."""

@@ -164,7 +164,7 @@ def _headline(row: ModelRow) -> dict[str, Any]:
     view = model_view(row)
     held_out = view.pop("metrics").get("held_out", {})
     verdict = view.pop("verdict")
-    figures = {name: held_out.get(name) for name in ("accuracy", "coverage", "selective_accuracy")}
+    figures = {name: held_out.get(name) for name in ("accuracy", "coverage", "selective_accuracy", "target_error")}
     return {**view, **figures, "passed": verdict.get("passed"), "sentence": verdict.get("sentence", "")}
 
 

@@ -135,6 +135,7 @@ class Content:
     topic: str = ""  # the sender's own choice on a form
     school: str = ""  # the sender's own choice on a form: a school id
     suspicion: str = ""  # why this looks like spam; "" if it doesn't. Parked for a person, never dropped
+    keyword: str = ""  # all that a text message says: stop, help or start (see `channels._keywords`); "" for any other
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
     unreadable: str = ""
 

@@ -15,11 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import re2
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic import WithJsonSchema as _Schema
 
 from router.errors import SignpostError
-from router.interfaces import Settings
+from router.interfaces import Settings, tell_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,6 +70,12 @@ def parse_duration(value: object) -> timedelta:
     if match is None:
         raise ValueError(f"must be {DURATION_WORDS}")
     return timedelta(**{unit: int(n) for unit, n in zip(_DURATION_UNITS, match.groups(), strict=True) if n})
+
+
+def _check_positive(duration: timedelta) -> timedelta:
+    if not duration:
+        raise ValueError(f"must be {DURATION_WORDS}, longer than none at all")
+    return duration
 
 
 def format_duration(duration: timedelta) -> str:
@@ -245,27 +261,12 @@ def secret_names(model: type[BaseModel]) -> list[str]:
     return [key.removesuffix("_env") for key in keys if key.endswith("_env") and key[:-3] + "file" in keys]
 
 
-def find_secrets(
-    settings: BaseModel, path: tuple[str | int, ...] = ()
-) -> Iterator[tuple[tuple[str | int, ...], Secret]]:
-    """Yield every secret that settings refer to, nested blocks too, with the path of the setting that names it."""
-    for name in secret_names(type(settings)):
-        secret = Secret(getattr(settings, f"{name}_env"), getattr(settings, f"{name}_file"))
-        if secret.env or secret.file:
-            yield (*path, f"{name}_env" if secret.env else f"{name}_file"), secret
-    for key, field in type(settings).model_fields.items():
-        yield from _nested_secrets(getattr(settings, key), (*path, field.alias or key))
-
-
-def _nested_secrets(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Secret]]:
-    if isinstance(value, BaseModel):
-        yield from find_secrets(value, path)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _nested_secrets(item, (*path, key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _nested_secrets(item, (*path, index))
+def _missing(secret: Secret, env: Mapping[str, str]) -> str:
+    try:
+        secret.read(env)
+    except SecretMissing as error:
+        return str(error)
+    return ""
 
 
 class WithSecrets(Settings):
@@ -273,12 +274,24 @@ class WithSecrets(Settings):
 
     model_config = ConfigDict(hide_input_in_errors=True)  # a secret put in the wrong place isn't repeated
 
-    @model_validator(mode="after")
-    def _one_place_each(self) -> Self:
-        for name in secret_names(type(self)):
-            if getattr(self, f"{name}_env") and getattr(self, f"{name}_file"):
-                raise ValueError(f"{name}_env and {name}_file are both set: keep one")
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _tell_secrets(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Report secrets in two places, and, if the context has an `env` to look in, those that aren't there."""
+        env = getattr(info.context, "env", None)
+        return tell_together(data, handler, cls._secret_faults(data, env) if isinstance(data, dict) else ())
+
+    @classmethod
+    def _secret_faults(cls, given: Mapping[str, Any], env: Mapping[str, str] | None) -> Iterator[tuple[str, str]]:
+        for name in secret_names(cls):
+            places = [f"{name}_env", f"{name}_file"]
+            set_ = [key for key in places if isinstance(given.get(key), str) and given[key]]
+            if len(set_) == 2:
+                yield set_[1], f"{set_[0]} and {set_[1]} are both set: keep one"
+            elif (
+                set_ and env is not None and (missing := _missing(Secret(*(given.get(key, "") for key in places)), env))
+            ):
+                yield set_[0], missing
 
     def secret(self, name: str) -> Secret | None:
         """Return where a secret is kept, None if the settings don't name a place."""
@@ -300,6 +313,7 @@ class WithPassword(WithSecrets):
 Duration = Annotated[
     timedelta, PlainValidator(parse_duration), PlainSerializer(format_duration, return_type=str), _typed(DURATION_WORDS)
 ]
+PositiveDuration = Annotated[Duration, AfterValidator(_check_positive)]
 Rate = Annotated[Pace, PlainValidator(parse_rate), PlainSerializer(str, return_type=str), _typed(RATE_WORDS)]
 ListenAddress = Annotated[
     Address, PlainValidator(parse_listen), PlainSerializer(str, return_type=str), _typed(LISTEN_WORDS)

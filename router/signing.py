@@ -6,7 +6,8 @@ from hashlib import sha256
 from hmac import digest
 from typing import TYPE_CHECKING
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from router.errors import NotAuthentic
 
@@ -24,10 +25,11 @@ class KeyRing:
         self._keys = dict(keys)
         self._newest = keys[-1][0]
         self._mail_secret = mail_secret.encode()
+        self._signers: dict[tuple[str, str], TimestampSigner] = {}
 
     def sign(self, text: str, purpose: str) -> str:
         """Return a URL-safe token that carries the text."""
-        return f"{self._newest}.{self._serializer(self._newest, purpose).dumps(text)}"
+        return f"{self._newest}.{self._signer(self._newest, purpose).sign(base64_encode(text)).decode()}"
 
     def unsign(self, token: str, purpose: str, max_age_s: float | None = None) -> str:
         """Return the text; raise `NotAuthentic` if forged, meant for another purpose, or older than `max_age_s`."""
@@ -36,10 +38,9 @@ class KeyRing:
             raise NotAuthentic("this link isn't one of ours, or it is too old")
         try:
             age = None if max_age_s is None else int(max_age_s)
-            text = self._serializer(key_id, purpose).loads(signed, max_age=age)
+            return base64_decode(self._signer(key_id, purpose).unsign(signed, max_age=age)).decode()
         except BadData as error:
             raise NotAuthentic("this link isn't one of ours, or it is too old") from error
-        return str(text)
 
     def mail_id(self, delivery_id: int, domain: str) -> str:
         """Return the Message-ID of a delivery, with brackets: the same for every attempt, not to be guessed."""
@@ -54,5 +55,9 @@ class KeyRing:
         number = int(parts[1])
         return number if self.mail_id(number, domain) == f"<{mail_id.strip('<>')}>" else None
 
-    def _serializer(self, key_id: str, purpose: str) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self._keys[key_id], salt=purpose, signer_kwargs={"digest_method": sha256})
+    def _signer(self, key_id: str, purpose: str) -> TimestampSigner:
+        """Return the signer of one key and purpose, made once: there are few purposes, and many links."""
+        if (key_id, purpose) not in self._signers:
+            signer = TimestampSigner(self._keys[key_id], salt=purpose, digest_method=sha256)
+            self._signers[key_id, purpose] = signer
+        return self._signers[key_id, purpose]

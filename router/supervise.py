@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from router.errors import SourceRejected, SourceUnavailable
+from router.errors import SignpostError, SourceRejected, SourceUnavailable
 from router.records import Notice
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FIRST_S, _LONGEST_S, _REJECTED_S = 1.0, 60.0, 600.0
 _STEADY_S = 60.0  # a source that ran this long starts its backoff afresh
+_PATIENCE_S = 120.0  # a source that is down for longer is told: a blip mends itself
 
 
 async def keep_running(
@@ -28,18 +29,20 @@ async def keep_running(
     tell: Callable[[str, Notice], Awaitable[None]],
     rng: Random,
     log: FilteringBoundLogger,
+    patience_s: float = _PATIENCE_S,
 ) -> None:
-    """Run one source for ever. `tell` reaches operations, by kind of trouble."""
-    failures = 0
+    """Run one source for ever. `tell` reaches operations, by kind of trouble, and doesn't repeat itself."""
+    loop = asyncio.get_running_loop()
+    failures, down_since = 0, loop.time()
     while True:
-        began = asyncio.get_running_loop().time()
+        began = loop.time()
         try:
             await source.run(accept)
             why = "it ended by itself"
         except SourceRejected as error:
             why = str(error)
             text = f"The channel {name} was refused: {error}\nIt will be tried again every ten minutes.\n"
-            await tell(f"rejected:{name}", Notice(subject=f"The channel {name} was refused", text=text))
+            await _told(tell, f"rejected:{name}", Notice(subject=f"The channel {name} was refused", text=text), log)
             log.error("source_rejected", channel=name, why=why)
             await asyncio.sleep(_REJECTED_S)
             continue
@@ -48,7 +51,22 @@ async def keep_running(
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             log.exception("source_failed", channel=name)
-        failures = 1 if asyncio.get_running_loop().time() - began > _STEADY_S else failures + 1
+        if loop.time() - began > _STEADY_S:
+            failures, down_since = 0, loop.time()
+        failures += 1
+        if loop.time() - down_since >= patience_s:
+            text = f"The channel {name} takes nothing in: {why}\nIt is tried again all the time.\n"
+            await _told(tell, f"down:{name}", Notice(subject=f"The channel {name} is down", text=text), log)
         pause = min(_LONGEST_S, _FIRST_S * 2.0 ** min(failures - 1, 10)) * rng.uniform(0.8, 1.2)
         log.warning("source_down", channel=name, why=why, retry_in_s=round(pause, 1))
         await asyncio.sleep(pause)
+
+
+async def _told(
+    tell: Callable[[str, Notice], Awaitable[None]], kind: str, notice: Notice, log: FilteringBoundLogger
+) -> None:
+    """Tell operations; a store that is busy is no reason to leave the source alone."""
+    try:
+        await tell(kind, notice)
+    except SignpostError as error:
+        log.warning("alert_not_stored", kind=kind, error=str(error))

@@ -70,6 +70,8 @@ def demo(invocation: Invocation, feed: bool, port: int, smtp_port: int) -> None:
     """
     if invocation.by_option and invocation.config.absolute() != demo_path().absolute():
         raise click.UsageError("the demo has a configuration of its own; to run yours: signpost run --config PATH")
+    if port == smtp_port:
+        raise click.UsageError("--port and --smtp-port must differ")
     configuration = redirected(replace(invocation, config=demo_path()).configuration(secrets=True), port, smtp_port)
     for number, option in ((port, "--port"), (smtp_port, "--smtp-port")):
         _refuse_if_taken(Address("127.0.0.1", number), option)

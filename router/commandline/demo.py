@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 MAIL_IN, TEXT_LINE, DEPARTMENTS = "mail-in", "text-line", "departments-mail"  # channels of config/demo.yaml
 _PROGRESS = re.compile(r"Training: (.*) \((\d+)%\)")
+_GOES_ON = "What served before goes on serving."
+_OUTCOMES = MappingProxyType(
+    {"champion": "It serves now.", "rolled_back": f"You went back from this very version. {_GOES_ON}"}
+)
 _PAUSE_S = 1.5  # between sample messages
 _KNOCK_S = 0.1
 
@@ -92,8 +96,7 @@ async def retrain(configuration: Path, progress: Progress) -> str:
         raise
     try:
         result = json.loads(printed)
-        serves = "It serves now." if result["state"] == "champion" else "What served before goes on serving."
-        return f"{result['verdict']['sentence']} {serves}"
+        return f"{result['verdict']['sentence']} {_OUTCOMES.get(result['state'], _GOES_ON)}"
     except (ValueError, KeyError) as error:
         raise SignpostError(said or "the training stopped without a word") from error
 

@@ -11,12 +11,23 @@ from router.commandline.frame import Command, CommandGroup, Invocation, login_na
 from router.commandline.reach import ask
 from router.records import CorrectionState, DeliveryState, State
 
-_BY = "Who says so (default: the login name)."
 _LIMIT = click.IntRange(1, 1000)
 
 
 def _choice(states: type[State] | type[DeliveryState] | type[CorrectionState]) -> click.Choice[str]:
     return click.Choice([state.value for state in states])
+
+
+def _said_by(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Return who says so: what people change is recorded with a name, never with none."""
+    if not value.strip():
+        raise click.BadParameter("say who it is")
+    return value.strip()
+
+
+_by = click.option(
+    "--by", default=login_name, metavar="EMAIL", callback=_said_by, help="Who says so (default: the login name)."
+)
 
 
 @click.command(cls=Command, prints=True)
@@ -99,7 +110,7 @@ def _rows(title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
 @messages.command("release", prints=True)
 @click.argument("message_id", metavar="ID")
 @click.option("--to", metavar="DEPT", help="The department that gets it (default: wherever the steps send it).")
-@click.option("--by", default=login_name, help=_BY)
+@_by
 @click.pass_obj
 def messages_release(invocation: Invocation, /, **what: Any) -> None:
     """Let a held message go."""
@@ -163,7 +174,7 @@ def _count(ids: list[int]) -> str:
 @click.command(cls=Command, prints=True)
 @click.argument("message_id", metavar="ID")
 @click.option("--to", required=True, metavar="DEPT", help="The department it belongs to.")
-@click.option("--by", default=login_name, metavar="EMAIL", help=_BY)
+@_by
 @click.option("--note", default="", metavar="TEXT", help="Why, in a few words.")
 @click.pass_obj
 def misroute(invocation: Invocation, /, **flag: Any) -> None:
@@ -198,18 +209,16 @@ def corrections_list(invocation: Invocation, /, **wanted: Any) -> None:
 
 @corrections.command("confirm", prints=True)
 @click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
-@click.option("--by", default=login_name, metavar="EMAIL", help=_BY)
+@_by
 @click.pass_obj
 def corrections_confirm(invocation: Invocation, ids: tuple[int, ...], by: str) -> None:
     """Let corrections become training data."""
-    if not by:
-        raise click.UsageError("say who confirms: --by EMAIL")
     _settle(invocation, "corrections_confirm", ids, by)
 
 
 @corrections.command("withdraw", prints=True)
 @click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
-@click.option("--by", default=login_name, metavar="EMAIL", help=_BY)
+@_by
 @click.pass_obj
 def corrections_withdraw(invocation: Invocation, ids: tuple[int, ...], by: str) -> None:
     """Keep corrections out of training; the messages stay where they are."""

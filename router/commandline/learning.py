@@ -12,8 +12,9 @@ from classifiers._evaluate import evaluate as measure
 from router.commandline import progress, show
 from router.commandline.frame import DONE, NO, Command, CommandGroup, Invocation
 from router.commandline.model import from_directory, serving, target_error
-from router.commandline.reach import ask, look
+from router.commandline.reach import ask, ask_whom, look, require_store, store_exists, store_place
 from router.control import socket_path
+from router.errors import SignpostError
 from router.learning import registry
 from router.learning.district import District
 from router.learning.files import read_files
@@ -23,9 +24,10 @@ from router.plugins import classifier_types
 from router.routing.urgent import urgent_reason
 from router.serving import thresholds
 from router.store import corrections
+from router.store import models as registered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from config.load import Configuration
     from router.interfaces import Classifier, Progress, Settings
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 _DATA_HELP = "A .jsonl or .csv file of labelled messages, or DEPT=PATH for a Maildir or mbox."
-_FIGURES = ("accuracy", "macro_f1", "coverage", "selective_accuracy", "ece")
+_FIGURES = ("accuracy", "macro_f1", "selective_accuracy", "ece")
 
 
 @click.command(cls=Command, prints=True)
@@ -53,12 +55,22 @@ def train(invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: 
     that no model trains on. Exit status 1 if the gate refuses it.
     """
     configuration = invocation.configuration_if_any() if out else invocation.configuration()
+    if configuration is not None and not (out and no_corpus):
+        _look_for_store(configuration, out)
     with progress.shown("Training") as tell:
         model = _train(configuration, files, no_corpus=no_corpus, out=out, tell=tell)
     if out is not None:
         return _told(invocation, model, {"version": model.version, "state": "saved", "path": str(out)})
     assert configuration is not None
     return _told(invocation, model, _registered(configuration, model))
+
+
+def _look_for_store(configuration: Configuration, out: Path | None) -> None:
+    """Say before anything is learnt that corrections, champion and registry aren't where the command looks."""
+    if out is None:
+        require_store(configuration, "start `signpost run` first, or train into a folder with --out")
+    elif not store_exists(configuration):
+        click.echo(f"remark: no correction is learnt: there is no store at {store_place(configuration)}", err=True)
 
 
 def _train(
@@ -100,16 +112,15 @@ def _registered(configuration: Configuration, model: Trained) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".trained-") as file:
         file.write(model.artifact)
         file.flush()
-        row: dict[str, Any] = ask(
+        row, whom = ask_whom(
             configuration,
             "models_register",
-            may_create=True,
             path=str(Path(file.name).absolute()),
             sha256=model.sha256,
             verdict=model.verdict.to_json(),
             parent=model.parent,
         )
-    return row
+    return {**row, "registered_in": whom}
 
 
 def _told(invocation: Invocation, model: Trained, row: dict[str, Any]) -> int:
@@ -129,14 +140,23 @@ def _told(invocation: Invocation, model: Trained, row: dict[str, Any]) -> int:
 
 
 def _outcome(model: Trained, row: dict[str, Any]) -> str:
-    said = {
-        "saved": f"The model {model.version} is in {row.get('path')}.",
-        "champion": f"The model {model.version} is the champion now. To go back:  signpost models rollback",
-        "challenger": f"The model {model.version} is registered, but another became champion meanwhile. "
-        f"To use it all the same:  signpost models promote {model.version}",
-    }
-    state = row["state"]
-    return said.get(state, f"The model {model.version} is registered as {state}; what served before goes on serving.")
+    if row["state"] == "saved":
+        return f"The model {model.version} is in {row['path']}."
+    return f"The model {model.version} {_standing(model, row['state'])}\nIt is registered in {row['registered_in']}."
+
+
+def _standing(model: Trained, state: str) -> str:
+    all_the_same = f"to use it all the same:  signpost models promote {model.version}"
+    if state == registered.CHAMPION and model.version == model.parent:
+        return "serves already: there was nothing new to learn."
+    if not model.verdict.passed:
+        return f"is {state}; what served before goes on serving."
+    return {
+        registered.CHAMPION: "is the champion now. To go back:  signpost models rollback",
+        registered.ROLLED_BACK: f"isn't promoted: you went back from this version; {all_the_same}",
+        registered.CHALLENGER: "isn't promoted: another became champion meanwhile, or there is nothing in it that was "
+        f"new since you went back; {all_the_same}",
+    }.get(state, f"isn't promoted: it was known before, as {state}; {all_the_same}")
 
 
 def _print_figures(figures: dict[str, Any]) -> None:
@@ -144,8 +164,14 @@ def _print_figures(figures: dict[str, Any]) -> None:
     columns = ["department", ">messages", ">precision", ">recall"]
     rows = [[name, f["n"], show.percent(f["precision"]), show.percent(f["recall"])] for name, f in departments.items()]
     show.table(columns, rows, empty="There are no figures.")
-    known = [(name, show.percent(figures.get(name))) for name in _FIGURES]
+    known = [(name, show.percent(figures.get(name))) for name in _FIGURES] + [("coverage", _coverage(figures))]
     click.echo("\n" + ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in known if text))
+
+
+def _coverage(figures: Mapping[str, Any]) -> str:
+    """Return how much would be routed, and the share of wrong answers that its thresholds were meant for."""
+    share, wrong = show.percent(figures.get("coverage")), figures.get("target_error")
+    return f"{share} at {100 * wrong:g}% wrong" if share and wrong else share
 
 
 # --- evaluate ---------------------------------------------------------------------------------------------------------
@@ -186,8 +212,14 @@ def _is_urgent(row: Any) -> bool:
 
 
 def _rows(files: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the labelled rows as they stand in the files; what stood in a mailbox, as it was prepared."""
-    return [{**(dict(row.row) or _prepared(row)), "urgent": row.urgent} for row in read_files(files)]
+    """Return the labelled rows as they stand in the files; what stood in a mailbox, as it was prepared.
+
+    Raise `SignpostError` if there is none: figures about nothing would look like an answer.
+    """
+    rows = [{**(dict(row.row) or _prepared(row)), "urgent": row.urgent} for row in read_files(files)]
+    if not rows:
+        raise SignpostError(f"there is no labelled message to measure by in {', '.join(files)}")
+    return rows
 
 
 def _prepared(row: FileRow) -> dict[str, Any]:
@@ -219,7 +251,7 @@ def models_list(invocation: Invocation) -> None:
             row["type"],
             row["created_at"],
             show.percent(row["accuracy"]),
-            show.percent(row["coverage"]),
+            _coverage(row),
             row["parent"],
         ]
         for row in rows

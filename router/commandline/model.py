@@ -6,11 +6,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 import structlog
 
 from classifiers import _artifact
 from router.commandline import progress
-from router.commandline.reach import look
+from router.commandline.reach import look, store_exists, store_place
 from router.errors import SignpostError
 from router.interfaces import SystemClock
 from router.learning import bundled, registry
@@ -36,8 +37,15 @@ Loaded = tuple["Classifier", "Mapping[str, Any]"]
 
 
 def serving(configuration: Configuration) -> Loaded:
-    """Return the champion with its metadata; where the registry is empty, the bundled model."""
-    return champion(configuration) or _unpacked(*_bundled(configuration.classifier))
+    """Return the champion with its metadata; where there is none, the bundled model, with a remark that says so."""
+    return champion(configuration) or _stand_in(configuration)
+
+
+def _stand_in(configuration: Configuration) -> Loaded:
+    is_there = store_exists(configuration)
+    why = "has no model yet" if is_there else "isn't there (a relative path is meant from where the command runs)"
+    click.echo(f"remark: the bundled model answers: the store {store_place(configuration)} {why}", err=True)
+    return _unpacked(*_bundled(configuration.classifier))
 
 
 def champion(configuration: Configuration) -> Loaded | None:

@@ -44,7 +44,7 @@ def _lines(what: str) -> Iterator[Progress]:
     def progress(doing: str, share: float) -> None:
         nonlocal said_at, said
         now = time.monotonic()
-        if doing != said and now - said_at >= _PAUSE_S:
+        if doing != said and (share >= 1.0 or now - said_at >= _PAUSE_S):
             said_at, said = now, doing
             click.echo(f"{what}: {doing} ({share:.0%})", err=True)
 

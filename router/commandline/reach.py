@@ -27,18 +27,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def ask(configuration: Configuration, command: str, *, may_create: bool = False, **arguments: Any) -> Any:
-    """Ask for one command and return its answer, a JSON value; raise the `SignpostError` that it answers.
-
-    Where there is no store yet, only a command that `may_create` one makes it.
-    """
-    return asyncio.run(_ask(configuration, command, arguments, may_create=may_create))
+def ask(configuration: Configuration, command: str, **arguments: Any) -> Any:
+    """Ask for one command and return its answer, a JSON value; raise the `SignpostError` that it answers."""
+    return ask_whom(configuration, command, **arguments)[0]
 
 
-async def _ask(configuration: Configuration, command: str, arguments: dict[str, Any], *, may_create: bool) -> Any:
+def ask_whom(configuration: Configuration, command: str, **arguments: Any) -> tuple[Any, str]:
+    """As `ask`; return with the answer who gave it, in words: the running daemon, or the store and where it is."""
+    return asyncio.run(_ask(configuration, command, arguments))
+
+
+async def _ask(configuration: Configuration, command: str, arguments: dict[str, Any]) -> tuple[Any, str]:
     path = control.socket_path(configuration.store.url)
     try:
-        return await control.ask(path, command, arguments)
+        return await control.ask(path, command, arguments), "the running daemon"
     except (FileNotFoundError, ConnectionRefusedError):
         pass  # no daemon: the store is ours for a moment
     except PermissionError as error:
@@ -49,18 +51,14 @@ async def _ask(configuration: Configuration, command: str, arguments: dict[str, 
         raise SignpostError(
             "the daemon went away before it answered: look what was done before you repeat this"
         ) from error
-    async with _commands(configuration, may_create=may_create) as commands:
-        return await commands.run(command, arguments)
+    async with _commands(configuration) as commands:
+        return await commands.run(command, arguments), f"the store {store_place(configuration)} (no daemon is running)"
 
 
 @asynccontextmanager
-async def _commands(configuration: Configuration, *, may_create: bool) -> AsyncIterator[Commands]:
+async def _commands(configuration: Configuration) -> AsyncIterator[Commands]:
     """Open the store for as long as the block runs."""
-    if not may_create and not store_exists(configuration):
-        raise NotFound(
-            f"there is no store yet ({configuration.store.url}, seen from {Path.cwd()}): start the daemon first, "
-            "or run this command where the daemon runs"
-        )
+    require_store(configuration, "start the daemon first, or run this command where the daemon runs")
     store = open_store(configuration.store.url_with_password())
     try:
         await store.open()
@@ -96,6 +94,19 @@ def store_exists(configuration: Configuration) -> bool:
     """Return whether there is something to open: an SQLite file, or a database server that will answer or not."""
     url = make_url(configuration.store.url)
     return not url.drivername.startswith("sqlite") or Path(url.database or "").exists()
+
+
+def store_place(configuration: Configuration) -> str:
+    """Return where the store is: a file's absolute path, or a database's address (which holds no password)."""
+    url = make_url(configuration.store.url)
+    is_file = url.drivername.startswith("sqlite")
+    return str(Path(url.database or "").absolute()) if is_file else configuration.store.url
+
+
+def require_store(configuration: Configuration, instead: str) -> None:
+    """Raise `NotFound` where there is no store yet: only `signpost run` makes one. `instead` says what to do."""
+    if not store_exists(configuration):
+        raise NotFound(f"there is no store yet at {store_place(configuration)}: {instead}")
 
 
 def look(configuration: Configuration, work: Callable[[Store], Awaitable[T]], otherwise: T) -> T:

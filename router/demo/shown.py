@@ -31,13 +31,14 @@ MODEL_STATES = {
     "challenger": "passed, doesn’t serve",
     "refused": "refused",
     "retired": "served before",
+    "rolled_back": "went back from",
 }
 _BEGINNING = 120  # characters, where `message_row_view` cuts
 _FIGURES = (
     ("accuracy", "First choice right"),
     ("selective_accuracy", "Right when routed"),
-    ("coverage", "Routed without a person"),
 )
+_ROUTED = "Routed without a person"
 
 
 class Shown:
@@ -113,7 +114,9 @@ class Shown:
     def model(self, row: ModelRow) -> dict[str, Any]:
         """Return one version of the model with its figures."""
         held_out = row.metrics.get("held_out") or {}
-        measured = [(name, held_out[key]) for key, name in _FIGURES if isinstance(held_out.get(key), int | float)]
+        wanted = held_out.get("target_error")
+        figures = [*_FIGURES, ("coverage", _ROUTED + (f", at {100 * wanted:g}% wrong" if wanted else ""))]
+        measured = [(name, held_out[key]) for key, name in figures if isinstance(held_out.get(key), int | float)]
         return {
             "version": row.version,
             "type": row.type,

@@ -43,6 +43,10 @@ class Corrections:
         self._desks = desks
         self._alerts = alerts
 
+    def knows(self, department: str) -> bool:
+        """Return whether the district has this department."""
+        return department in self._desks.departments
+
     def flag(
         self,
         connection: Connection,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text, update
+from sqlalchemy import text
 
 from classifiers._artifact import unpack
 from router.errors import BadArtifact, Conflict, NotFound, SignpostError
 from router.learning.gate import Verdict
 from router.learning.train import Trained, trained
-from router.store import models, tables
+from router.store import models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,8 +43,9 @@ async def ensure_champion(store: Store, provide: Callable[[], tuple[bytes, str]]
 async def register(store: Store, model: Trained, *, promote: bool) -> ModelRow:
     """Register a trained model, as a challenger or (the gate said no) as refused, and return it as it then stands.
 
-    It is promoted if asked for, unless the gate refused it or the champion is no longer the one it was compared with:
-    look at the `state` that comes back. Registering the same model again changes nothing but that.
+    It is promoted if asked for, unless the gate refused it, the champion is no longer the one it was compared with,
+    the very version was known before, or a person went back from one that learnt from the same data: with nothing new
+    learnt, a training must not undo what a person decided. Look at the `state` that comes back.
     """
     return await store.write(
         lambda connection: _put(connection, model, store.clock.now(), promote=promote and model.verdict.passed)
@@ -68,8 +69,8 @@ async def promote(store: Store, version: str) -> ModelRow:
 async def rollback(store: Store) -> ModelRow:
     """Make the version that served before the champion the champion again, and return it.
 
-    The version left behind counts as refused, so that another rollback goes further back. Raise `Conflict` if there is
-    nothing to go back to, `BadArtifact` if that version is damaged.
+    The version left behind is `rolled_back`: another rollback goes further back, and only a person promotes it again.
+    Raise `Conflict` if there is nothing to go back to, `BadArtifact` if that version is damaged.
     """
     row = await store.read(models.before_champion)
     if row is None:
@@ -128,10 +129,14 @@ def _put(connection: Connection, model: Trained, now: datetime, *, promote: bool
         metrics=dict(model.metrics),
         verdict=model.verdict.to_json(),
     )
-    models.add(connection, row, model.artifact)
+    is_new = models.add(connection, row, model.artifact)
     champion = models.champion(connection)
-    serving = champion.version if champion else ""
-    if promote and serving == model.parent and serving != model.version:
+    if champion is None:
+        may_serve = not model.parent
+    else:
+        nothing_learnt = not is_new or models.was_left(connection, model.fingerprint)
+        may_serve = champion.version == model.parent and not nothing_learnt
+    if promote and may_serve:
         models.promote(connection, model.version, now)
     return _get(connection, model.version)
 
@@ -144,14 +149,10 @@ def _promote(connection: Connection, version: str, now: datetime) -> ModelRow:
 
 def _roll_back(connection: Connection, version: str, now: datetime) -> ModelRow:
     _alone(connection)
-    row, left = models.before_champion(connection), models.champion(connection)
+    row = models.before_champion(connection)
     if row is None or row.version != version:
         raise Conflict("somebody else promoted or rolled back a model at the same moment; look again")
-    models.promote(connection, version, now)
-    if left is not None:
-        connection.execute(
-            update(tables.models).where(tables.models.c.version == left.version).values(state=models.REFUSED)
-        )
+    models.promote(connection, version, now, leaving=models.ROLLED_BACK)
     return _get(connection, version)
 
 

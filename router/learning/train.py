@@ -38,9 +38,9 @@ _MEASURES = ("held_out", "metrics", "counts", "left_out")
 class Trained:
     """A model ready to be registered. `parent` is the version it was compared with, "" if there was none.
 
-    `metrics` has `held_out` (the figures of `signpost evaluate` on the held-out messages), `metrics` (what the
-    classifier measured by itself, such as out-of-fold figures), `counts` (rows by source) and `left_out` (rows that
-    were not used, by why).
+    `metrics` has `held_out` (the figures of `signpost evaluate` on the held-out messages, with the `target_error` that
+    its thresholds were meant for), `metrics` (what the classifier measured by itself, such as out-of-fold figures),
+    `counts` (rows by source) and `left_out` (rows that were not used, by why).
     """
 
     artifact: bytes = field(repr=False)
@@ -173,7 +173,8 @@ def _challenger(
     if "operating_points" not in meta:  # a classifier type that leaves its thresholds to us
         meta["operating_points"] = _operating_points(answers, held_out, _ask(challenger, held_out_strangers))
     limits = min_confidence_for(meta, target_error)
-    meta["held_out"] = evaluate(challenger, [_row(row) for row in (*held_out, *held_out_strangers)], *limits)
+    figures = evaluate(challenger, [_row(row) for row in (*held_out, *held_out_strangers)], *limits)
+    meta["held_out"] = {**figures, "target_error": target_error}
     progress("comparing it with the champion" if champion else "judging it", 0.92)
     verdict = compare(
         _ask(champion, held_out) if champion else None,
@@ -248,5 +249,13 @@ def _replay(champion: Classifier | None, challenger: Classifier, dataset: Datase
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:
-    """Return a progress that moves from `start` to `end` while its own goes from 0 to 1."""
-    return lambda what, share: progress(what, start + (end - start) * min(1.0, max(0.0, share)))
+    """Return a progress that moves from `start` to `end` while its own goes from 0 to 1.
+
+    The part's own end isn't told: what a classifier calls "done" would be read as the end of everything.
+    """
+
+    def part(what: str, share: float) -> None:
+        if share < 1.0:
+            progress(what, start + (end - start) * max(0.0, share))
+
+    return part

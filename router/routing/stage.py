@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from router.records import Content, Message, State
@@ -42,8 +44,10 @@ class DecideStage:
         wake: Callable[[], None],
         metrics: Metrics,
         log: FilteringBoundLogger,
+        suspects_after_s: float = 0.0,
     ) -> None:
         self._store = store
+        self._suspects_from = monotonic() + suspects_after_s
         self.router = router
         self._daemon_id = daemon_id
         self._understand = understand
@@ -56,7 +60,9 @@ class DecideStage:
 
     async def run_once(self) -> int:
         """Do one batch and return how many messages it had."""
-        leased = await self._store.write(lambda c: messages.lease_undecided(c, self._daemon_id, BATCH))
+        suspects = monotonic() >= self._suspects_from
+        lease = partial(messages.lease_undecided, owner=self._daemon_id, limit=BATCH, suspects=suspects)
+        leased = await self._store.write(lease)
         if not leased:
             return 0
         try:

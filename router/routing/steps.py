@@ -58,6 +58,21 @@ class Loops:
         return None
 
 
+class OptOut:
+    """File a text message that says STOP, HELP or START and nothing else: it is for the line, not for a desk."""
+
+    name = "opt_out"
+
+    async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
+        """File them; what a person released goes on."""
+        return [
+            File(f"the text says {message.content.keyword.upper()}")
+            if message.content.keyword and not message.released
+            else None
+            for message in batch
+        ]
+
+
 class Unreadable:
     """Send what couldn't be parsed to the fallback, with the original attached, without asking the model."""
 

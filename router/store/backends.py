@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,6 +23,8 @@ from router.store.lock import FileLock
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    Draw = Callable[[], Sequence[Callable[[Connection], Any]]]
+
 T = TypeVar("T")
 _READERS = 4
 
@@ -30,6 +33,7 @@ class Backend(Protocol):
     """One database, and how units of work run on it."""
 
     dialect: str
+    commits: int  # how many may be begun at once; they run one after the other where there is one connection
 
     async def open(self) -> None:
         """Connect; raise `StoreBusy` if the database can't be reached or somebody else owns it."""
@@ -39,8 +43,8 @@ class Backend(Protocol):
         """Disconnect."""
         ...
 
-    async def transact(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        """Run units in one transaction and return their results after the commit is on disk."""
+    async def transact(self, draw: Draw) -> list[Any]:
+        """Draw units, run them in one transaction and return their results after the commit is on disk."""
         ...
 
     async def transact_alone(self, work: Callable[[Connection], None]) -> None:
@@ -56,6 +60,7 @@ class SqliteBackend:
     """An SQLite file: WAL, `synchronous=FULL`, foreign keys on, owned by one process at a time (a lock file)."""
 
     dialect = "sqlite"
+    commits = 2  # the second waits in the writer's queue, so that no time passes between two commits
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         database = make_url(url).database
@@ -86,9 +91,9 @@ class SqliteBackend:
         self._readers.shutdown()
         self._lock.release()
 
-    async def transact(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        """Run units in one transaction in the writer thread."""
-        return await self._in_writer(lambda: self._transact(works))
+    async def transact(self, draw: Draw) -> list[Any]:
+        """Draw and run units in one transaction in the writer thread."""
+        return await self._in_writer(partial(self._transact, draw))
 
     async def transact_alone(self, work: Callable[[Connection], None]) -> None:
         """Run one unit on the writer's connection, in no transaction."""
@@ -119,7 +124,8 @@ class SqliteBackend:
             if engine is not None:
                 engine.dispose()
 
-    def _transact(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+    def _transact(self, draw: Draw) -> list[Any]:
+        works = draw()
         if self._engine is None:
             raise StoreBroken("this store was opened for reading only")
         with self._engine.begin() as connection:
@@ -140,6 +146,7 @@ class PostgresBackend:
     """A PostgreSQL database, shared with any number of other daemons."""
 
     dialect = "postgresql"
+    commits = 1
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url).set(drivername="postgresql+asyncpg")
@@ -163,8 +170,9 @@ class PostgresBackend:
         if self._engine is not None:
             await self._engine.dispose()
 
-    async def transact(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        """Run units in one transaction."""
+    async def transact(self, draw: Draw) -> list[Any]:
+        """Draw and run units in one transaction."""
+        works = draw()
         assert self._engine is not None
         async with self._engine.begin() as connection:
             return await connection.run_sync(lambda sync: [work(sync) for work in works])

@@ -43,6 +43,40 @@ class _Write:
     outcome: asyncio.Future[Any]
 
 
+class _Group:
+    """The writes of one commit, drawn when it begins; those of the same work are one unit."""
+
+    def __init__(self, draw: Callable[[], list[_Write]]) -> None:
+        self._draw = draw
+        self.writes: list[_Write] = []
+        self._units: dict[Together, list[_Write]] = {}
+
+    def runs(self) -> list[Callable[[Connection], Sequence[Any]]]:
+        """Draw the writes and return the units of work."""
+        self.writes = self._draw()
+        for write in self.writes:
+            self._units.setdefault(write.work, []).append(write)
+        return [partial(_run, work, [write.item for write in writes]) for work, writes in self._units.items()]
+
+    def halves(self) -> list[_Group]:
+        """Return two groups of the same writes, which don't share a failure."""
+        middle = len(self.writes) // 2
+        return [_Group(partial(list, half)) for half in (self.writes[:middle], self.writes[middle:])]
+
+    def resolve(self, results: Sequence[Sequence[Any]]) -> None:
+        """Give everybody their result."""
+        for writes, answers in zip(self._units.values(), results, strict=True):
+            for write, answer in zip(writes, answers, strict=True):
+                if not write.outcome.done():
+                    write.outcome.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Tell everybody that nothing of theirs is stored."""
+        for write in self.writes:
+            if not write.outcome.done():
+                write.outcome.set_exception(error)
+
+
 class Store:
     """Everything Signpost remembers. Open before use, close afterwards."""
 
@@ -51,8 +85,9 @@ class Store:
         self._backend = backend
         self._read_only = read_only
         self._waiting: deque[_Write] = deque()
-        self._wake = asyncio.Event()
-        self._writer: asyncio.Task[None] | None = None
+        self._commits: set[asyncio.Task[None]] = set()
+        self._drawn = True  # what was last begun has drawn its writes: what comes now needs another commit
+        self._open = False
 
     @property
     def dialect(self) -> str:
@@ -69,16 +104,13 @@ class Store:
         except BaseException:
             await self._backend.close()
             raise
-        self._writer = asyncio.create_task(self._commit_groups(), name="store-writer")
+        self._open = True
 
     async def close(self) -> None:
         """Commit what waits, then disconnect."""
-        if self._writer is not None:
-            while self._waiting:
-                await asyncio.wait({self._waiting[-1].outcome})
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
-            self._writer = None
+        while self._commits:
+            await asyncio.wait(self._commits)
+        self._open = False
         await self._backend.close()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -100,13 +132,13 @@ class Store:
         return result
 
     async def _written(self, work: Together, item: Any) -> Any:
-        if self._writer is None or self._writer.done():
+        if not self._open:
             raise StoreBroken("the store is not open")
         if len(self._waiting) >= _MOST_WAITING:
             raise StoreBusy("too many writes are waiting")
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Write(work, item, outcome))
-        self._wake.set()
+        self._begin()
         return await outcome
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -116,35 +148,34 @@ class Store:
         except DBAPIError as error:
             raise _translate(error) from error
 
-    async def _commit_groups(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                size = min(len(self._waiting), _MOST_UNITS)
-                group = [self._waiting.popleft() for _ in range(size)]
-                await self._commit(group)
+    def _begin(self) -> None:
+        """Begin a commit if there is need for one: the next may queue while one runs, and draws what waits by then."""
+        if self._waiting and self._drawn and len(self._commits) < self._backend.commits:
+            self._drawn = False
+            commit = asyncio.create_task(self._commit(_Group(self._draw)), name="commit")
+            self._commits.add(commit)
+            commit.add_done_callback(self._ended)
 
-    async def _commit(self, group: list[_Write]) -> None:
-        units: dict[Together, list[_Write]] = {}
-        for write in group:
-            units.setdefault(write.work, []).append(write)
-        runs = [partial(_run, work, [write.item for write in writes]) for work, writes in units.items()]
+    def _draw(self) -> list[_Write]:
+        """Take what waits, up to a limit; in whatever thread the commit runs."""
+        self._drawn = True  # first: what is appended from here on begins another commit, or is still taken by this one
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_UNITS))]
+
+    def _ended(self, commit: asyncio.Task[None]) -> None:
+        self._commits.discard(commit)
+        self._begin()
+
+    async def _commit(self, group: _Group) -> None:
         try:
-            results = await self._backend.transact(runs)
+            results = await self._backend.transact(group.runs)
         except Exception as error:
-            if len(group) > 1 and not _whole_store(error):  # one spoilt the commit for all: halve until it is alone
-                await self._commit(group[: len(group) // 2])
-                await self._commit(group[len(group) // 2 :])
-                return
-            for write in group:
-                if not write.outcome.done():
-                    write.outcome.set_exception(_translate(error))
-            return
-        for writes, answers in zip(units.values(), results, strict=True):
-            for write, answer in zip(writes, answers, strict=True):
-                if not write.outcome.done():
-                    write.outcome.set_result(answer)
+            if len(group.writes) > 1 and not _whole_store(error):  # one spoilt it for all: halve until it is alone
+                for half in group.halves():
+                    await self._commit(half)
+            else:
+                group.fail(_translate(error))
+        else:
+            group.resolve(results)
 
 
 def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:

@@ -31,17 +31,18 @@ class Undecided:
     lost_leases: int
 
 
-def lease_undecided(connection: Connection, owner: str, limit: int) -> list[Undecided]:
+def lease_undecided(connection: Connection, owner: str, limit: int, *, suspects: bool = True) -> list[Undecided]:
     """Lease the oldest undecided messages to this daemon and return them with their originals, oldest first.
 
-    One that was leased when a process died comes alone, the least suspected first: in a batch again, a few crashes in
-    a row would set all of it aside for what one of them did, or none.
+    One that was leased when a process died comes alone, the least suspected first, or not at all without `suspects`:
+    in a batch again, a few crashes in a row would set all of it aside for what one of them did, or none.
     """
     free = and_(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None))
     oldest = select(messages.c.id).order_by(messages.c.lost_leases, messages.c.received_at)
-    suspect = connection.execute(
-        oldest.where(free, messages.c.lost_leases > 0).limit(1).with_for_update(skip_locked=True)
-    ).scalar()
+    suspect = None
+    if suspects:
+        suspected = oldest.where(free, messages.c.lost_leases > 0).limit(1)
+        suspect = connection.execute(suspected.with_for_update(skip_locked=True)).scalar()
     sound = oldest.where(free, messages.c.lost_leases == 0).limit(limit).with_for_update(skip_locked=True)
     waiting = sound if suspect is None else [suspect]
     leased = (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 CHAMPION, CHALLENGER, REFUSED, RETIRED = "champion", "challenger", "refused", "retired"
+ROLLED_BACK = "rolled_back"  # a person went back from it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +46,9 @@ def add(connection: Connection, row: ModelRow, artifact: bytes) -> bool:
     return True
 
 
-def promote(connection: Connection, version: str, now: datetime) -> None:
-    """Make a version the champion; the present champion retires."""
-    connection.execute(update(models).where(models.c.state == CHAMPION).values(state=RETIRED))
+def promote(connection: Connection, version: str, now: datetime, *, leaving: str = RETIRED) -> None:
+    """Make a version the champion; the present champion retires, or ends in the state `leaving`."""
+    connection.execute(update(models).where(models.c.state == CHAMPION).values(state=leaving))
     connection.execute(update(models).where(models.c.version == version).values(state=CHAMPION, promoted_at=now))
 
 
@@ -65,6 +66,12 @@ def before_champion(connection: Connection) -> ModelRow | None:
         .limit(1)
     ).first()
     return None if row is None else ModelRow(**row._mapping)
+
+
+def was_left(connection: Connection, fingerprint: str) -> bool:
+    """Return whether a person went back from a version that learnt from the same data."""
+    same = (models.c.state == ROLLED_BACK, models.c.fingerprint == fingerprint)
+    return connection.execute(select(models.c.version).where(*same).limit(1)).first() is not None
 
 
 def get(connection: Connection, version: str) -> ModelRow | None:

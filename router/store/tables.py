@@ -93,7 +93,12 @@ messages = Table(
     Column("content", JSON),  # router.records.Content; NULL until understood
     *_lease(),
     UniqueConstraint("channel", "source_key"),
-    Index("ix_messages_sha256", "sha256"),
+    Index(  # of mails only: looked at together with a mail id, and random digests make costly pages
+        "ix_messages_sha256",
+        "sha256",
+        sqlite_where=text("mail_id IS NOT NULL"),
+        postgresql_where=text("mail_id IS NOT NULL"),
+    ),
     Index("ix_messages_received_at", "received_at", "id"),
     Index(
         "ix_messages_external_id",
@@ -248,4 +253,12 @@ marks = Table(
     metadata,
     Column("name", String(128), primary_key=True),
     Column("at", Instant, nullable=False),
+)
+
+cursors = Table(
+    "cursors",  # how far a source has read, by channel and a key of its own
+    metadata,
+    Column("channel", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", JSON, nullable=False),
 )

@@ -115,7 +115,7 @@ async def test_a_message_that_only_a_phone_can_answer(daemon, collector, ledger)
 
 
 async def test_the_same_mail_twice_is_one_message(daemon, collector, ledger):
-    """A true copy is acknowledged and not forwarded again; other bytes under the same Message-ID are another message."""
+    """A true copy is acknowledged and not forwarded again; other bytes under that Message-ID are another message."""
     port, to = smtp_port(daemon.configuration), BY_RELAY
     token, data = mail_message(ledger, to, steer("transportation"))
     first = await by_smtp(port, data)

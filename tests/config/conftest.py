@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from pydantic import Field, model_validator
+from pydantic import Field
 
 import classifiers
 from router.interfaces import Channel, ClassifierType, Settings
@@ -24,7 +24,7 @@ from router.settings import (
 )
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Iterator, Mapping
 
 
 class LetterboxSettings(Settings):
@@ -50,11 +50,10 @@ class VanSettings(WithPassword):
     oauth: Token | None = Field(None, description="Sign in by a token.")
     headers: dict[str, int | Literal["none"]] = Field({}, description="Extra headers.")
 
-    @model_validator(mode="after")
-    def _plain_stays_home(self) -> Self:
-        if self.tls == "none" and self.host != "localhost":
-            raise ValueError("tls: none is for localhost only")
-        return self
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if given["tls"] == "none" and given.get("host") != "localhost":
+            yield "tls", "none is for localhost only"
 
 
 class TreeSettings(Settings):

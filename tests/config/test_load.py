@@ -164,6 +164,24 @@ def test_nobody_told_is_a_warning(tmp_path: Path, types: dict[str, Any]) -> None
     assert [warning.path for warning in warnings] == ["operations.alerts", "routing.urgent.notify"]
 
 
+def test_two_departments_of_one_name_are_a_warning(tmp_path: Path, types: dict[str, Any]) -> None:
+    """The file loads, and a warning stands at the second name."""
+    text = FIVE.replace("{name: Teaching,", "{name: buses,")
+    (warning,) = load(write(tmp_path, text), **types, env={}).warnings
+    assert warning.path == "departments.teaching.name"
+    assert "'buses' has this name too" in warning.what
+
+
+def test_a_language_without_texts_is_a_warning(tmp_path: Path, types: dict[str, Any]) -> None:
+    """A form has no texts in French: the warning stands at the language, and none at those it has."""
+    text = FIVE.replace("timezone:", "languages: [en, es, fr], timezone:").replace(
+        "channels:\n", "channels:\n  contact: {type: web_form}\n  more: {type: web_form}\n", 1
+    )
+    (warning,) = load(write(tmp_path, text), **types, env={}).warnings
+    assert warning.path == "organization.languages[2]"
+    assert "web_form has no texts in 'fr'" in warning.what
+
+
 def test_secrets_are_named_not_held(tmp_path: Path, types: dict[str, Any]) -> None:
     """A loaded configuration shows where a secret is, and neither it nor the secret's place shows the value."""
     text = FIVE.replace("rate: 30/min", "password_env: RELAY_PASSWORD")

@@ -63,6 +63,13 @@ def test_ten_faults_are_ten_problems(types: dict[str, Any]) -> None:
     assert len(problems) == 10
 
 
+def test_a_wrong_setting_does_not_hide_what_else_is_wrong_with_its_block(types: dict[str, Any]) -> None:
+    """An unknown or missing setting leaves secrets that aren't there, and what doesn't fit together, to be told too."""
+    path = HERE / "faults_together.yaml"
+    problems = problems_of(path, types)
+    assert agree(problems, expected_of(path)), "\n".join(map(str, problems))
+
+
 def test_a_problem_reads_file_line_path_what_and_hint(types: dict[str, Any]) -> None:
     """The text of a problem starts with `file:line: path: ` and ends with what was probably meant."""
     path = HERE / "bad" / "undefined_via.yaml"

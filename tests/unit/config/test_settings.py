@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from router.interfaces import Settings
 from router.settings import (
     Address,
     EnvName,
@@ -20,7 +21,6 @@ from router.settings import (
     WithSecrets,
     check_host,
     compile_pattern,
-    find_secrets,
     format_duration,
     is_loopback,
     parse_duration,
@@ -32,7 +32,7 @@ from router.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -169,23 +169,56 @@ def test_a_secret_file_is_small_text(tmp_path: Path) -> None:
             Secret(file=str(path)).read()
 
 
-def test_secrets_are_found_in_nested_settings() -> None:
-    """Every pair NAME_env, NAME_file is a secret, at any depth; a file without such a pair isn't."""
-    settings = Outer.model_validate(
-        {
-            "password_env": "A_B",
-            "many": [{}, {"token_file": "t"}],
-            "named": {"x": {"token_env": "C_D", "cert_file": "c"}},
-        }
-    )
+class Wanted(NamedTuple):
+    """A validation context that says where secrets are looked for."""
+
+    env: dict[str, str]
+
+
+def test_secrets_that_are_not_there_are_told_at_any_depth() -> None:
+    """Every pair NAME_env, NAME_file is a secret, in nested blocks too; a file without such a pair isn't."""
+    values = {
+        "password_env": "A_B",
+        "many": [{}, {"token_file": "no/such/file"}],
+        "named": {"x": {"token_env": "C_D", "cert_file": "c"}},
+    }
+    settings = Outer.model_validate(values)  # nobody asks without a place to look in
     assert secret_names(Inner) == ["token"]
-    assert list(find_secrets(settings)) == [
-        (("password_env",), Secret(env="A_B")),
-        (("many", 1, "token_file"), Secret(file="t")),
-        (("named", "x", "token_env"), Secret(env="C_D")),
-    ]
     assert settings.secret("password") == Secret(env="A_B")
     assert settings.many[0].secret("token") is None
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate(values, context=Wanted({"C_D": "x"}))
+    assert [error["loc"] for error in caught.value.errors()] == [("many", 1, "token_file"), ("password_env",)]
+
+
+class Paired(Settings):
+    left: int = Field(0, ge=0, description="l")
+    right: int = Field(alias="to-the-right", description="r")
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if given["left"] != given.get("to-the-right"):
+            yield "left", f"doesn't fit {given.get('to-the-right')}"
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ({"to-the-right": 0}, []),
+        ({"to-the-right": 1}, ["left"]),
+        ({"left": 2, "to-the-right": "x", "neither": 1}, ["to-the-right", "neither", "left"]),
+        ({"left": -1}, ["left", "to-the-right", "left"]),
+        ("no block", []),
+    ],
+)
+def test_what_does_not_fit_together_was_told_only_when_all_else_was_right(values: Any, places: list[str]) -> None:
+    """A block's own check speaks up beside every other error, with defaults filled in and by the names of the file."""
+    try:
+        Paired.model_validate(values)
+        told = []
+    except ValidationError as error:
+        told = [each["loc"][0] for each in error.errors() if each["loc"]]
+    assert told == places
 
 
 @pytest.mark.parametrize(

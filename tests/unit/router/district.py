@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from hashlib import sha256
 from zoneinfo import ZoneInfo
 
@@ -18,7 +17,8 @@ from router.routing.route import Router
 from router.routing.schools import Schools
 from router.routing.stage import DecideStage
 from router.signing import KeyRing
-from router.store import daemons, deliveries, messages
+from router.store import arrivals, daemons, deliveries
+from router.store.arrivals import Arrival
 
 RING = KeyRing([("k1", "a" * 64)], "b" * 64)
 
@@ -122,8 +122,8 @@ class District:
             original=text.encode(),
             facts=facts,
         )
-        work = partial(messages.accept, inbound=item, sha256=sha256(item.original).hexdigest(), mail_id="")
-        return (await self.store.write(work)).message_id
+        arrival = Arrival(item, sha256(item.original).hexdigest())
+        return (await self.store.write_together(arrivals.accept, arrival)).message_id
 
     async def route(self, text="buses are late", **facts):
         """Accept and decide one message and return its id."""

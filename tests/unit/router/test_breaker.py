@@ -33,9 +33,20 @@ def test_it_opens_then_tries_one_then_closes(rng):
 
 def test_it_waits_longer_but_never_long(rng):
     """A dead host is asked at least every 72 s, so that its return is noticed."""
-    breaker = Breaker(rng)
+    breaker, now = Breaker(rng), NOW
     for _ in range(200):
+        breaker.failed(now)
+        now += timedelta(seconds=73)
+    breaker.failed(now)
+
+    assert breaker.allows(now + timedelta(seconds=40), 12) == 0
+    assert breaker.allows(now + timedelta(seconds=73), 12) == 1
+
+
+def test_attempts_that_were_under_way_when_it_opened_do_not_prolong_it(rng):
+    """A dozen attempts that fail within one moment are one outage: the host is asked again after two seconds."""
+    breaker = Breaker(rng)
+    for _ in range(12):
         breaker.failed(NOW)
 
-    assert breaker.allows(NOW + timedelta(seconds=40), 12) == 0
-    assert breaker.allows(NOW + timedelta(seconds=73), 12) == 1
+    assert breaker.allows(NOW + timedelta(seconds=3), 12) == 1

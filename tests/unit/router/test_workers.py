@@ -102,6 +102,25 @@ async def test_a_source_is_run_again(log, failure):
     task.cancel()
 
 
+async def test_a_source_that_stays_down_is_told(log):
+    """A channel that can't take messages in is a person's business, once it is no blip."""
+    told = asyncio.Event()
+    notices = []
+
+    async def tell(kind, notice):
+        notices.append((kind, notice.text))
+        told.set()
+
+    source = Flaky(SourceUnavailable("the port is taken"))
+    task = asyncio.create_task(keep_running("mail-in", source, None, tell=tell, rng=Random(1), log=log, patience_s=0.0))
+    async with asyncio.timeout(10):
+        await told.wait()
+    task.cancel()
+
+    assert notices[0][0] == "down:mail-in"
+    assert "the port is taken" in notices[0][1]
+
+
 async def test_refused_credentials_are_told(log):
     """A person has to mend them, so a person hears of it."""
     told = asyncio.Event()

@@ -81,7 +81,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("sender <> ''"),
         postgresql_where=sa.text("sender <> ''"),
     )
-    op.create_index("ix_messages_sha256", "messages", ["sha256"], unique=False)
+    op.create_index(
+        "ix_messages_sha256",
+        "messages",
+        ["sha256"],
+        unique=False,
+        sqlite_where=sa.text("mail_id IS NOT NULL"),
+        postgresql_where=sa.text("mail_id IS NOT NULL"),
+    )
     op.create_index(
         "ix_messages_undecided",
         "messages",

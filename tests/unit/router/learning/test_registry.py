@@ -29,11 +29,12 @@ def made(linear, settings, corpus, steps):
 
 @pytest.fixture
 def version_of(made):
-    """Make versions of the small model that differ in a remark: `version_of(remark, parent, verdict)`."""
+    """Make versions that differ in a remark, as if learnt from other data: `version_of(remark, parent, verdict)`."""
     artifact = unpack(made.artifact)
 
     def make(remark, parent="", verdict=YES):
-        return trained(replace(artifact, meta={**artifact.meta, "remark": remark}), verdict, parent)
+        meta = {**artifact.meta, "remark": remark, "fingerprint": f"data {remark}"}
+        return trained(replace(artifact, meta=meta), verdict, parent)
 
     return make
 
@@ -193,3 +194,34 @@ async def test_a_champion_that_no_type_can_load_is_refused(store, kind, word):
     await registry.register(store, trained(Artifact(kind, {}, {}), YES), promote=True)
     with pytest.raises(BadArtifact, match=word):
         await registry.load_champion(store, classifier_types())
+
+
+async def test_a_training_with_nothing_new_doesnt_undo_a_rollback(store, version_of):
+    """The version that a person went back from is told apart, and only a person's word puts it in place again."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    two = await registry.register(store, version_of("two", one.version), promote=True)
+    await registry.rollback(store)
+    again = await registry.register(store, version_of("two", one.version), promote=True)
+    assert (again.version, again.state) == (two.version, models.ROLLED_BACK)
+    assert await serves(store) == one.version
+    assert (await registry.promote(store, two.version)).state == models.CHAMPION
+    assert await states(store) == {one.version: models.RETIRED, two.version: models.CHAMPION}
+
+
+async def test_the_same_data_in_another_dress_doesnt_undo_a_rollback(store, version_of):
+    """Another `target_error` names another version, but what it learnt from is what a person went back from."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    left = await registry.register(store, version_of("two", one.version), promote=True)
+    await registry.rollback(store)
+    same = replace(version_of("two, dressed anew", one.version), fingerprint=left.fingerprint)
+    assert (await registry.register(store, same, promote=True)).state == models.CHALLENGER
+    assert (await registry.register(store, version_of("three", one.version), promote=True)).state == models.CHAMPION
+
+
+async def test_a_version_that_served_before_is_not_promoted_by_itself(store, version_of):
+    """A training that gives a version again which another replaced leaves the champion in place."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    two = await registry.register(store, version_of("two", one.version), promote=True)
+    again = await registry.register(store, version_of("one", two.version), promote=True)
+    assert again.state == models.RETIRED
+    assert await serves(store) == two.version

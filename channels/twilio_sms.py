@@ -1,0 +1,172 @@
+"""Text messages (and WhatsApp) through Twilio: taken in by its webhook, sent out through its REST API."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from pydantic import AfterValidator, Field, model_validator
+
+from channels._twilio_request import SignatureCheck, inbound_of, is_a_text
+from channels._twilio_rest import Rest
+from channels._twilio_text import text_of
+from router.errors import Permanent
+from router.interfaces import Accept, Channel, Context
+from router.settings import Duration, EnvName, Secret, SecretFile, WithSecrets, is_loopback, parse_duration
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from router.records import Forward
+
+_TO = re.compile(r"(?:whatsapp:)?\+[1-9][0-9]{6,14}")
+_FROM = re.compile(r"(?:whatsapp:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}")
+_WHATSAPP = "whatsapp:"
+_EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+_FILE = "File that holds it; a newline at its end is left out. Instead of `{}_env`."
+
+
+def check_address(to: str) -> str:
+    """Return a sentence if no text can be sent to `to`, else ""."""
+    return "" if _TO.fullmatch(to) else "must be a telephone number with + and country code, such as +15555550123"
+
+
+def _check_from(value: str) -> str:
+    if not _FROM.fullmatch(value):
+        raise ValueError(
+            "must be a telephone number such as +15555550100, a short code, or a Messaging Service (MG…); in quotes"
+        )
+    return value
+
+
+def _check_base(url: str) -> str:
+    parts = urlsplit(url.rstrip("/"))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username is not None:
+        raise ValueError("must be an address such as https://api.twilio.com")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must begin with https:// (http:// is for a server on this machine only)")
+    return url.rstrip("/")
+
+
+class TwilioSettings(WithSecrets):
+    """A number, or a Messaging Service, at Twilio."""
+
+    account_sid: str = Field(
+        pattern="^AC[0-9A-Za-z]+$",
+        description="The account's SID: it begins with AC and stands on Twilio's first page.",
+    )
+    auth_token_env: EnvName = Field("", description="Environment variable that holds the account's auth token.")
+    auth_token_file: SecretFile = Field("", description=_FILE.format("auth_token"))
+    second_auth_token_env: EnvName = Field(
+        "", description="Environment variable of another token that signatures may be made with, while it is changed."
+    )
+    second_auth_token_file: SecretFile = Field("", description=_FILE.format("second_auth_token"))
+    signature: Literal["sha1", "sha256"] = Field(
+        "sha1",
+        description="How Twilio signs its requests: sha1 with the auth token (as it does unless told otherwise), or "
+        "sha256 with a shared key. The other one is refused.",
+    )
+    shared_key_env: EnvName = Field("", description="Environment variable of the shared key, for `signature: sha256`.")
+    shared_key_file: SecretFile = Field("", description=_FILE.format("shared_key"))
+    second_shared_key_env: EnvName = Field("", description="The same of another shared key, while it is changed.")
+    second_shared_key_file: SecretFile = Field("", description=_FILE.format("second_shared_key"))
+    from_number: Annotated[str, AfterValidator(_check_from)] = Field(
+        description="The number texts are sent from, a short code, or a Messaging Service's SID (MG…)."
+    )
+    api_base: Annotated[str, AfterValidator(_check_base)] = Field(
+        "https://api.twilio.com", description="Where Twilio's REST API is; another one for a region of Twilio's."
+    )
+    concurrency: int = Field(2, ge=1, le=20, description="How many texts may be on their way to Twilio at once.")
+    connect_timeout: Duration = Field(parse_duration("10s"), description="How long connecting to Twilio may take.")
+    timeout: Duration = Field(
+        parse_duration("30s"), description="How long Twilio's answer may take. Sooner makes copies."
+    )
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Self:
+        if self.secret("auth_token") is None:
+            raise ValueError("auth_token_env (or auth_token_file) is missing")
+        if self.signature == "sha256" and self.secret("shared_key") is None:
+            raise ValueError("signature: sha256 needs shared_key_env (or shared_key_file)")
+        if self.signature == "sha1" and (self.secret("shared_key") or self.secret("second_shared_key")):
+            raise ValueError("a shared key is for signature: sha256")
+        return self
+
+    def signing_keys(self) -> list[Secret]:
+        """Return where the keys are kept that a request may be signed with."""
+        name = "auth_token" if self.signature == "sha1" else "shared_key"
+        return [secret for secret in (self.secret(name), self.secret(f"second_{name}")) if secret is not None]
+
+
+class TwilioWebhook:
+    """POST /webhooks/NAME takes a text in; the answer is empty TwiML, so that Twilio sends nothing back by itself."""
+
+    def __init__(self, settings: TwilioSettings, context: Context) -> None:
+        self._context = context
+        self._host = urlsplit(context.public_url).hostname or "localhost"
+        url = f"{context.public_url}/webhooks/{context.name}"
+        self._signature = SignatureCheck(url, settings.signature, settings.signing_keys())
+
+    async def handle(self, request: web.Request, accept: Accept) -> web.StreamResponse:
+        """Answer one request; the text is on disk before the 200. News about texts we sent are only acknowledged."""
+        if request.method != "POST":
+            raise web.HTTPMethodNotAllowed(request.method, ["POST"], text="Twilio is to use POST for this address.")
+        parameters = await self._signature.parameters(request)
+        if is_a_text(parameters):
+            now = self._context.clock.now()
+            await accept(inbound_of(parameters, channel=self._context.name, host=self._host, now=now))
+        self._context.on_proof()
+        return web.Response(text=_EMPTY_TWIML, content_type="text/xml")
+
+
+class TwilioSink:
+    """Sends texts. A text whose answer was lost is looked for at Twilio before it is sent again."""
+
+    def __init__(self, settings: TwilioSettings, context: Context) -> None:
+        self.concurrency = settings.concurrency
+        self._settings = settings
+        self._context = context
+        token = settings.secret("auth_token")
+        if token is None:
+            raise ValueError("the settings name no auth token")
+        self._rest = Rest(
+            base=settings.api_base,
+            account_sid=settings.account_sid,
+            token=token,
+            connect_timeout_s=settings.connect_timeout.total_seconds(),
+            timeout_s=settings.timeout.total_seconds(),
+            clock=context.clock,
+        )
+
+    async def send(self, forward: Forward) -> str:
+        """Send one text and return its sid; raise a `DeliveryError`."""
+        delivery = forward.delivery
+        if check_address(delivery.to):
+            raise Permanent("the destination is no telephone number")
+        text = text_of(forward)
+        if delivery.unclear:
+            sid = await self._rest.find(delivery.to, text, delivery.created_at)
+            if sid:
+                return sid
+        sid = await self._rest.create(delivery.to, self._sender(delivery.to), text)
+        self._context.on_proof()
+        return sid
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        await self._rest.aclose()
+
+    def _sender(self, to: str) -> str:
+        sender = self._settings.from_number
+        return f"{_WHATSAPP}{sender}" if to.startswith(_WHATSAPP) and sender.startswith("+") else sender
+
+
+CHANNEL = Channel(
+    summary="Text messages and WhatsApp through Twilio, in and out.",
+    settings=TwilioSettings,
+    webhook=TwilioWebhook,
+    sink=TwilioSink,
+    check_address=check_address,
+)

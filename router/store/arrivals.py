@@ -1,0 +1,160 @@
+"""Arrivals: originals that become ours. A unit of work that takes everything that waits, in two or three statements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from router.ids import new_message_id
+from router.records import Inbound, Receipt, State
+from router.store.prepared import PreparedInsert
+from router.store.tables import messages, originals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Dialect
+
+    Pair = tuple[str, str]
+
+_ROUNDS = 8  # the first stores, the second finds copies, a third may be needed; ids collide once in millions
+_COLUMNS = [
+    messages.c[name]
+    for name in ("id", "channel", "medium", "source_key", "mail_id", "sha256", "received_at", "facts", "state")
+]
+_OF_IDS = select(messages.c.id, messages.c.channel, messages.c.source_key).where(
+    messages.c.id.in_(bindparam("ids", expanding=True))
+)
+_OF_KEYS = select(messages.c.id, messages.c.channel, messages.c.source_key).where(
+    messages.c.channel.in_(bindparam("channels", expanding=True)),
+    messages.c.source_key.in_(bindparam("keys", expanding=True)),
+)
+_OF_CONTENTS = select(messages.c.id, messages.c.sha256, messages.c.mail_id).where(
+    messages.c.sha256.in_(bindparam("digests", expanding=True)),
+    messages.c.mail_id.in_(bindparam("mail_ids", expanding=True)),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """What is to be accepted: `sha256` of the original, in hex, and its mail id, "" if it has none.
+
+    Every arrival is itself: two with the same bytes are two.
+    """
+
+    inbound: Inbound
+    sha256: str
+    mail_id: str = ""
+
+    @property
+    def key(self) -> Pair:
+        """What names it at its source."""
+        return (self.inbound.channel, self.inbound.source_key)
+
+    @property
+    def content(self) -> Pair:
+        """What tells a mail that came by another way, if it has a mail id."""
+        return (self.sha256, self.mail_id)
+
+
+def accept(
+    connection: Connection, arrivals: Sequence[Arrival], new_id: Callable[[datetime], str] = new_message_id
+) -> list[Receipt]:
+    """Store originals once: the same source key, or the same mail id *and* the same bytes, is a true copy.
+
+    A true copy gets the receipt of the earlier one, also if both are among these arrivals.
+    """
+    receipts: dict[Arrival, Receipt] = {}
+    for number in range(_ROUNDS):
+        waiting = [arrival for arrival in arrivals if arrival not in receipts]
+        receipts |= _copies(connection, waiting, with_keys=number > 0)
+        receipts |= _insert(connection, _leading(arrival for arrival in waiting if arrival not in receipts), new_id)
+        if len(receipts) == len(arrivals):
+            return [receipts[arrival] for arrival in arrivals]
+    raise RuntimeError(f"no free message id in {_ROUNDS} tries")
+
+
+def _copies(connection: Connection, waiting: Sequence[Arrival], *, with_keys: bool) -> dict[Arrival, Receipt]:
+    """Return receipts for what is stored already; the first round needn't ask for keys, which are unique anyway."""
+    by_key = _stored_keys(connection, waiting) if with_keys else {}
+    by_content = _stored_contents(connection, [arrival for arrival in waiting if arrival.mail_id])
+    found = {arrival: by_key.get(arrival.key) or by_content.get(arrival.content) for arrival in waiting}
+    return {arrival: Receipt(message_id=earlier, duplicate=True) for arrival, earlier in found.items() if earlier}
+
+
+def _stored_keys(connection: Connection, waiting: Sequence[Arrival]) -> dict[Pair, str]:
+    channels, keys = {arrival.key[0] for arrival in waiting}, [arrival.key[1] for arrival in waiting]
+    rows = connection.execute(_OF_KEYS, {"channels": list(channels), "keys": keys})
+    return {(row.channel, row.source_key): row.id for row in rows}
+
+
+def _stored_contents(connection: Connection, mails: Sequence[Arrival]) -> dict[Pair, str]:
+    if not mails:
+        return {}
+    digests, ids = [mail.sha256 for mail in mails], [mail.mail_id for mail in mails]
+    rows = connection.execute(_OF_CONTENTS, {"digests": digests, "mail_ids": ids})
+    return {(row.sha256, row.mail_id): row.id for row in rows}
+
+
+def _leading(waiting: Iterable[Arrival]) -> list[Arrival]:
+    """Return the first of each key and content: what follows it may be its copy, which shows in the next round.
+
+    They come in an order of their own, so that two daemons that insert the same keys wait for each other in turn.
+    """
+    keys: set[Pair] = set()
+    contents: set[Pair] = set()
+    first = []
+    for arrival in waiting:
+        if arrival.key not in keys and not (arrival.mail_id and arrival.content in contents):
+            first.append(arrival)
+            keys.add(arrival.key)
+            contents.add(arrival.content)
+    return sorted(first, key=lambda arrival: arrival.key)
+
+
+def _insert(
+    connection: Connection, leading: Sequence[Arrival], new_id: Callable[[datetime], str]
+) -> dict[Arrival, Receipt]:
+    """Insert under fresh ids; return receipts for those that were: not for a taken key, and not for a taken id."""
+    if not leading:
+        return {}
+    fresh = {new_id(arrival.inbound.received_at): arrival for arrival in leading}
+    into_messages, into_originals = _inserts(connection.dialect)
+    done = into_messages.run(connection, [_row(id_, new) for id_, new in fresh.items()])
+    if done != len(fresh):  # some key or id was taken, or the driver doesn't count (asyncpg)
+        rows = connection.execute(_OF_IDS, {"ids": list(fresh)})
+        stored = {row.id for row in rows if (row.channel, row.source_key) == fresh[row.id].key}
+        fresh = {id_: arrival for id_, arrival in fresh.items() if id_ in stored}
+    if fresh:
+        into_originals.run(connection, [(id_, new.inbound.original) for id_, new in fresh.items()])
+    return {arrival: Receipt(message_id=id_) for id_, arrival in fresh.items()}
+
+
+@lru_cache(4)
+def _inserts(dialect: Dialect) -> tuple[PreparedInsert, PreparedInsert]:
+    unless_taken = (postgresql if dialect.name == "postgresql" else sqlite).insert(messages).on_conflict_do_nothing()
+    return (
+        PreparedInsert(unless_taken, _COLUMNS, dialect),
+        PreparedInsert(insert(originals), [originals.c.message_id, originals.c.content], dialect),
+    )
+
+
+def _row(message_id: str, arrival: Arrival) -> tuple[Any, ...]:
+    """Return the values of `_COLUMNS`."""
+    inbound = arrival.inbound
+    return (
+        message_id,
+        inbound.channel,
+        inbound.medium.value,
+        inbound.source_key,
+        arrival.mail_id or None,
+        arrival.sha256,
+        inbound.received_at,
+        dict(inbound.facts),
+        State.UNDECIDED.value,
+    )

@@ -1,0 +1,171 @@
+"""A double of Twilio: its Messages API on loopback, and requests signed by Twilio's own code."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from twilio.request_validator import RequestValidator
+
+from router.errors import Refused, StoreBusy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from router.interfaces import Accept, Webhook
+
+ACCOUNT = "AC" + "0" * 32
+TOKEN = "primary-token"
+
+
+def text_parameters(number: int = 1, body: str = "Hello", **changes: str) -> dict[str, str]:
+    """Return what Twilio posts for a text, as twilio.com/docs/messaging/guides/webhook-request lists it."""
+    sid = f"SM{number:032x}"
+    return {
+        "ToCountry": "US",
+        "ToState": "",
+        "SmsMessageSid": sid,
+        "NumMedia": "0",
+        "ToCity": "",
+        "FromZip": "",
+        "SmsSid": sid,
+        "FromState": "IL",
+        "SmsStatus": "received",
+        "FromCity": "",
+        "Body": body,
+        "FromCountry": "US",
+        "To": "+15555550100",
+        "ToZip": "",
+        "NumSegments": "1",
+        "MessageSid": sid,
+        "AccountSid": ACCOUNT,
+        "From": "+15555550111",
+        "ApiVersion": "2010-04-01",
+    } | changes
+
+
+def sign(url: str, parameters: Sequence[tuple[str, str]], token: str = TOKEN, algorithm: str = "HMAC_SHA1") -> str:
+    """Return the signature Twilio's own code makes."""
+    found: dict[str, list[str]] = {}
+    for name, value in parameters:
+        found.setdefault(name, []).append(value)
+    return RequestValidator(token).compute_signature(url, _Fields(found), algorithm)
+
+
+class _Fields(dict):
+    """Parameters with repeated names, as the frameworks that Twilio's code knows have them."""
+
+    def getlist(self, name: str) -> list[str]:
+        """Return every value of a name."""
+        return self[name]
+
+
+@asynccontextmanager
+async def mounted(webhook: Webhook, accept: Accept, path: str) -> AsyncIterator[tuple[ClientSession, str]]:
+    """Mount a webhook as the web application does, whatever follows its path; yield a client and the address."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await webhook.handle(request, accept)
+        except Refused as refused:
+            return web.Response(status=refused.status, text=str(refused))
+        except StoreBusy as busy:
+            return web.Response(status=503, text=str(busy))
+
+    application = web.Application()
+    application.router.add_route("*", path, answer)
+    application.router.add_route("*", path + "/{tail:.*}", answer)
+    async with TestServer(application) as server, ClientSession() as http:
+        yield http, str(server.make_url(path))
+
+
+async def post_text(http: ClientSession, url: str, public_url: str, parameters: Mapping[str, str]) -> int:
+    """Post a text as Twilio does, signed for the address Twilio knows, and return the status."""
+    headers = {"X-Twilio-Signature": sign(public_url, list(parameters.items()))}
+    async with http.post(url, data=dict(parameters), headers=headers) as answer:
+        return answer.status
+
+
+class FakeTwilio:
+    """The Messages of one account. `failures` are answered first: (HTTP status, error code, headers)."""
+
+    def __init__(self) -> None:
+        self.base = ""
+        self.messages: list[dict[str, Any]] = []
+        self.failures: list[tuple[int, int, dict[str, str]]] = []
+        self.lose_answers = False  # take the text, then cut the connection
+        self.keep_silent = False  # take the text, then say nothing until `let_go`
+        self.error_code: int | None = None  # in the answer to a text that is taken
+        self.requests: list[str] = []
+        self.let_go = asyncio.Event()
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """POST …/Messages.json."""
+        self.requests.append("POST")
+        if refusal := self._refusal(request):
+            return refusal
+        form = await request.post()
+        message = {
+            "sid": f"SM{len(self.messages):032x}",
+            "to": form["To"],
+            "from": form.get("From"),
+            "messaging_service_sid": form.get("MessagingServiceSid"),
+            "body": form["Body"],
+            "status": "queued",
+            "error_code": self.error_code,
+            "date_created": format_datetime(datetime.now(UTC)),
+        }
+        self.messages.append(message)
+        if self.lose_answers and request.transport is not None:
+            request.transport.abort()
+        if self.keep_silent:
+            await self.let_go.wait()
+        return web.json_response(message, status=201)
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        """GET …/Messages.json, newest first."""
+        self.requests.append("GET")
+        if refusal := self._refusal(request):
+            return refusal
+        to = request.query.get("To")
+        found = [message for message in reversed(self.messages) if to in (None, message["to"])]
+        return web.json_response({"messages": found[: int(request.query.get("PageSize", "50"))]})
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if self.failures:
+            status, code, headers = self.failures.pop(0)
+            said = {"code": code, "message": "about +15555550123", "more_info": "", "status": status} if code else {}
+            return web.Response(status=status, text=json.dumps(said), content_type="application/json", headers=headers)
+        wanted = base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
+        if request.headers.get("Authorization") != f"Basic {wanted}":
+            return web.json_response({"code": 20003, "message": "Authenticate", "status": 401}, status=401)
+        return None
+
+
+@asynccontextmanager
+async def fake_twilio() -> AsyncIterator[FakeTwilio]:
+    """Run the double on a free loopback port; `base` is its address."""
+    fake = FakeTwilio()
+    application = web.Application()
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+    application.router.add_post(path, fake.create)
+    application.router.add_get(path, fake.list)
+    async with TestServer(application) as server:
+        fake.base = str(server.make_url("")).rstrip("/")
+        try:
+            yield fake
+        finally:
+            fake.let_go.set()
+
+
+def form_body(parameters: Sequence[tuple[str, str]]) -> bytes:
+    """Return parameters as they stand in a body."""
+    return urlencode(list(parameters)).encode()
