@@ -104,7 +104,8 @@ def smtp_failure(code: int, text: str, phase: Phase) -> DeliveryError:
     reason = f"the server answered {code} {text}".strip()
     if 500 <= code <= 599 and not _can_be_mended(code, text, phase):
         return Permanent(reason)
-    return Retryable(reason)
+    # 421 ends the session whenever it comes (RFC 5321 section 3.8): that is the host's trouble.
+    return Retryable(reason, host=phase in {Phase.SESSION, Phase.SENDER} or code == 421)
 
 
 def _can_be_mended(code: int, text: str, phase: Phase) -> bool:
@@ -195,6 +196,7 @@ def _system_words(error: OSError) -> str:
 
 # --- requests that we post: the twilio_sms and webhook sinks ----------------------------------------------------------
 
+_TWILIO_RECIPIENT = frozenset({21408, 21612, 30001, 30003})  # says nothing about other numbers
 _TWILIO_PERMANENT = {
     21211: "Twilio says that this isn't a telephone number",
     21214: "Twilio says that this number can't be reached",
@@ -220,7 +222,8 @@ def twilio_failure(status: int, code: int | None, retry_after: float | None = No
     if code in _TWILIO_PERMANENT:
         return Permanent(f"{_TWILIO_PERMANENT[code]} ({code})")
     if code:
-        return Retryable(f"Twilio answered {status} with code {code} (twilio.com/docs/api/errors/{code})", retry_after)
+        reason = f"Twilio answered {status} with code {code} (twilio.com/docs/api/errors/{code})"
+        return Retryable(reason, retry_after, host=code not in _TWILIO_RECIPIENT)
     return Retryable(f"Twilio answered {status}", retry_after)
 
 

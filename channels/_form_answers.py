@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import phonenumbers
 
+from channels._forward import is_public_address
 from channels._mime import Upload, compose
 from channels._mime_fields import clean, one_line
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from router.records import Department, School
 
 MAX_MESSAGE_CHARS = 20_000
-_EMAIL = re.compile(r"[!#$%&'*+/=?^_`{|}~.A-Za-z0-9-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 
@@ -77,7 +77,7 @@ def check(typed: Mapping[str, str], context: Context, region: str) -> tuple[Answ
         errors["message"] = "error_message_missing"
     elif len(message) > MAX_MESSAGE_CHARS:
         errors["message"] = "error_message_long"
-    if lines["email"] and not _EMAIL.fullmatch(lines["email"]):
+    if lines["email"] and not is_public_address(lines["email"]):
         errors["email"] = "error_email"
     if raw_phone and not (phone := e164(raw_phone, region)):
         errors["phone"] = "error_phone"

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from aiohttp import BodyPartReader
 
 from channels._mime import Upload
+from channels._mime_fields import decode
 from router.errors import Malformed, Refused, TooLarge
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ class TooSlow(Refused):
     status = 408
 
 
+class Busy(Refused):
+    """There is no room for it now: the sender may try again soon."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("We can't take your message in at this moment. Please try again in a minute.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a post may bring: files (bytes each and together) and time (seconds)."""
@@ -55,10 +65,37 @@ class Submission:
     fields: dict[str, str] = field(default_factory=dict)
     uploads: list[Upload] = field(default_factory=list)
     not_text: list[str] = field(default_factory=list)  # JSON members of another type
+    text_bytes: int = 0
+    held_bytes: int = 0  # of `Room`
+    trouble: Refused | None = None  # why it won't be taken; what follows is read and thrown away
 
 
-async def read_into(submission: Submission, request: web.Request, limits: Limits) -> None:
-    """Read the body; raise `TooLarge`, `WrongType`, `TooSlow` or `Malformed`."""
+class Room:
+    """How many bytes of files may be in memory at once, in all submissions together."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+
+    def take(self, submission: Submission, size: int) -> bool:
+        """Make room for some more of a submission's files; False if there is none."""
+        if size > self._free:
+            return False
+        self._free -= size
+        submission.held_bytes += size
+        return True
+
+    def leave(self, submission: Submission) -> None:
+        """Let a submission's files go."""
+        submission.uploads.clear()
+        self._free += submission.held_bytes
+        submission.held_bytes = 0
+
+
+async def read_into(submission: Submission, request: web.Request, limits: Limits, room: Room) -> None:
+    """Read the body; raise `TooLarge`, `Busy`, `WrongType`, `TooSlow` or `Malformed`.
+
+    What is too much is read to its end and thrown away: a browser reads no answer before it has sent everything.
+    """
     if request.content_type not in _TYPES:
         raise WrongType("Send the form as a web page does, or as JSON (application/json).")
     try:
@@ -66,18 +103,20 @@ async def read_into(submission: Submission, request: web.Request, limits: Limits
             _take(submission, request, request.content.read_nowait())  # nearly always: nothing to wait for
             return
         async with asyncio.timeout(limits.seconds):
-            await _read(submission, request, limits)
+            await _read(submission, request, limits, room)
     except TimeoutError as error:
-        raise TooSlow("The message took too long to arrive. Please try again.") from error
+        raise submission.trouble or TooSlow("The message took too long to arrive. Please try again.") from error
     except (Refused, OSError):
         raise
     except Exception as error:  # aiohttp's multipart reader knows many
-        raise Malformed("The form did not arrive in one piece. Please try again.") from error
+        raise submission.trouble or Malformed("The form did not arrive in one piece. Please try again.") from error
+    if submission.trouble:
+        raise submission.trouble
 
 
-async def _read(submission: Submission, request: web.Request, limits: Limits) -> None:
+async def _read(submission: Submission, request: web.Request, limits: Limits, room: Room) -> None:
     if request.content_type == "multipart/form-data":
-        await _read_parts(submission, await request.multipart(), limits)
+        await _read_parts(submission, await request.multipart(), limits, room)
         return
     _take(submission, request, await _all(request))
 
@@ -88,17 +127,22 @@ def _take(submission: Submission, request: web.Request, body: bytes) -> None:
     if request.content_type == "application/json":
         _take_json(submission, body)
     else:
-        pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARTS, encoding="utf-8")
-        submission.fields.update((name, value) for name, value in reversed(pairs) if name in _KNOWN)
+        # Latin-1 stands for the bytes, whether they were escaped or not; then they are text in the form's charset.
+        pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARTS, encoding="latin-1")
+        charset = request.charset or "utf-8"
+        submission.fields.update((name, _text(value, charset)) for name, value in reversed(pairs) if name in _KNOWN)
+
+
+def _text(value: str, charset: str) -> str:
+    return value if value.isascii() else decode(value.encode("latin-1"), charset)
 
 
 async def _all(request: web.Request) -> bytes:
     """Return the whole body, or as much of it as shows that it is too long."""
     body = bytearray()
     async for chunk in request.content.iter_chunked(_CHUNK):
-        body += chunk
-        if len(body) > _MAX_TEXT_BYTES:
-            break
+        if len(body) <= _MAX_TEXT_BYTES:
+            body += chunk
     return bytes(body)
 
 
@@ -116,42 +160,59 @@ def _take_json(submission: Submission, body: bytes) -> None:
             submission.not_text.append(name)
 
 
-async def _read_parts(submission: Submission, reader: MultipartReader, limits: Limits) -> None:
+async def _read_parts(submission: Submission, reader: MultipartReader, limits: Limits, room: Room) -> None:
     for _ in range(_MAX_PARTS):
         part = await reader.next()
         if part is None:
             return
         if not isinstance(part, BodyPartReader):
             raise Malformed("A form has no parts within parts.")
-        await _read_part(submission, part, limits)
+        if part.name == "files" and part.filename is not None:
+            await _read_file(submission, part, limits, room)
+        else:
+            await _read_text(submission, part)
     raise TooLarge("The form has too many parts.")
 
 
-async def _read_part(submission: Submission, part: BodyPartReader, limits: Limits) -> None:
-    if part.name == "files" and part.filename is not None:
-        await _read_file(submission, part, limits)
-        return
-    data = await _part_bytes(part, _MAX_TEXT_BYTES, "The message is too long.")
+async def _read_text(submission: Submission, part: BodyPartReader) -> None:
+    data = bytearray()
+    while chunk := await part.read_chunk(_CHUNK):
+        submission.text_bytes += len(chunk)
+        if submission.text_bytes > _MAX_TEXT_BYTES:
+            submission.trouble = submission.trouble or TooLarge("The message is too long.")
+            data.clear()
+        else:
+            data += chunk
     if part.name in _KNOWN:
         submission.fields.setdefault(str(part.name), data.decode("utf-8", "replace"))
 
 
-async def _read_file(submission: Submission, part: BodyPartReader, limits: Limits) -> None:
-    left = limits.files_bytes - sum(len(upload.data) for upload in submission.uploads)
-    most = min(limits.file_bytes, left)
-    data = await _part_bytes(part, most, f"The files are too large: at most {limits.file_bytes // 1_000_000} MB each, "
-                                         f"{limits.files_bytes // 1_000_000} MB together.")  # fmt: skip
-    if not data and not part.filename:
-        return  # no file was chosen
-    if len(submission.uploads) == limits.files:
-        raise TooLarge(f"There are too many files: at most {limits.files}.")
-    submission.uploads.append(Upload(part.filename or "", part.headers.get("Content-Type", ""), data))
-
-
-async def _part_bytes(part: BodyPartReader, limit: int, sentence: str) -> bytes:
+async def _read_file(submission: Submission, part: BodyPartReader, limits: Limits, room: Room) -> None:
     data = bytearray()
     while chunk := await part.read_chunk(_CHUNK):
+        if submission.trouble:
+            continue  # to its end, without keeping it
         data += chunk
-        if len(data) > limit:
-            raise TooLarge(sentence)
-    return bytes(data)
+        trouble = _too_much(submission, len(data), limits) or (None if room.take(submission, len(chunk)) else Busy())
+        if trouble:
+            data.clear()
+            _give_up(submission, trouble, room)
+    if submission.trouble or not (data or part.filename):
+        return  # or no file was chosen
+    if len(submission.uploads) == limits.files:
+        _give_up(submission, TooLarge(f"There are too many files: at most {limits.files}."), room)
+        return
+    submission.uploads.append(Upload(part.filename or "", part.headers.get("Content-Type", ""), bytes(data)))
+
+
+def _too_much(submission: Submission, size: int, limits: Limits) -> TooLarge | None:
+    """Return what is wrong with a file of this size (so far) beside those that are there."""
+    if size <= limits.file_bytes and size + sum(len(each.data) for each in submission.uploads) <= limits.files_bytes:
+        return None
+    each, together = limits.file_bytes // 1_000_000, limits.files_bytes // 1_000_000
+    return TooLarge(f"The files are too large: at most {each} MB each, {together} MB together.")
+
+
+def _give_up(submission: Submission, trouble: Refused, room: Room) -> None:
+    submission.trouble = trouble
+    room.leave(submission)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,16 +19,38 @@ if TYPE_CHECKING:
     from channels._form_body import Limits
     from router.interfaces import Context
 
+_WEIGHT = re.compile(r"^\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 _FOLDER = Path(__file__).parent / "_pages"
+
+
+def languages() -> list[str]:
+    """Return the codes of the languages there are texts in."""
+    return list(_texts())
+
+
+def _texts() -> dict[str, dict[str, str]]:
+    texts: dict[str, dict[str, str]] = YAML(typ="safe", pure=True).load(_FOLDER / "texts.yaml")
+    return texts
+
+
+def _by_preference(accepted: str) -> list[str]:
+    """Return the language codes of an Accept-Language, the most wanted first (RFC 9110, section 12.5.4)."""
+    weighed = [(code, _weight(rest)) for code, _, rest in (part.partition(";") for part in accepted.split(","))]
+    wanted = sorted((pair for pair in weighed if pair[1] > 0), key=lambda pair: -pair[1])
+    return [code.strip().lower().partition("-")[0] for code, _ in wanted]
+
+
+def _weight(parameters: str) -> float:
+    found = _WEIGHT.search(parameters)
+    return float(found[1]) if found else 1.0
 
 
 class Pages:
     """The pages of one form. `root` is the site's path, `base` the path the form is posted to."""
 
     def __init__(self, context: Context, root: str, base: str, limits: Limits) -> None:
-        texts: dict[str, dict[str, str]] = YAML(typ="safe", pure=True).load(_FOLDER / "texts.yaml")
-        self._texts = texts
-        self.languages = [code for code in context.languages if code in texts] or ["en"]
+        self._texts = _texts()
+        self.languages = [code for code in context.languages if code in self._texts] or ["en"]
         self._context = context
         self._root = root
         self._base = base
@@ -38,16 +61,18 @@ class Pages:
         )  # fmt: skip
 
     def language(self, asked: str, accepted: str) -> str:
-        """Return the page's language: the one asked for, else the first accepted one there is (RFC 9110), else ours."""
+        """Return the page's language: the one asked for, else the most wanted one there is, else ours."""
         if asked in self.languages:
             return asked
-        codes = [part.partition(";")[0].strip().lower().partition("-")[0] for part in accepted[:200].split(",")]
-        return next((code for code in codes if code in self.languages), self.languages[0])
+        wanted = _by_preference(accepted[:200]) if accepted else []
+        return next((code for code in wanted if code in self.languages), self.languages[0])
 
     def text(self, language: str, key: str, otherwise: str = "") -> str:
-        """Return one text with the limits filled in; `otherwise` if there is none of that key."""
-        limits = self._limits
-        return (self._texts[language].get(key) or otherwise).format(
+        """Return one text with the limits filled in; `otherwise`, as it is, if there is none of that key."""
+        limits, text = self._limits, self._texts[language].get(key)
+        if not text:
+            return otherwise
+        return text.format(
             count=limits.files, each=limits.file_bytes // 1_000_000, together=limits.files_bytes // 1_000_000
         )
 

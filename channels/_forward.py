@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from channels._wording import Wording, clean, notice_wording, route_wording, shorten
+from channels._wording import OTHERS, Wording, clean, notice_wording, route_wording, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,11 @@ def compose_notice(forward: Forward, *, sender: str, recipient: str = "") -> byt
 def is_address(text: str) -> bool:
     """Tell whether `text` is one plain e-mail address (RFC 5321 Mailbox, dot-string and host name, ASCII)."""
     return _ADDRESS.match(text) is not None
+
+
+def is_public_address(text: str) -> bool:
+    """Tell whether `text` is such an address on the internet: its domain has a dot, so that anyone can answer."""
+    return is_address(text) and "." in text.rpartition("@")[2]
 
 
 # --- headers ----------------------------------------------------------------------------------------------------------
@@ -223,7 +228,7 @@ def can_be_spliced(original: bytes) -> bool:
 
 
 def _html(wording: Wording) -> str:
-    return _templates().get_template("forward.html").render(it=wording)
+    return _templates().get_template("forward.html").render(it=wording, others=OTHERS)
 
 
 @cache

@@ -47,6 +47,10 @@ class Doubts:
         tries, since = self.tries.get(uid, (0, now))
         return tries >= _TRIES and now - since >= _PATIENCE
 
+    def order(self, uid: int) -> tuple[int, int]:
+        """Return a key to sort by: a mail that broke the last connection lets the others go first."""
+        return self.tries[uid][0], uid
+
     def forget(self, uids: Iterable[int]) -> None:
         """They are settled."""
         for uid in uids:

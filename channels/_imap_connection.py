@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from channels._imap_framing import Reply
 
 T = TypeVar("T")
-_DONE_S = 10.0  # how soon a server must answer DONE: one that doesn't is behind a dead line
 _LONGEST_S = 3600.0  # any command, however lively: 25 MB at 64 kbit/s take 55 minutes
 _POLL_S = 30.0  # how often to look where the server can't tell
 _PROBES = 4  # unanswered keepalive probes that end a connection
@@ -61,6 +60,7 @@ class Line:
     starttls: bool = False
     connect_s: float = 30.0
     silence_s: float = 60.0
+    done_s: float = 10.0  # how soon DONE must be answered: a server that doesn't is behind a dead line
     keepalive_s: float = 60.0
     longest_literal: int = 26_214_401
 
@@ -229,7 +229,7 @@ class Connection:
                 await _within(seconds, protocol.news)
                 protocol.send("DONE")
             protocol.heard_at = self._loop.time()
-            await self._heard(command, _DONE_S)
+            await self._heard(command, self._line.done_s)
         finally:
             command.cancel()
             await asyncio.gather(command, return_exceptions=True)

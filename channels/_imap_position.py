@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from channels._imap_connection import Mailbox
 
-Start = Literal["new", "unseen", "all"]
-
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MARGIN = timedelta(days=2)  # a server counts days in a zone of its own, and we were here up to a day after `seen_on`
 _LETTER_AGE = timedelta(days=14)
@@ -77,15 +75,13 @@ class Position:
         )
 
 
-def first_criteria(start: Start, former: Position | None) -> str:
-    """Return what to search for when there is no position that fits; "" for nothing yet.
+def first_criteria(start: Literal["new", "unseen"], former: Position | None) -> str:
+    """Return what else to take, of what is there, when there is no position that fits; "" for nothing.
 
     `former` is the position of before, if UIDs have changed their meaning (the mailbox was restored or moved). Then
     `new` must neither lose what came meanwhile nor take years of old mail whose dates or flags got lost on the way: it
     takes what arrived since, if it is unread or was written lately.
     """
-    if start == "all":
-        return "ALL"
     if start == "unseen":
         return "UNSEEN"
     if former is None:

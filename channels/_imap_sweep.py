@@ -75,7 +75,7 @@ class Sweep:
         last = self.position.last
         found = [uid for uid in await self._connection.search(f"UID {last + 1}:*") if uid > last]  # * echoes the last
         pending = {*found, *self.position.left}
-        doubtful = sorted(pending & self._doubts.tries.keys())
+        doubtful = sorted(pending & self._doubts.tries.keys(), key=self._doubts.order)
         self.position = self.position.leaving(doubtful)  # they come last, so the others will pass them
         for uids in chunks(sorted(pending.difference(doubtful)), _SIZES_AT_ONCE):
             for batch in batches(await self._entries(uids)):

@@ -61,7 +61,7 @@ def codes(replies: Iterable[Reply]) -> dict[str, str]:
 def for_people(text: bytes) -> str:
     """Return a server's words, short and in one line, without addresses."""
     words = " ".join(_readable(_CODE.sub(b"", text, count=1)).split())
-    return re.sub(r"\S+@\S+", "…", words)[:200].rstrip(".")
+    return re.sub(r"\S+@\S+", "…", words)[:200].rstrip(". ")
 
 
 def _readable(text: bytes) -> str:

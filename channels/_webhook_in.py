@@ -83,12 +83,12 @@ class Incoming:
 
     def _inbounds(self, body: Body, fields: FieldSettings) -> Iterator[Inbound]:
         settings, now = self._settings, self._context.clock.now()
-        if any(as_text(resolve(body.document, pointer)) != value for pointer, value in settings.only.items()):
-            return
         items = [body.document] if settings.each is None else resolve(body.document, settings.each)
         if not isinstance(items, list) or len(items) > _MOST_MESSAGES:
             raise Malformed(f"there is no list of messages at {settings.each!r}")
         for number, item in enumerate(items):
+            if any(as_text(resolve(item, pointer)) != value for pointer, value in settings.only.items()):
+                continue
             found = {name: as_text(resolve(item, pointer)) for name, pointer in fields.model_dump().items() if pointer}
             if not any(value.strip() for name, value in found.items() if name != "id"):
                 raise Malformed(f"none of the fields is there: look at what is sent, and at fields ({fields.message})")

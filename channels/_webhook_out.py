@@ -20,6 +20,7 @@ from router.errors import Permanent, Retryable
 
 if TYPE_CHECKING:
     from aiohttp import AddrInfoType, ClientResponse
+    from aiohttp.abc import AbstractResolver
 
     from channels._webhook_settings import WebhookSettings
     from router.interfaces import Context
@@ -48,8 +49,9 @@ def check_address(to: str) -> str:
 class WebhookSink:
     """Posts each delivery to its address. Connections aren't kept, so that none is found dead in the middle."""
 
-    def __init__(self, settings: WebhookSettings, context: Context) -> None:
+    def __init__(self, settings: WebhookSettings, context: Context, resolver: AbstractResolver | None = None) -> None:
         self.concurrency = settings.connections
+        self._resolver = resolver  # the system's if None
         self._settings = settings
         self._context = context
         self._session: ClientSession | None = None
@@ -65,7 +67,10 @@ class WebhookSink:
         try:
             return await self._post(to, body, await self._headers(forward, body))
         except Exception as error:
-            raise post_failure(error) from error
+            failure = post_failure(error)
+            if isinstance(failure, Retryable):
+                failure.host = False  # one sink reaches many hosts: a dead one doesn't stop the others
+            raise failure from error
 
     async def aclose(self) -> None:
         """Let go of the session."""
@@ -101,9 +106,8 @@ class WebhookSink:
 
     def _open(self) -> ClientSession:
         if self._session is None:
-            connector = TCPConnector(
-                force_close=True, limit=0, socket_factory=None if self._settings.allow_private else _public_socket
-            )
+            guard = None if self._settings.allow_private else _public_socket
+            connector = TCPConnector(force_close=True, limit=0, socket_factory=guard, resolver=self._resolver)
             timeout = ClientTimeout(total=None, connect=self._settings.connect_timeout.total_seconds())
             self._session = ClientSession(connector=connector, timeout=timeout)
         return self._session

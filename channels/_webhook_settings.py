@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from channels._webhook_pointer import Pointer  # noqa: TC001 -- pydantic reads it at run time
 from router.interfaces import Settings
 from router.records import Medium
-from router.settings import Duration, EnvName, SecretFile, WithSecrets, parse_duration
+from router.settings import EnvName, PositiveDuration, SecretFile, WithSecrets, parse_duration
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Iterator, Mapping
 
 _POINTER = "JSON pointer to the {}."
 
@@ -50,17 +50,18 @@ class HmacSettings(Settings):
         "", pattern=r"^[A-Za-z0-9-]*$", description="Header that holds the time in seconds; it may be the same header."
     )
     timestamp_prefix: str = Field("", description="What stands before the time in that header, such as t=.")
-    tolerance: Duration = Field(
+    tolerance: PositiveDuration = Field(
         parse_duration("5m"), description="A request whose time is further off than this is refused."
     )
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.signed.count("{body}") != 1:
-            raise ValueError("signed must hold {body} once")
-        if ("{timestamp}" in self.signed) != bool(self.timestamp_header):
-            raise ValueError("{timestamp} in signed and timestamp_header belong together")
-        return self
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """The body is always signed; a time is either signed and sent, or neither."""
+        signed = str(given["signed"])
+        if signed.count("{body}") != 1:
+            yield "signed", "must hold {body} once"
+        if ("{timestamp}" in signed) != bool(given["timestamp_header"]):
+            yield "timestamp_header", "goes together with {timestamp} in signed"
 
 
 class WebhookSettings(WithSecrets):
@@ -70,10 +71,10 @@ class WebhookSettings(WithSecrets):
         None, description="Where a request holds what. Left out, nothing comes in by this channel."
     )
     each: Pointer | None = Field(
-        None, description="JSON pointer to a list of messages in one request; `fields` then count from each of them."
+        None, description="JSON pointer to a list of messages in one request; `fields` and `only` then count from each."
     )
     only: dict[Pointer, str] = Field(
-        {}, description="Take in only requests with these values, such as /event: received; others are acknowledged."
+        {}, description="Take in only messages with these values, such as /event: received; others are acknowledged."
     )
     medium: Medium = Field(Medium.WEB_FORM, description="How people write, whatever carries it.")
     region: str = Field("US", pattern="^[A-Z]{2}$", description="Country of phone numbers that are written without +.")
@@ -99,29 +100,22 @@ class WebhookSettings(WithSecrets):
     )
     include_original: bool = Field(False, description="Send the original along, as base64.")
     connections: int = Field(4, ge=1, le=50, description="How many requests may be under way at once.")
-    connect_timeout: Duration = Field(parse_duration("10s"), description="How long connecting may take.")
-    timeout: Duration = Field(parse_duration("30s"), description="How long the answer may take.")
+    connect_timeout: PositiveDuration = Field(parse_duration("10s"), description="How long connecting may take.")
+    timeout: PositiveDuration = Field(parse_duration("30s"), description="How long the answer may take.")
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        problem = self._outgoing_only() if self.fields is None else self._incoming()
-        if problem:
-            raise ValueError(problem)
-        return self
-
-    def _outgoing_only(self) -> str:
-        unused = [
-            name for name in ("each", "only", "authentication", "hmac") if getattr(self, name) not in (None, "", {})
-        ]
-        return f"{unused[0]} is for what comes in: fields is missing" if unused else ""
-
-    def _incoming(self) -> str:
-        if not self.authentication:
-            return "authentication is missing: whoever knows the address could write to the district"
-        if self.secret("secret") is None:
-            return "secret_env (or secret_file) is missing"
-        if self.authentication == "basic" and not self.username:
-            return "username is missing (authentication: basic)"
-        if (self.authentication == "hmac") != (self.hmac is not None):
-            return "authentication: hmac and the block hmac belong together"
-        return ""
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """What comes in has to prove itself; without fields nothing comes in."""
+        kind = given["authentication"]
+        if given["fields"] is None:
+            unused = [key for key in ("each", "only", "authentication", "hmac") if given[key] not in (None, "", {})]
+            yield from ((key, "is for what comes in, and fields is missing") for key in unused)
+            return
+        if not kind:
+            yield "authentication", "is missing: whoever knows the address could write to the district"
+        elif not (given["secret_env"] or given["secret_file"]):
+            yield "secret_env", "is missing: name the environment variable (or secret_file) with the secret"
+        if kind == "basic" and not given["username"]:
+            yield "username", "is missing (authentication: basic)"
+        if (kind == "hmac") != (given["hmac"] is not None):
+            yield "hmac", "goes together with authentication: hmac"

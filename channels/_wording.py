@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import phonenumbers
 
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 
 MARKER = "—— Signpost ——"  # stands on a line of its own before everything that the person didn't write
 _MARKER_LINE = re.compile(rf"^[> \t*_]*{MARKER}[ \t*_\r]*$", re.MULTILINE)
+OTHERS = "Other likely departments:"
+_LIKELIEST = 3
+_LIKE_OURS = re.compile(r"signpost|yours|likely")
+_OUR_STARTS = ("not yours send it on", "other likely departments")
+_WORD = re.compile(r"[^\W_]+")
+_INVISIBLE = re.compile(r"[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
 BODY_LIMIT = 100_000  # characters shown; the original has them all
 
 _KINDS = {Medium.EMAIL: "Mail", Medium.SMS: "Text", Medium.WEB_FORM: "Web form"}
@@ -41,7 +49,11 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """The content of one mail. `link` is "" if there is nothing to click; `facts` are rows of label and value."""
+    """The content of one mail. `link` is "" if there is nothing to click; `facts` are rows of label and value.
+
+    `others` are the other likely departments' names, each with the address of the page that has it chosen already (""
+    where there is no page).
+    """
 
     subject: str
     who: str
@@ -53,7 +65,7 @@ class Wording:
     facts: tuple[tuple[str, str], ...] = ()
     link: str = ""
     link_text: str = ""
-    link_note: str = ""
+    others: tuple[tuple[str, str], ...] = ()
     marker: str = field(default=MARKER, init=False)
 
     def plain(self) -> str:
@@ -73,8 +85,9 @@ class Wording:
         yield from (f"{label}: {value}" for label, value in self.facts)
         if self.link:
             yield from ("", f"{self.link_text}: {self.link}")
-        if self.link_note:
-            yield self.link_note
+        if self.others:
+            yield OTHERS
+            yield from (f"  {name}: {url}" if url else f"  {name}" for name, url in self.others)
 
 
 def strip_footer(text: str) -> str:
@@ -89,7 +102,10 @@ def route_wording(forward: Forward, *, answerable: bool) -> Wording:
     if message is None or decision is None:
         raise ValueError("a forward without a notice carries a message and its decision")
     content, who = message.content, _who(message.content)
-    others = [clean(name) for ident, name in forward.suggestions if ident != decision.department]
+    link = _safe_url(forward.misroute_url)
+    others = [
+        (clean(name), _choosing(link, ident)) for ident, name in forward.suggestions if ident != decision.department
+    ]
     return Wording(
         subject=("[URGENT] " if decision.urgent else "") + _subject(message, who),
         who=who,
@@ -97,10 +113,10 @@ def route_wording(forward: Forward, *, answerable: bool) -> Wording:
         opening="" if answerable else _opening(message, who),
         body=_body(content),
         remarks=tuple(_remarks(content)),
-        facts=tuple(_facts(forward, message, decision, others)),
-        link=_safe_url(forward.misroute_url),
+        facts=tuple(_facts(forward, message, decision, [name for name, _url in others])),
+        link=link,
         link_text="Not yours? Send it on",
-        link_note=f"Other likely departments: {', '.join(others[:3])}" if others else "",
+        others=tuple(others[:_LIKELIEST]),
     )
 
 
@@ -159,10 +175,27 @@ def _spoken(content: Content) -> str:
 
 def _body(content: Content) -> str:
     spoken = _spoken(content)
-    text = _lines_only(spoken[:BODY_LIMIT]).strip("\n")
+    text = _marked(_lines_only(spoken[:BODY_LIMIT]).strip("\n"))
     if not text.strip():
         return "(There is no text to show: please open the attached original.)"
     return text if len(spoken) <= BODY_LIMIT else text + "\n(cut here: the attached original has the rest)"
+
+
+def _marked(text: str) -> str:
+    """Put "| " before lines of the person's that could pass for our footer: nobody shall take their link for ours."""
+    if not _LIKE_OURS.search(_bare(text)):
+        return text
+    return "\n".join(f"| {line}" if _passes_for_ours(line) else line for line in text.split("\n"))
+
+
+def _passes_for_ours(line: str) -> bool:
+    words = " ".join(_WORD.findall(_bare(line[:500])))
+    return words == "signpost" or words.startswith(_OUR_STARTS)
+
+
+def _bare(text: str) -> str:
+    """Return text as it reads: in small letters, without invisible characters, full-width ones as plain ones."""
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
 
 
 def _remarks(content: Content) -> Iterator[str]:
@@ -217,7 +250,7 @@ def _why(decision: Decision, others: list[str]) -> str:
     text = _WHY.get(decision.reason) or clean(decision.reason.value)
     detail = shorten(clean(decision.detail), 300)
     if decision.reason is Reason.ABSTAINED and others:
-        text += f"; likeliest: {', '.join(others[:3])}"
+        text += f"; likeliest: {', '.join(others[:_LIKELIEST])}"
     return f"{text} ({detail})" if detail else text
 
 
@@ -263,6 +296,11 @@ def _lines_only(text: str) -> str:
     """Return text with line feeds as the only line ends and no other control character than the tab."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]", " ", text)
+
+
+def _choosing(link: str, department: str) -> str:
+    """Return the page's address with a department already chosen there; opening it changes nothing."""
+    return f"{link}?to={quote(department, safe='', errors='replace')}" if link else ""
 
 
 def _safe_url(url: str) -> str:

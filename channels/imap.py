@@ -100,7 +100,7 @@ class ImapSource:
         self._settings = settings
         self._context = context
         self._account = account_of(settings.host, settings.username)
-        self._cursor = context.cursor(key_of_name(settings.mailbox))
+        self._cursor = context.cursor(f"mailbox:{key_of_name(settings.mailbox)}")
         self._tokens = _tokens(settings, context)
         self._doubts = Doubts()
         self._log = structlog.get_logger().bind(channel=context.name)
@@ -173,14 +173,19 @@ class ImapSource:
         await connection.ask_capabilities()
 
     async def _sign_in_by_token(self, connection: Connection, tokens: Tokens) -> None:
-        token = await tokens.current()
+        had_one = tokens.expires_at is not None
+        try:
+            await self._authenticate(connection, await tokens.current())
+        except Refusal:
+            tokens.forget()
+            if not had_one:
+                raise
+            await self._authenticate(connection, await tokens.current())  # the old one may have been withdrawn
+
+    async def _authenticate(self, connection: Connection, token: str) -> None:
         # https://developers.google.com/gmail/imap/xoauth2-protocol, the same at Microsoft
         response = f"user={self._settings.username}\1auth=Bearer {token}\1\1"
-        try:
-            await connection.authenticate("XOAUTH2", response.encode())
-        except Refusal:
-            tokens.forget()  # it may have been withdrawn; the next attempt asks for another one
-            raise
+        await connection.authenticate("XOAUTH2", response.encode())
 
     def _password(self) -> str:
         secret = self._settings.secret("password")
@@ -234,21 +239,28 @@ class ImapSource:
         self._doubts.forget(list(self._doubts.tries))
         if former is not None:
             self._log.warning("mailbox_renumbered", uid_validity=mailbox.uid_validity)
-        criteria = first_criteria(self._settings.start, former)
-        found = await connection.search(criteria) if criteria else []
-        last = mailbox.uid_next - 1 if mailbox.uid_next else max(await connection.search("ALL"), default=0)
+        last, left = await self._start(connection, mailbox, former)
         position = Position(
             account=self._account,
             uid_validity=mailbox.uid_validity,
-            last=0 if self._settings.start == "all" else last,
+            last=last,
             seen_on=self._context.clock.now().date(),
-            left=frozenset() if self._settings.start == "all" else frozenset(uid for uid in found if uid <= last),
+            left=frozenset(left),
         )
         try:
             await self._cursor.set(position.to_json())  # now: what comes while we are away is new
         except StoreBusy as error:
             raise SourceUnavailable("the store is busy") from error
         return position
+
+    async def _start(self, connection: Connection, mailbox: Mailbox, former: Position | None) -> tuple[int, list[int]]:
+        """Return the UID to begin after, and which of the mails before it are taken all the same."""
+        if self._settings.start == "all":
+            return 0, []
+        criteria = first_criteria(self._settings.start, former)
+        found = await connection.search(criteria) if criteria else []
+        last = mailbox.uid_next - 1 if mailbox.uid_next else max(await connection.search("ALL"), default=0)
+        return last, [uid for uid in found if uid <= last]
 
     async def _former(self) -> Position | None:
         try:
@@ -280,8 +292,8 @@ def _tokens(settings: ImapSettings, context: Context) -> Tokens | None:
 
 def _sign_in_failure(refusal: Refusal) -> Exception:
     """Tell a server that can't now from one that won't: only the second needs a person."""
-    passing = refusal.code in _PASSING or (not refusal.code and any(w in refusal.said.lower() for w in _BUSY_WORDS))
-    if passing:
+    said = refusal.said.lower() if refusal.code in {"", "ALERT"} else ""
+    if refusal.code in _PASSING or any(word in said for word in _BUSY_WORDS):
         return SourceUnavailable(str(refusal))
     return SourceRejected(f"the mail server refused the sign-in: {refusal.said or refusal.code or 'no reason given'}")
 

@@ -8,27 +8,47 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from channels._mime_fields import one_line
 from channels._smtp_session import Session
 from router.errors import Refused, SourceUnavailable, StoreBusy, TooLarge
 from router.interfaces import Accept, Channel, Context, Settings
 from router.records import Inbound, Medium
-from router.settings import Duration, ListenAddress, parse_duration, parse_listen
+from router.settings import Duration, ListenAddress, check_host, parse_duration, parse_listen
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from aiosmtpd.smtp import Envelope
     from aiosmtpd.smtp import Session as Peer
 
 _GRACE_S = 10.0  # for mails that are being sent when we stop
+_RECIPIENT_WORDS = "one address such as contact@example.org, or one host name such as example.org"
+
+
+def _check_recipient(entry: str) -> str:
+    local, _, host = entry.rpartition("@")
+    try:
+        check_host(host)
+    except ValueError:
+        raise ValueError(f"must be {_RECIPIENT_WORDS}") from None
+    if re.search(r"[\s@,;<>]", local):
+        raise ValueError(f"must be {_RECIPIENT_WORDS}")
+    return entry
+
+
+_Recipient = Annotated[
+    str, AfterValidator(_check_recipient), WithJsonSchema({"type": "string", "x-type": _RECIPIENT_WORDS})
+]
 
 
 class SmtpServerSettings(Settings):
@@ -36,7 +56,7 @@ class SmtpServerSettings(Settings):
 
     listen: ListenAddress = Field(parse_listen("127.0.0.1:2525"), description="Address and port to listen on.")
     hostname: str = Field("", description="Name in the greeting; left out: the host of `organization.public_url`.")
-    recipients: list[str] = Field(
+    recipients: list[_Recipient] = Field(
         [], description="Addresses, and domains with or without @, that mail is taken for; left out: any."
     )
     max_message_bytes: int = Field(26_214_400, ge=1_000, description="Larger mails are refused (552).")
@@ -64,7 +84,7 @@ class SmtpServer:
         self._settings = settings
         self._context = context
         self._hostname = settings.hostname or urlsplit(context.public_url).hostname or "localhost"
-        self._recipients = frozenset(entry.lower().removeprefix("@") for entry in settings.recipients)
+        self._recipients = _recipients(settings.recipients)
         self._sessions: set[Session] = set()
         self._left = asyncio.Event()
         self._accept: Accept | None = None
@@ -188,7 +208,7 @@ class SmtpServer:
         self, _server: Session, _session: Peer, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Accept a recipient if it is one of ours."""
-        if self._recipients and not {address.lower(), address.lower().rpartition("@")[2]} & self._recipients:
+        if not _takes(self._recipients, address):
             return "550 5.7.1 no mail is taken for this address here"
         if len(envelope.rcpt_tos) >= 100:
             return "452 4.5.3 too many recipients"
@@ -200,6 +220,15 @@ class SmtpServer:
         """Answer a command that aiosmtpd stumbled over; nothing was taken."""
         self._log.warning("smtp_command_failed", kind=type(error).__name__)
         return "451 4.3.0 that can't be handled now"
+
+
+def _recipients(entries: Iterable[str]) -> frozenset[str]:
+    return frozenset(entry.lower().removeprefix("@") for entry in entries)
+
+
+def _takes(recipients: Collection[str], address: str) -> bool:
+    """Tell whether mail to an address is taken: by its own name or its domain's; without recipients, any."""
+    return not recipients or not {address.lower(), address.lower().rpartition("@")[2]}.isdisjoint(recipients)
 
 
 def _address(path: str) -> str:
@@ -215,4 +244,5 @@ CHANNEL = Channel(
     summary="Listener for mail that another mail server hands over (SMTP)",
     settings=SmtpServerSettings,
     source=SmtpServer,
+    reads=lambda settings, address: _takes(_recipients(settings.recipients), address),
 )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from channels._twilio_request import SignatureCheck, inbound_of, is_a_text
 from channels._twilio_rest import Rest
 from channels._twilio_text import text_of
 from router.errors import Permanent
 from router.interfaces import Accept, Channel, Context
-from router.settings import Duration, EnvName, Secret, SecretFile, WithSecrets, is_loopback, parse_duration
+from router.settings import EnvName, PositiveDuration, Secret, SecretFile, WithSecrets, is_loopback, parse_duration
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Iterator, Mapping
 
     from router.records import Forward
 
@@ -79,20 +79,23 @@ class TwilioSettings(WithSecrets):
         "https://api.twilio.com", description="Where Twilio's REST API is; another one for a region of Twilio's."
     )
     concurrency: int = Field(2, ge=1, le=20, description="How many texts may be on their way to Twilio at once.")
-    connect_timeout: Duration = Field(parse_duration("10s"), description="How long connecting to Twilio may take.")
-    timeout: Duration = Field(
+    connect_timeout: PositiveDuration = Field(
+        parse_duration("10s"), description="How long connecting to Twilio may take."
+    )
+    timeout: PositiveDuration = Field(
         parse_duration("30s"), description="How long Twilio's answer may take. Sooner makes copies."
     )
 
-    @model_validator(mode="after")
-    def _has_keys(self) -> Self:
-        if self.secret("auth_token") is None:
-            raise ValueError("auth_token_env (or auth_token_file) is missing")
-        if self.signature == "sha256" and self.secret("shared_key") is None:
-            raise ValueError("signature: sha256 needs shared_key_env (or shared_key_file)")
-        if self.signature == "sha1" and (self.secret("shared_key") or self.secret("second_shared_key")):
-            raise ValueError("a shared key is for signature: sha256")
-        return self
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Without a key nobody could be believed, and with the wrong kind of key nobody would be."""
+        shared = [key for key in given if key.removeprefix("second_") in ("shared_key_env", "shared_key_file")]
+        if not (given["auth_token_env"] or given["auth_token_file"]):
+            yield "auth_token_env", "is missing: name the environment variable (or auth_token_file) with the auth token"
+        if given["signature"] == "sha256" and not (given["shared_key_env"] or given["shared_key_file"]):
+            yield "signature", "sha256 needs shared_key_env (or shared_key_file)"
+        if given["signature"] == "sha1":
+            yield from ((key, "is for signature: sha256") for key in shared if given[key])
 
     def signing_keys(self) -> list[Secret]:
         """Return where the keys are kept that a request may be signed with."""
@@ -145,6 +148,8 @@ class TwilioSink:
         delivery = forward.delivery
         if check_address(delivery.to):
             raise Permanent("the destination is no telephone number")
+        if forward.opted_out:
+            raise Permanent("the owner of this number wants no more texts (STOP)")
         text = text_of(forward)
         if delivery.unclear:
             sid = await self._rest.find(delivery.to, text, delivery.created_at)

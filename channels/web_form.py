@@ -6,22 +6,22 @@ import asyncio
 import secrets
 from hashlib import sha256
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from pydantic import Field
 
 from channels._form_answers import Answers, check
-from channels._form_body import TOKEN_FIELD, TRAP_FIELD, Limits, Submission, read_into
-from channels._form_pages import Pages
+from channels._form_body import TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Room, Submission, read_into
+from channels._form_pages import Pages, languages
 from router.errors import NotAuthentic, Refused, StoreBusy
 from router.interfaces import Accept, Channel, Context, Settings
 from router.records import Inbound, Medium
-from router.settings import Duration, format_duration, parse_duration
+from router.settings import Duration, PositiveDuration, format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _BUSY_RETRY_S = 10
 _LARGE = 250_000  # bytes; from here on rendering the original is worth a thread
@@ -34,7 +34,13 @@ class WebFormSettings(Settings):
     max_files: int = Field(5, ge=0, le=20, description="Files that may come with a message.")
     max_file_bytes: int = Field(10_000_000, ge=1, description="Size of one file.")
     max_files_bytes: int = Field(15_000_000, ge=1, description="Size of all files of a message together.")
-    upload_timeout: Duration = Field(parse_duration("2m"), description="How long sending a message may take.")
+    max_uploading_bytes: int = Field(
+        128_000_000,
+        ge=1,
+        description="Bytes of files that may be on their way in at once, from all senders together; beyond that "
+        "senders are asked to try again in a minute. One message's files always fit.",
+    )
+    upload_timeout: PositiveDuration = Field(parse_duration("2m"), description="How long sending a message may take.")
     shortest_visit: Duration = Field(
         parse_duration("2s"), description="Messages sent sooner after the page was opened are marked as suspicious."
     )
@@ -42,14 +48,15 @@ class WebFormSettings(Settings):
         parse_duration("24h"), description="Messages sent later after the page was opened are marked as suspicious."
     )
 
-
-class _Busy(Refused):
-    """The store can't take a write: the sender may try again soon."""
-
-    status = 503
-
-    def __init__(self) -> None:
-        super().__init__("We can't take your message in at this moment. Please try again in a minute.")
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Between the two visits there must be time to send something."""
+        try:
+            shortest, longest = parse_duration(given["shortest_visit"]), parse_duration(given["longest_visit"])
+        except ValueError:
+            return  # said at the setting
+        if shortest >= longest:
+            yield "shortest_visit", "must be shorter than longest_visit, or every message is suspicious"
 
 
 class WebForm:
@@ -61,7 +68,7 @@ class WebForm:
         address = urlsplit(context.public_url)
         root = address.path.rstrip("/")
         self._base = f"{root}/forms/{context.name}"
-        self._host = address.hostname
+        self._host, self._netloc = address.hostname, address.netloc.lower()
         self._visit, self._numbers = f"form:{secrets.token_hex(16)}", count()  # keys in order cost the store half
         self._limits = Limits(
             files=settings.max_files,
@@ -69,6 +76,7 @@ class WebForm:
             files_bytes=min(settings.max_files_bytes, context.max_message_bytes * 7 // 10),  # base64 makes 10 of 7
             seconds=settings.upload_timeout.total_seconds(),
         )
+        self._room = Room(max(settings.max_uploading_bytes, self._limits.files_bytes))
         self._pages = Pages(context, root, self._base, self._limits)
 
     async def handle(self, request: web.Request, accept: Accept) -> web.StreamResponse:
@@ -79,12 +87,14 @@ class WebForm:
             return web.Response(status=405, headers={"Allow": "GET, HEAD, POST"}, text="Open or post this form.\n")
         submission = Submission()
         try:
-            await read_into(submission, request, self._limits)
+            await read_into(submission, request, self._limits, self._room)
             return await self._take(request, submission, accept)
         except Refused as refused:
             return self._refuse(request, submission, refused)
         except StoreBusy:
-            return self._refuse(request, submission, _Busy(), {"Retry-After": str(_BUSY_RETRY_S)})
+            return self._refuse(request, submission, Busy())
+        finally:
+            self._room.leave(submission)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """Show the form, or the receipt named in `?receipt=`; this is also what the site's `/` shows."""
@@ -129,7 +139,7 @@ class WebForm:
             medium=Medium.WEB_FORM,
             received_at=now,
             original=original,
-            facts=answers.facts(self._suspicion(submission.fields)),
+            facts=answers.facts(self._suspicion(submission.fields) or self._from_elsewhere(request)),
         )
 
     # --- what is remembered in the form itself ------------------------------------------------------------------------
@@ -163,6 +173,19 @@ class WebForm:
             return f"it was sent more than {format_duration(self._settings.longest_visit)} after the page was opened"
         return ""
 
+    def _from_elsewhere(self, request: web.Request) -> str:
+        """Say so if a browser says that the form stood on another site's page; without that word nothing is said.
+
+        `Origin: null` is no such word: our own pages send no referrer, and then browsers write that (Fetch, "append a
+        request Origin header").
+        """
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "null").lower()
+        if site is None and origin != "null":
+            host = origin.rpartition("://")[2]
+            site = "same-origin" if host in (self._netloc, (request.host or "").lower()) else "cross-site"
+        elsewhere = site == "cross-site" and request.content_type != "application/json"
+        return "it was sent from another web site's page" if elsewhere else ""
+
     def _source_key(self, request: web.Request, submission: Submission) -> str:
         """Return the same key for a double click or a reload, another one for another content of the same form."""
         token = submission.fields.get(TOKEN_FIELD, "")
@@ -186,9 +209,8 @@ class WebForm:
             )
         return self._html(self._form(self._language(request), submission.fields, errors), 422)
 
-    def _refuse(
-        self, request: web.Request, submission: Submission, why: Refused, headers: Mapping[str, str] | None = None
-    ) -> web.Response:
+    def _refuse(self, request: web.Request, submission: Submission, why: Refused) -> web.Response:
+        headers = {"Retry-After": str(_BUSY_RETRY_S)} if why.status == Busy.status else {}
         if _wants_json(request):
             return web.json_response({"error": str(why)}, status=why.status, headers=headers)
         language = self._language(request)
@@ -224,4 +246,5 @@ CHANNEL = Channel(
     settings=WebFormSettings,
     webhook=WebForm,
     mount="forms",
+    languages=languages,
 )

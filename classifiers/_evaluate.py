@@ -1,4 +1,4 @@
-"""Measure a model on labelled rows: the figures of `signpost evaluate`, of the gate, and of cross-validation."""
+"""Measure a model on labelled rows: the figures of `signpost evaluate` and of the gate."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 
 from classifiers._corpus import OUT_OF_SCOPE
 from classifiers._figures import bootstrap, expected_calibration_error, first_choice_figures, put_share
-from classifiers._folds import deal
 from classifiers._text import from_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from router.interfaces import Classifier, ClassifierType, Example, ModelInput, Settings
+    from router.interfaces import Classifier, ModelInput
 
     Row = Mapping[str, Any]
 
@@ -139,43 +138,3 @@ def _urgent(actual: Sequence[bool], alerted: Sequence[bool]) -> dict[str, Any]:
     put_share(figures, "recall", both, sum(actual))
     put_share(figures, "precision", both, sum(alerted))
     return figures
-
-
-def held_out_metrics(classifier: Classifier, examples: Sequence[Example]) -> dict[str, Any]:
-    """Return `n`, `accuracy`, `macro_f1`, `per_department` (n, precision, recall, f1) on examples it never saw."""
-    predictions = _predictions(classifier, [example.input for example in examples])
-    return first_choice_figures(
-        [example.department for example in examples], [prediction.ranking[0][0] for prediction in predictions]
-    )
-
-
-def cross_validate(
-    kind: ClassifierType,
-    settings: Settings,
-    examples: Sequence[Example],
-    *,
-    out_of_scope: Sequence[ModelInput] = (),
-    folds: int = 5,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Return the figures of `held_out_metrics` over all examples, each answered by a model that didn't see it.
-
-    Works for any classifier type; examples of one group stay together. The linear type has the same figures at no
-    cost in its artifact's `meta["metrics"]`.
-    """
-    dealt = deal([example.department for example in examples], [example.group for example in examples], folds, seed)
-    truth: list[str] = []
-    chosen: list[str] = []
-    for fold in range(folds):
-        rest = [example for example, place in zip(examples, dealt, strict=True) if place != fold]
-        held_out = [example for example, place in zip(examples, dealt, strict=True) if place == fold]
-        if not held_out:
-            continue
-        model = kind.load(kind.train(rest, out_of_scope, settings, _silent, seed=seed))
-        truth += [example.department for example in held_out]
-        chosen += [answer.ranking[0][0] for answer in _predictions(model, [example.input for example in held_out])]
-    return first_choice_figures(truth, chosen)
-
-
-def _silent(_what: str, _share: float) -> None:
-    """Tell nobody about progress."""

@@ -22,6 +22,7 @@ Place = tuple[str | int, ...]
 _LARGEST_FILE = 1_048_576  # bytes
 _MOST_PARTS = 100_000  # after aliases are expanded, so that a small file can't become a huge one
 _DEEPEST = 50
+_MISSING_HINT = "name yours with --config PATH (or SIGNPOST_CONFIG), or copy Signpost's own config/signpost.yaml there"
 _LONGEST_TEXT = 500  # of what a problem says
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = ("str", "timestamp", "value")  # YAML 1.2 knows no dates; `=` is a YAML 1.1 oddity
@@ -104,7 +105,8 @@ def _text(path: Path) -> str:
             raw = stream.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "that is no path"
-        raise ConfigError([Problem(str(path), 1, "", f"the file can't be read: {reason}")]) from error
+        hint = _MISSING_HINT if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError([Problem(str(path), 1, "", f"the file can't be read: {reason}", hint)]) from error
     if len(raw) > _LARGEST_FILE:
         raise ConfigError([Problem(str(path), 1, "", "the file is larger than 1 MiB: that is no configuration")])
     try:

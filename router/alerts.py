@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from router.routing.route import Verdict
 
-QUIET = timedelta(minutes=15)  # the same kind of trouble is told at most this often; the digest has the rest
+QUIET = timedelta(minutes=15)  # the same kind of trouble is told at most this often; a summary has the rest
+PENDING = "alert:pending"  # the mark of trouble that was not told because of that
 
 
 class Alerts:
@@ -26,9 +27,15 @@ class Alerts:
         self._operations = tuple(operations)
         self._urgent = tuple(urgent)
 
-    def tell(self, connection: Connection, kind: str, notice: Notice, now: datetime) -> bool:
-        """Tell operations about trouble of one kind; False if they were told a moment ago."""
-        if not self._operations or not marks.claim(connection, f"alert:{kind}"[:128], now, QUIET):
+    def tell(
+        self, connection: Connection, kind: str, notice: Notice, now: datetime, *, every: timedelta = QUIET
+    ) -> bool:
+        """Tell operations about trouble of one kind; False if they were told a moment ago (then a summary follows)."""
+        if not self._operations:
+            return False
+        if not marks.claim(connection, f"alert:{kind}"[:128], now, every):
+            if every == QUIET:
+                marks.claim(connection, PENDING, now, timedelta(0))
             return False
         deliveries.add(connection, self._operations, kind=DeliveryKind.ALERT, now=now, notice=notice)
         return True

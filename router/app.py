@@ -16,6 +16,7 @@ from router.store.daemons import BEAT_S
 from router.store.engine import open_store
 from router.supervise import keep_running
 from router.upkeep import Digest, every
+from router.watch import Watch
 from router.web import server
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _HTTP_S, _BATCH_S, _DRAIN_S = 5.0, 6.0, 16.0  # for requests, batches and attemp
 _REFRESH_S = 2.0
 _HEARTBEAT = "heartbeat"
 _DIGEST_S = 60.0
+_WATCH_S = 60.0
 
 
 class Daemon:
@@ -123,10 +125,13 @@ class Daemon:
             ZoneInfo(self._configuration.organization.timezone),
         )
         log = self._log
+        watch = Watch(parts.store, parts.alerts, [dispatcher.via for dispatcher in parts.dispatchers])
         return [
             *(asyncio.create_task(worker.run(), name=worker.name) for worker in parts.workers),
             asyncio.create_task(every(BEAT_S, parts.heartbeat.beat, log, "heartbeat"), name=_HEARTBEAT),
             asyncio.create_task(every(_REFRESH_S, parts.refresh_model, log, "model"), name="model"),
+            asyncio.create_task(every(BEAT_S, parts.orphans.sweep, log, "orphans"), name="orphans"),
+            asyncio.create_task(every(_WATCH_S, watch.look, log, "watch"), name="watch"),
             asyncio.create_task(every(_DIGEST_S, digest.send_if_due, log, "digest"), name="digest"),
         ]
 

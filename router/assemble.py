@@ -23,6 +23,7 @@ from router.language import Language
 from router.learning.corrections import Corrections
 from router.metrics import Metrics
 from router.model_commands import ModelCommands
+from router.orphans import Orphans
 from router.plugins import classifier_types
 from router.records import Notice
 from router.routing.model import Model
@@ -77,6 +78,7 @@ class Parts:
     intake: Intake
     parsers: ParserPool
     heartbeat: Heartbeat
+    orphans: Orphans = field(init=False)
     commands: Commands
     router: Router
     workers: list[Worker]
@@ -137,7 +139,12 @@ async def assemble(configuration: Configuration, store: Store, rng: Random, log:
         corrections=corrections,
         serving=serving,
         intake=Intake(
-            store, mail_id=_mime.mail_id, wake=wake, max_message_bytes=MAX_MESSAGE_BYTES, metrics=metrics, log=log
+            store,
+            mail_id=_mime.mail_id,
+            wake=partial(_wake, workers, "decide"),
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            metrics=metrics,
+            log=log,
         ),
         parsers=ParserPool(_PARSE),
         heartbeat=Heartbeat(store, secrets.token_hex(8), log),
@@ -171,14 +178,22 @@ def steps(
     ]
     return (
         Urgent(),
-        Loops(keys_, domain),
+        Loops(store, keys_, domain, _desk_addresses(configuration)),
         OptOut(),
-        Threads(store, THREAD_WINDOW),
+        Threads(store, keys_, domain, THREAD_WINDOW),
         Rules(rules, schools.recognise),
         Unreadable(fallback),
         Suspicion(fallback),
         Model(serving.current, prepare, configuration.departments, fallback, log),
     )
+
+
+def _desk_addresses(configuration: Configuration) -> frozenset[str]:
+    """Return every address we deliver to, in lower case: automatic mail from there would go round in circles."""
+    told = records((*configuration.operations.alerts, *configuration.routing.urgent.notify))
+    at_schools = (to for school in configuration.schools for tos in school.deliver.values() for to in tos)
+    at_desks = (to for department in configuration.departments for to in department.deliver)
+    return frozenset(destination.to.casefold() for destination in (*told, *at_schools, *at_desks))
 
 
 def _router(
@@ -201,15 +216,24 @@ def _add_deciders(parts: Parts) -> None:
         parts.router,
         daemon_id=parts.heartbeat.daemon_id,
         understand=parts.parsers.understand,
+        glance=parts.parsers.glance,
         language_of=lambda content: language.detect(f"{content.subject}\n{content.text}"),
         desks=parts.desks,
         alerts=parts.alerts,
-        wake=parts.wake,
+        wake=partial(_wake, parts.workers, "dispatch"),
         metrics=parts.metrics,
         log=parts.log,
         suspects_after_s=SUSPECTS_AFTER_S,
     )
+    parts.orphans = Orphans(parts.store, parts.heartbeat.daemon_id, lambda: stage.holding, parts.dispatchers, parts.log)
     parts.workers.extend(Worker(f"decide-{n}", stage.run_once, poll_s=_POLL_S, log=parts.log) for n in range(DECIDERS))
+
+
+def _wake(workers: Sequence[Worker], stage: str) -> None:
+    """Wake the workers of one stage only: a look into the store for nothing costs as much as one for something."""
+    for worker in workers:
+        if worker.name.startswith(stage):
+            worker.wake()
 
 
 def _add_channels(parts: Parts, configuration: Configuration, rng: Random) -> None:

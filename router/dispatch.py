@@ -8,13 +8,14 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from router.breaker import Breaker
-from router.errors import Permanent, StoreBusy
+from router.errors import Permanent, Retryable, StoreBusy, Unclear
 from router.records import Delivery, DeliveryKind, DeliveryState, Forward
-from router.retry import RetryPolicy
+from router.retry import RetryPolicy, one_line
 from router.store import deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
     from random import Random
 
     from sqlalchemy import Connection
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 MOST_LOST_LEASES = 3
-_AHEAD = 8  # leased beyond what is being sent, so that a sink never waits for the store
+_AHEAD = 16  # leased at once beyond what is being sent, so that a sink never waits for the store
 _SETTLE_PAUSE_S = 0.5
 
 
@@ -64,27 +65,36 @@ class Dispatcher:
         self._breaker = Breaker(rng)
         self._slots = asyncio.Semaphore(sink.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
+        self.holding: set[int] = set()  # leased here, not yet settled (see router.orphans)
         self._suspects: set[asyncio.Task[None]] = set()  # of those: deliveries that a process died over
+        self._more = True  # there may be more that is due than was leased last
         self._suspects_from = monotonic() + suspects_after_s
         self.wake: Callable[[], None] = lambda: None  # app.py sets it to the worker's
 
     async def run_once(self) -> int:
-        """Lease what there is room for and start attempts; return how many. `wake` is called when one ends."""
+        """Lease what there is room for and start attempts; return how many.
+
+        `wake` is called when there is room again and more may be due.
+        """
         leased = await self._lease()
         for forward in leased:
+            self.holding.add(forward.delivery.id)
             attempt = asyncio.create_task(self._attempt(forward), name=f"deliver-{forward.delivery.id}")
             self._sending.add(attempt)
             if forward.delivery.lost_leases:
                 self._suspects.add(attempt)
-            attempt.add_done_callback(self._finished)
+            attempt.add_done_callback(partial(self._finished, delivery_id=forward.delivery.id))
         return len(leased)
 
-    def _finished(self, attempt: asyncio.Task[None]) -> None:
+    def _finished(self, attempt: asyncio.Task[None], *, delivery_id: int) -> None:
+        self.holding.discard(delivery_id)
+        self._more = self._more or attempt in self._suspects  # the next of those may come now
         self._sending.discard(attempt)
         self._suspects.discard(attempt)
         if not attempt.cancelled() and attempt.exception() is not None:
             self._log.error("attempt_failed", exc_info=attempt.exception())
-        self.wake()
+        if self._more and len(self._sending) <= self._sink.concurrency:
+            self.wake()
 
     async def settled(self) -> None:
         """Wait until no attempt is under way."""
@@ -102,12 +112,14 @@ class Dispatcher:
 
     async def _lease(self) -> list[Forward]:
         room = self._breaker.allows(self._store.clock.now(), self._sink.concurrency + _AHEAD) - len(self._sending)
-        if room <= 0 or not self._alive():
+        if room <= 0 or len(self._sending) > self._sink.concurrency or not self._alive():
+            self._more = True  # not now: a lease of few costs as much as one of many
             return []
         now = self._store.clock.now()
         suspects = 0 if self._suspects or monotonic() < self._suspects_from else 1  # one at a time: who is to blame?
         lease = partial(deliveries.lease, via=self.via, owner=self._daemon_id, now=now, limit=room, suspects=suspects)
         found = await self._store.write(lease)
+        self._more = len(found) >= room
         if not found:
             return []
         try:
@@ -122,32 +134,37 @@ class Dispatcher:
             if delivery.lost_leases >= MOST_LOST_LEASES:
                 await self._settle(delivery, DeliveryState.DEAD, error=f"{delivery.lost_leases} processes died over it")
                 return
-            if not self._alive():
-                return  # our lease is gone: somebody else sends it
+            if not self._alive():  # our lease may be gone: whoever has it sends it
+                await self._write(partial(self._store.write, partial(deliveries.unlease, delivery=delivery)))
+                return
             try:
                 remote_id = await self._sink.send(forward)
+            except asyncio.CancelledError:  # the daemon stops, and this may have arrived
+                await asyncio.shield(self._failed(delivery, Unclear("the daemon stopped during the attempt")))
+                raise
             except Exception as error:
                 await self._failed(delivery, error)
                 return
         self._breaker.succeeded()
-        await self._settle(delivery, DeliveryState.DELIVERED, remote_id=remote_id)
+        sent = deliveries.Sent(delivery, one_line(remote_id, 200), self._store.clock.now())
+        await self._write(partial(self._store.write_together, deliveries.delivered, sent))
         self._report_delivered(forward)
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         now = self._store.clock.now()
-        if not isinstance(error, Permanent):  # who knows the answer is alive
-            self._breaker.failed(now)
+        self._tell_breaker(error, now)
         verdict = self._policy.after(delivery, error, now, self._rng)
         doubtful = verdict.unclear > delivery.unclear
         if verdict.next_attempt_at is not None:
-            defer = partial(
-                deliveries.defer,
+            again = partial(
+                deliveries.defer_unless_moved,
                 delivery=delivery,
                 next_attempt_at=verdict.next_attempt_at,
                 error=verdict.reason,
+                now=now,
                 unclear=doubtful,
             )
-            await self._write(defer)
+            await self._write(partial(self._store.write, again))
         else:
             await self._settle(delivery, verdict.state, error=verdict.reason, unclear=doubtful)
         self._metrics.attempted(delivery, verdict.state, None)
@@ -160,26 +177,29 @@ class Dispatcher:
             why=verdict.reason,
         )
 
-    async def _settle(
-        self, delivery: Delivery, state: DeliveryState, *, error: str = "", remote_id: str = "", unclear: bool = False
-    ) -> None:
+    def _tell_breaker(self, error: Exception, now: datetime) -> None:
+        """Count what speaks against the whole destination; who refuses one recipient is alive."""
+        if isinstance(error, Permanent) or (isinstance(error, Retryable) and not error.host):
+            self._breaker.succeeded()
+        elif not isinstance(error, Unclear):
+            self._breaker.failed(now)
+
+    async def _settle(self, delivery: Delivery, state: DeliveryState, *, error: str, unclear: bool = False) -> None:
         now = self._store.clock.now()
 
         def work(connection: Connection) -> None:
-            settled = deliveries.settle(
-                connection, delivery, state, now, error=error, remote_id=remote_id, unclear=unclear
-            )
-            bad = state in {DeliveryState.DEAD, DeliveryState.UNCLEAR}
-            if settled and bad and delivery.kind is DeliveryKind.ROUTE:  # an alert about an alert would never end
+            settled = deliveries.settle(connection, delivery, state, now, error=error, unclear=unclear)
+            about_a_message = delivery.kind is DeliveryKind.ROUTE or delivery.message_id is not None
+            if settled and about_a_message:  # an alert about an alert of operations would never end
                 self._alerts.tell_unsettled(connection, delivery.id, state.value, error, now)
 
-        await self._write(work)
+        await self._write(partial(self._store.write, work))
 
-    async def _write(self, work: Callable[[Connection], object]) -> None:
+    async def _write(self, write: Callable[[], Awaitable[object]]) -> None:
         """Write what became of an attempt, however long the store is busy: what was sent must not be sent again."""
         while True:
             try:
-                await self._store.write(work)
+                await write()
             except StoreBusy as error:
                 self._log.warning("store_busy", error=str(error))
                 await asyncio.sleep(_SETTLE_PAUSE_S)

@@ -74,11 +74,15 @@ class DeliveryError(SignpostError):
 
 
 class Retryable(DeliveryError):
-    """Try again later. `retry_after` in seconds, where the other side named a time."""
+    """Try again later. `retry_after` in seconds, where the other side named a time.
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    `host` says whether the whole destination is in trouble, or only this one recipient or message.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None, *, host: bool = True) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.host = host
 
 
 class Permanent(DeliveryError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from router.records import Decision, Delivery, DeliveryKind, Forward, Message
-from router.store import decisions, messages
+from router.store import decisions, messages, opt_outs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +38,14 @@ class Forwarding:
         known = messages.get_many(connection, message_ids)
         originals = messages.originals_of(connection, message_ids)
         decided = decisions.get_many(connection, decision_ids)
+        opted_out = opt_outs.among(connection, (delivery.to for delivery in leased))
         return [
             self._forward(
                 delivery,
                 known.get(delivery.message_id or ""),
                 originals.get(delivery.message_id or "", b""),
                 decided.get(delivery.decision_id or 0),
+                opted_out=delivery.to in opted_out,
             )
             for delivery in leased
         ]
@@ -53,7 +55,13 @@ class Forwarding:
         return f"{self._public_url}/m/{self._keys.sign(str(delivery_id), MISROUTE)}"
 
     def _forward(
-        self, delivery: Delivery, message: Message | None, original: bytes, decision: Decision | None
+        self,
+        delivery: Delivery,
+        message: Message | None,
+        original: bytes,
+        decision: Decision | None,
+        *,
+        opted_out: bool,
     ) -> Forward:
         route = delivery.kind is DeliveryKind.ROUTE
         likely = [d for d in (decision.suggestions if decision else ()) if d != delivery.department]
@@ -71,4 +79,5 @@ class Forwarding:
             misroute_url=self.misroute_url(delivery.id) if route else "",
             local_time=f"{received:%A, %d %B %Y, %H:%M %Z}" if received else "",
             notice=delivery.notice,
+            opted_out=opted_out,
         )

@@ -242,6 +242,7 @@ class Forward:
     suggestions: tuple[tuple[str, str], ...] = ()  # (department id, name), the likeliest first
     misroute_url: str = ""
     local_time: str = ""  # when it was received, in the district's time zone, for people
+    opted_out: bool = False  # the destination is a telephone number whose owner wants no more texts (STOP)
     notice: Notice | None = None
 
 

@@ -32,7 +32,7 @@ from router.errors import SignpostError
 from router.interfaces import Settings, tell_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Self
 
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m(?!s))?(?:(\d{1,8})s)?(?:(\d{1,9})ms)?")
@@ -48,7 +48,6 @@ _SECRET_FILE_LIMIT = 65_536
 DURATION_WORDS = "a duration such as 30s, 5m, 2h or 1d"
 RATE_WORDS = "a rate such as 30/min, 5/s or 1000/day"
 LISTEN_WORDS = "an address to listen on such as 127.0.0.1:8080 or [::1]:8080"
-HOST_PORT_WORDS = "a host and port such as mail.example.org:587"
 TIME_WORDS = "a time of day such as 07:30"
 ENV_WORDS = "the name of an environment variable (letters, digits and _)"
 PATTERN_WORDS = "a regular expression (RE2)"
@@ -156,23 +155,17 @@ def check_host(value: str) -> str:
     return value
 
 
-def _host_port(words: str, lowest: int) -> Callable[[object], Address]:
-    def parse(value: object) -> Address:
-        if isinstance(value, Address):
-            return value
-        host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-        bracketed = host.startswith("[") and host.endswith("]")
-        if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not lowest <= int(port) <= 65535:
-            raise ValueError(f"must be {words}")
-        if not host or (":" in host) != bracketed:
-            raise ValueError(f"must be {words}")
-        return Address(check_host(host.strip("[]")), int(port))
-
-    return parse
-
-
-parse_listen = _host_port(LISTEN_WORDS, 0)
-parse_host_port = _host_port(HOST_PORT_WORDS, 1)
+def parse_listen(value: object) -> Address:
+    """Read "127.0.0.1:8080" or "[::1]:8080" (port 0: the system chooses one); raise ValueError otherwise."""
+    if isinstance(value, Address):
+        return value
+    host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"must be {LISTEN_WORDS}")
+    if not host or (":" in host) != bracketed:
+        raise ValueError(f"must be {LISTEN_WORDS}")
+    return Address(check_host(host.strip("[]")), int(port))
 
 
 # --- patterns ---------------------------------------------------------------------------------------------------------
@@ -317,9 +310,6 @@ PositiveDuration = Annotated[Duration, AfterValidator(_check_positive)]
 Rate = Annotated[Pace, PlainValidator(parse_rate), PlainSerializer(str, return_type=str), _typed(RATE_WORDS)]
 ListenAddress = Annotated[
     Address, PlainValidator(parse_listen), PlainSerializer(str, return_type=str), _typed(LISTEN_WORDS)
-]
-HostPort = Annotated[
-    Address, PlainValidator(parse_host_port), PlainSerializer(str, return_type=str), _typed(HOST_PORT_WORDS)
 ]
 TimeOfDay = Annotated[
     time,

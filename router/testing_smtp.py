@@ -66,11 +66,6 @@ class SmtpServer:
         for session in list(self._open):
             session.hang_up()
 
-    @property
-    def open_connections(self) -> int:
-        """How many clients are connected now."""
-        return len(self._open)
-
     async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Answer MAIL FROM."""
         self.commands.append(f"MAIL {address}")

@@ -57,7 +57,7 @@ class ParserPool:
     """
 
     def __init__(self, parse: str, *, size: int = 2, limits: Limits | None = None) -> None:
-        self._glance = _glance_beside(parse)
+        self.glance = _glance_beside(parse)
         self._limits = limits or Limits()
         self._spec = _spec(parse, self._limits)
         self._places = [_Place() for _ in range(size)]
@@ -84,7 +84,7 @@ class ParserPool:
         try:
             return await self._ask(place, original, facts, medium)
         except _Gone as gone:
-            return self._glance(original, facts, medium, str(gone))
+            return self.glance(original, facts, medium, str(gone))
         finally:
             self._give_back(place)
 
@@ -196,9 +196,8 @@ class _Child:
     async def exchange(self, question: bytes, original: bytes) -> bytes:
         """Send one message and return the answer; raise OSError or EOFError if the child is gone."""
         self.seen += 1 + len(original) // 20_000
-        for data in (question, original):
-            self._questions.write(FRAME.pack(len(data)))
-            self._questions.write(data)
+        parts = (FRAME.pack(len(question)), question, FRAME.pack(len(original)), original)
+        self._questions.write(b"".join(parts))  # at once: each write is a system call
         await self._questions.drain()
         return await self._frame()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from router.errors import Conflict, NotFound
 from router.records import Correction, CorrectionState, Decision, DeliveryKind, Reason, State
+from router.routing.urgent import urgent_reason
 from router.store import corrections, decisions, deliveries, messages
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Corrections:
             c for c in corrections.of_message(connection, said.message_id) if c.state != CorrectionState.WITHDRAWN
         ]
         disputed = len(earlier) >= PASSES_BEFORE_DISPUTE and present.department != self._desks.fallback
-        held = disputed and decisions.count_of(connection, said.message_id, Reason.DISPUTED) > 0
+        held = disputed and any(corrections.led_to_dispute(connection, correction.id) for correction in earlier)
         target = self._desks.fallback if disputed else said.to_department
         detail = f"passed on by {present.department}"
         if disputed:
@@ -166,6 +167,9 @@ class Corrections:
             return None
         corrections.vote(connection, delivery.message_id, delivery.id, delivery.department, now)
         said = corrections.leading_to(connection, delivery.decision_id)
+        present = decisions.in_force(connection, delivery.message_id)
+        if present is None or present.id != delivery.decision_id:
+            return None  # they passed it on themselves since
         if said is None or said.delivery_id == delivery.id or said.to_department != delivery.department:
             return None
         return corrections.settle(connection, said.id, CorrectionState.CONFIRMED, now, "two votes")
@@ -177,19 +181,20 @@ class Corrections:
         """
         if to is not None and to not in self._desks.departments:
             raise NotFound(f"there is no department '{to}'")
-        if not messages.lock(connection, message_id):
+        message = messages.get(connection, message_id)
+        if message is None:
             raise NotFound(f"there is no message {message_id}")
         if not messages.release(connection, message_id):
             raise Conflict(f"message {message_id} isn't held")
         if to is None:
             return
-        before = decisions.in_force(connection, message_id)
+        before, said = decisions.in_force(connection, message_id), message.content
         decision = Decision(
             message_id=message_id,
             department=to,
             reason=Reason.CORRECTION,
             detail=f"released by {by or 'a person'}",
-            urgent=before.urgent if before else "",
+            urgent=before.urgent if before else urgent_reason(said.subject, said.text, said.html_text),
             school=before.school if before else "",
             decided_at=now,
         )

@@ -77,7 +77,7 @@ class Router:
             return [(await self._ask(step, [message]))[0] for message in batch]
 
     def _verdict(self, message: Message, answer: Answer, urgent: str) -> Verdict:
-        school = self._schools.recognise(message)
+        school = self._school_of(message)
         if isinstance(answer, Hold):
             return Verdict(message=message, state=State.HELD, detail=answer.detail, urgent=urgent, school=school)
         if isinstance(answer, File) and not urgent:
@@ -87,6 +87,13 @@ class Router:
             answer = Route(department=self._fallback, reason=Reason.ABSTAINED, detail=why)
         decision = self._decision(message, answer, urgent, school)
         return Verdict(message=message, state=State.ROUTED, decision=decision, urgent=urgent, school=school)
+
+    def _school_of(self, message: Message) -> str:
+        try:
+            return self._schools.recognise(message)
+        except Exception:  # no school is better than no decision for the whole batch
+            self._log.exception("school_failed", message_id=message.id)
+            return ""
 
     def _decision(self, message: Message, route: Route, urgent: str, school: str) -> Decision:
         decision = Decision(

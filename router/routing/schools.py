@@ -18,7 +18,7 @@ class Schools:
     def __init__(self, schools: Sequence[School]) -> None:
         self._ids = {school.id for school in schools}
         self._school_of = {
-            name.casefold(): school.id for school in schools for name in (school.name, *school.aliases) if name
+            _plain(name): school.id for school in schools for name in (school.name, *school.aliases) if name
         }
         self._pattern = _pattern(list(self._school_of))
 
@@ -30,7 +30,7 @@ class Schools:
         if self._pattern is None:
             return ""
         text = f"{content.subject}\n{content.text}"[:20_000]
-        found = {self._school_of[match.group(0).casefold()] for match in self._pattern.finditer(text)}
+        found = {self._school_of[_plain(match.group(1))] for match in self._pattern.finditer(text)}
         return found.pop() if len(found) == 1 else ""
 
 
@@ -40,5 +40,10 @@ def _pattern(names: list[str]) -> re2.Regexp | None:
         return None
     options = re2.Options()
     options.case_sensitive = False
-    alternatives = "|".join(re2.escape(name) for name in sorted(names, key=len, reverse=True))
-    return re2.compile(rf"\b(?:{alternatives})\b", options)
+    ordered = sorted(names, key=len, reverse=True)
+    alternatives = "|".join(r"\s+".join(re2.escape(word) for word in name.split()) for name in ordered)
+    return re2.compile(rf"(?:^|[^\pL\pN])({alternatives})(?:$|[^\pL\pN])", options)  # RE2's \b knows only ASCII
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.split()).casefold()

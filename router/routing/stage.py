@@ -38,6 +38,7 @@ class DecideStage:
         *,
         daemon_id: str,
         understand: Callable[[bytes, Mapping[str, object], str], Awaitable[Content]],
+        glance: Callable[[bytes, Mapping[str, object], str, str], Content],
         language_of: Callable[[Content], str],
         desks: Desks,
         alerts: Alerts,
@@ -51,12 +52,14 @@ class DecideStage:
         self.router = router
         self._daemon_id = daemon_id
         self._understand = understand
+        self._glance = glance
         self._language_of = language_of
         self._desks = desks
         self._alerts = alerts
         self._wake = wake
         self._metrics = metrics
         self._log = log
+        self.holding: set[str] = set()  # leased here, not yet committed (see router.orphans)
 
     async def run_once(self) -> int:
         """Do one batch and return how many messages it had."""
@@ -65,29 +68,36 @@ class DecideStage:
         leased = await self._store.write(lease)
         if not leased:
             return 0
+        ids = {undecided.id for undecided in leased}
+        self.holding |= ids
         try:
-            verdicts = await self._decide(leased)
+            await self._take_on(leased)
         except BaseException:
-            ids = [undecided.id for undecided in leased]
-            await asyncio.shield(self._store.write(lambda c: messages.give_back(c, self._daemon_id, ids)))
+            await asyncio.shield(self._store.write(lambda c: messages.give_back(c, self._daemon_id, list(ids))))
             raise
+        finally:
+            self.holding -= ids
+        return len(leased)
+
+    async def _take_on(self, leased: Sequence[Undecided]) -> None:
+        verdicts = await self._decide(leased)
         fences = {undecided.id: undecided.fence for undecided in leased}
         written = await self._store.write(lambda c: self._commit(c, verdicts, fences))
         self._wake()
         for verdict in written:
             self._report(verdict)
-        return len(leased)
 
     async def _decide(self, leased: Sequence[Undecided]) -> list[Verdict]:
         return await self.router.decide(await asyncio.gather(*(self._read(undecided) for undecided in leased)))
 
     async def _read(self, undecided: Undecided) -> Message:
         if undecided.lost_leases >= MOST_LOST_LEASES:
-            content = Content(unreadable=f"{undecided.lost_leases} processes died over it")
+            why = f"{undecided.lost_leases} processes died over it"
+            content = self._glance(undecided.original, undecided.facts, undecided.medium.value, why)
         else:
             content = await self._understand(undecided.original, undecided.facts, undecided.medium.value)
             if not content.language:
-                content = replace(content, language=self._language_of(content))
+                content = replace(content, language=self._guessed(content))
         return Message(
             id=undecided.id,
             channel=undecided.channel,
@@ -97,6 +107,13 @@ class DecideStage:
             lost_leases=undecided.lost_leases,
             released=bool(undecided.facts.get("released")),
         )
+
+    def _guessed(self, content: Content) -> str:
+        try:
+            return self._language_of(content)
+        except Exception:  # no language is better than no decision for the whole batch
+            self._log.exception("language_failed")
+            return ""
 
     def _commit(self, connection: Connection, verdicts: Sequence[Verdict], fences: Mapping[str, int]) -> list[Verdict]:
         """Write the verdicts whose messages are still ours: another daemon may have taken over a lost lease."""

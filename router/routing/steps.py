@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.ids import normalise
 from router.interfaces import Answer, File, Hold, Route
 from router.records import Medium, Reason
+from router.store import messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.records import Content, Message
     from router.signing import KeyRing
+    from router.store.engine import Store
 
 MAX_HOPS = 25  # Received headers; Postfix gives up at 50, but ours is the last desk
 
@@ -19,43 +22,77 @@ MAX_HOPS = 25  # Received headers; Postfix gives up at 50, but ours is the last 
 class Loops:
     """Hold what we sent ourselves, what answers our own mail automatically, and what has gone round too often.
 
-    Other automatic mail (scanners, voicemail, form mailers) is routed like any other, and never answered.
+    Other automatic mail (scanners, voicemail, form mailers) is routed like any other, and never answered. `desks` are
+    the addresses that we deliver to, in lower case.
     """
 
     name = "loops"
 
-    def __init__(self, keys: KeyRing, domain: str) -> None:
+    def __init__(self, store: Store, keys: KeyRing, domain: str, desks: frozenset[str]) -> None:
+        self._store = store
         self._keys = keys
         self._domain = domain
+        self._desks = desks
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Hold or file what must not be forwarded."""
         return [
-            self._one(message) if message.medium is Medium.EMAIL and not message.released else None for message in batch
+            await self._one(message) if message.medium is Medium.EMAIL and not message.released else None
+            for message in batch
         ]
 
-    def _one(self, message: Message) -> Answer:
+    async def _one(self, message: Message) -> Answer:
         content = message.content
-        ours = self._answers_ours(content)
-        if ours and content.headers.get("content-type", ("",))[0].startswith("multipart/report"):
-            return File(f"delivery report about delivery {ours}")
-        if ours and content.auto_submitted:
-            return Hold(f"an automatic answer to our own mail (delivery {ours})")
-        if content.headers.get("x-signpost-message"):
-            return Hold("our own forwarded mail came back")
+        ours = answered_delivery(content, self._keys, self._domain)
         if ours:
-            return Hold(f"a reply to our own mail (delivery {ours}); it has not reached the family")
+            answered = await self._answer_to(content, ours)
+            if answered is not None:
+                return answered
+        if content.auto_submitted and content.sender.casefold() in self._desks:
+            return Hold("automatic mail from an address that we deliver to")
+        if await self._stamped(content):
+            return Hold("our own forwarded mail came back")
         if content.hops > MAX_HOPS:
             return Hold(f"the mail has passed {content.hops} servers: probably a loop")
         return None
 
-    def _answers_ours(self, content: Content) -> int | None:
-        """Return the delivery whose Message-ID this mail answers."""
-        for mail_id in (content.in_reply_to, *reversed(content.references)):
-            delivery = self._keys.delivery_of(mail_id, self._domain) if mail_id else None
-            if delivery is not None:
-                return delivery
+    async def _answer_to(self, content: Content, delivery: int) -> Answer:
+        if content.headers.get("content-type", ("",))[0].startswith("multipart/report"):
+            return _report(content, delivery)
+        if content.auto_submitted:
+            return Hold(f"an automatic answer to our own mail (delivery {delivery})")
+        if not await self._from_the_family(content, delivery):
+            return Hold(f"a reply to our own mail (delivery {delivery}); it has not reached the family")
         return None
+
+    async def _from_the_family(self, content: Content, delivery_id: int) -> bool:
+        """Return whether the writer is the one whose message that delivery carried: they replied to all."""
+        first = await self._store.read(lambda c: messages.of_delivery(c, delivery_id))
+        wrote = {first.content.sender.casefold(), first.content.reply_to.casefold()} if first else set()
+        return bool(content.sender) and content.sender.casefold() in wrote
+
+    async def _stamped(self, content: Content) -> bool:
+        """Return whether the mail bears the id of a message of ours; a stranger can't know one."""
+        stamps = [normalise(value) for value in content.headers.get("x-signpost-message", ())][:5]
+        known = [stamp for stamp in stamps if stamp]
+        return bool(known) and bool(await self._store.read(lambda c: messages.get_many(c, known)))
+
+
+def answered_delivery(content: Content, keys: KeyRing, domain: str) -> int | None:
+    """Return the delivery whose Message-ID a mail answers, if it answers one of ours."""
+    for mail_id in (content.in_reply_to, *reversed(content.references)):
+        delivery = keys.delivery_of(mail_id, domain) if mail_id else None
+        if delivery is not None:
+            return delivery
+    return None
+
+
+def _report(content: Content, delivery: int) -> Answer:
+    """File a delivery report, but not one that says that the mail never arrived."""
+    action = (content.headers.get("report-action") or ("",))[0].casefold()
+    if action == "failed":
+        return Hold(f"delivery {delivery} has not reached its desk: the mail server sent it back")
+    return File(f"delivery report about delivery {delivery}")
 
 
 class OptOut:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from router.interfaces import Answer, Route
 from router.records import Medium, Reason
+from router.routing.steps import answered_delivery
 from router.store import messages
 
 if TYPE_CHECKING:
@@ -15,22 +16,25 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-    from router.records import Message
+    from router.records import Content, Message
+    from router.signing import KeyRing
     from router.store.engine import Store
 
 _SHORT_WORDS = 8  # a longer text can stand for itself
 
 
 class Threads:
-    """The same sender's earlier Message-ID, or a short second text from the same phone within the window.
+    """Our signed id, the same sender's earlier Message-ID, or a short second text from the same phone in the window.
 
     Knowing an id isn't enough: the sender has to be the one who wrote the earlier message.
     """
 
     name = "threads"
 
-    def __init__(self, store: Store, window: timedelta) -> None:
+    def __init__(self, store: Store, keys: KeyRing, domain: str, window: timedelta) -> None:
         self._store = store
+        self._keys = keys
+        self._domain = domain
         self._window = window
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
@@ -40,6 +44,7 @@ class Threads:
     async def _one(self, message: Message) -> Answer:
         content = message.content
         ids = [i for i in (content.in_reply_to, *content.references) if i][-50:]
+        ids += await self._answered(content)
         texted = message.medium is Medium.SMS and len(content.text.split()) < _SHORT_WORDS
         since = message.received_at - self._window if texted else None
         if not content.sender or not (ids or since):
@@ -51,3 +56,11 @@ class Threads:
         if earlier is None:
             return None
         return Route(department=earlier.department, reason=Reason.THREAD, detail=f"continues {earlier.id}")
+
+    async def _answered(self, content: Content) -> list[str]:
+        """Return the id of the message that a mail of ours, which this one answers, had forwarded."""
+        delivery_id = answered_delivery(content, self._keys, self._domain)
+        if delivery_id is None:
+            return []
+        first = await self._store.read(lambda c: messages.of_delivery(c, delivery_id))
+        return [first.content.external_id] if first and first.content.external_id else []

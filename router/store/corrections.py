@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from router.records import Correction, CorrectionState
-from router.store.tables import corrections, messages, votes
+from router.records import Correction, CorrectionState, Reason
+from router.store.tables import corrections, decisions, messages, votes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,6 +69,16 @@ def leading_to(connection: Connection, decision_id: int) -> Correction | None:
     """Return the correction that brought a message to where a decision put it, if one did."""
     row = connection.execute(select(corrections).where(corrections.c.new_decision_id == decision_id)).first()
     return None if row is None else to_correction(row)
+
+
+def led_to_dispute(connection: Connection, correction_id: int) -> bool:
+    """Return whether a correction put its message before the fallback, disputed."""
+    disputed = (
+        select(corrections.c.id)
+        .join(decisions, decisions.c.id == corrections.c.new_decision_id)
+        .where(corrections.c.id == correction_id, decisions.c.reason == Reason.DISPUTED.value)
+    )
+    return connection.execute(disputed).first() is not None
 
 
 def in_state(connection: Connection, state: str | None, limit: int) -> list[Correction]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice
 from router.store.codec import notice_from_json, notice_to_json
-from router.store.tables import deliveries
+from router.store.tables import deliveries, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
+
+PASSED_ON = "the message was passed on before this was sent"
 
 
 def add(
@@ -115,6 +118,43 @@ def settle(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A delivery that its sink confirmed."""
+
+    delivery: Delivery
+    remote_id: str
+    at: datetime
+
+
+_DELIVERED = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("delivery_id"),
+        deliveries.c.fence == bindparam("lease"),
+        deliveries.c.owner.is_not(None),
+        deliveries.c.state == DeliveryState.WAITING.value,
+    )
+    .values(
+        owner=None,
+        state=DeliveryState.DELIVERED.value,
+        settled_at=bindparam("at"),
+        last_error="",
+        remote_id=bindparam("remote"),
+    )
+)
+
+
+def delivered(connection: Connection, sent: Sequence[Sent]) -> list[None]:
+    """End deliveries that went well, all that wait for it in one statement; one whose lease was lost stays as it is."""
+    rows = [
+        {"delivery_id": one.delivery.id, "lease": one.delivery.fence, "at": one.at, "remote": one.remote_id[:255]}
+        for one in sent
+    ]
+    connection.execute(_DELIVERED, rows)
+    return [None] * len(sent)
+
+
 def defer(
     connection: Connection, delivery: Delivery, next_attempt_at: datetime, error: str, *, unclear: bool = False
 ) -> bool:
@@ -141,6 +181,26 @@ def _finish(connection: Connection, delivery: Delivery, **values: Any) -> bool:
         .values(owner=None, **values)
     )
     return done.rowcount == 1
+
+
+def defer_unless_moved(
+    connection: Connection,
+    delivery: Delivery,
+    next_attempt_at: datetime,
+    error: str,
+    *,
+    now: datetime,
+    unclear: bool = False,
+) -> bool:
+    """Try again later, unless the message was passed on meanwhile: then the old desk doesn't get it any more."""
+    if delivery.kind is DeliveryKind.ROUTE and _moved(connection, delivery):
+        return settle(connection, delivery, DeliveryState.DROPPED, now, error=PASSED_ON, unclear=unclear)
+    return defer(connection, delivery, next_attempt_at, error, unclear=unclear)
+
+
+def _moved(connection: Connection, delivery: Delivery) -> bool:
+    in_force = select(messages.c.decision_id).where(messages.c.id == delivery.message_id)
+    return connection.execute(in_force).scalar() != delivery.decision_id
 
 
 def release_leases(connection: Connection, owner: str) -> None:
@@ -204,7 +264,7 @@ def drop_waiting(connection: Connection, decision_id: int, now: datetime) -> Non
             deliveries.c.state == DeliveryState.WAITING.value,
             deliveries.c.owner.is_(None),
         )
-        .values(state=DeliveryState.DROPPED.value, settled_at=now)
+        .values(state=DeliveryState.DROPPED.value, settled_at=now, last_error=PASSED_ON)
     )
 
 
@@ -216,8 +276,9 @@ def resume_dropped(connection: Connection, decision_id: int, now: datetime) -> N
             deliveries.c.decision_id == decision_id,
             deliveries.c.kind == DeliveryKind.ROUTE.value,
             deliveries.c.state == DeliveryState.DROPPED.value,
+            deliveries.c.last_error == PASSED_ON,  # not what a person dropped
         )
-        .values(state=DeliveryState.WAITING.value, settled_at=None, next_attempt_at=now)
+        .values(state=DeliveryState.WAITING.value, settled_at=None, next_attempt_at=now, last_error="")
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from router.store.tables import marks
 
@@ -29,3 +29,8 @@ def claim(connection: Connection, name: str, now: datetime, every: timedelta) ->
 def get(connection: Connection, name: str) -> datetime | None:
     """Return when the mark was set last, or None."""
     return connection.execute(select(marks.c.at).where(marks.c.name == name)).scalar()
+
+
+def clear(connection: Connection, name: str) -> None:
+    """Forget a mark."""
+    connection.execute(delete(marks).where(marks.c.name == name))

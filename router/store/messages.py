@@ -9,7 +9,7 @@ from sqlalchemy import and_, func, or_, select, update
 
 from router.records import Medium, Message, State
 from router.store.codec import content_from_json
-from router.store.tables import decisions, messages, originals
+from router.store.tables import decisions, deliveries, messages, originals
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -128,6 +128,13 @@ def detail_of(connection: Connection, message_id: str) -> str:
     return str(connection.execute(select(messages.c.detail).where(messages.c.id == message_id)).scalar_one())
 
 
+def of_delivery(connection: Connection, delivery_id: int) -> Message | None:
+    """Return the message that a delivery carried, or None."""
+    carried = select(messages).join(deliveries, deliveries.c.message_id == messages.c.id)
+    row = connection.execute(carried.where(deliveries.c.id == delivery_id)).first()
+    return None if row is None else to_message(row)
+
+
 def get_many(connection: Connection, ids: list[str]) -> dict[str, Message]:
     """Return messages by id."""
     rows = connection.execute(select(messages).where(messages.c.id.in_(ids)))
@@ -163,7 +170,7 @@ def earlier(
         select(messages.c.id, decisions.c.department, decisions.c.school)
         .join(decisions, decisions.c.id == messages.c.decision_id)
         .where(
-            messages.c.sender == sender,
+            messages.c.sender == sender.casefold(),
             messages.c.state == State.ROUTED.value,
             messages.c.received_at < before,
             or_(*matches),

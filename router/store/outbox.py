@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, insert, select, update
 
 from router.records import DeliveryKind, DeliveryState, State
+from router.store import opt_outs
 from router.store.codec import content_to_json
 from router.store.decisions import to_row
 from router.store.tables import decisions, deliveries, messages
@@ -59,6 +60,7 @@ def commit_verdicts(
         )
     )
     connection.execute(statement, [_settled(verdict, ids) for verdict in verdicts])
+    opt_outs.note(connection, (verdict.message for verdict in verdicts))
     outgoing = [
         _delivery(replace(decision, id=ids[decision.message_id]), destination, now)
         for decision in decided
@@ -84,7 +86,7 @@ def _settled(verdict: Verdict, decision_ids: Mapping[str, int]) -> dict[str, obj
         "new_state": verdict.state.value,
         "new_detail": verdict.detail,
         "new_decision": decision_ids.get(verdict.message.id),
-        "new_sender": content.sender[:320],
+        "new_sender": content.sender[:320].casefold(),  # threads are followed whatever the case
         "new_external": content.external_id[:255],
         "new_content": content_to_json(content),
     }

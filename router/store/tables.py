@@ -262,3 +262,11 @@ cursors = Table(
     Column("key", String(255), primary_key=True),
     Column("value", JSON, nullable=False),
 )
+
+opt_outs = Table(
+    "opt_outs",  # who wants no more texts, or wants them again: the last word of each telephone number
+    metadata,
+    Column("address", String(320), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("keyword", String(8), nullable=False),  # stop | start
+)

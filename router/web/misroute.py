@@ -115,7 +115,7 @@ class Misroute:
         """Show where the message is, and the form to send it on if it is still where the link was sent."""
         delivery_id = self._delivery_id(request)
         standing = await self._store.read(lambda c: stand(c, delivery_id))
-        return self._page(request, standing, done=self._done(request, delivery_id))
+        return self._page(request, standing, done=self._done(request, delivery_id), chosen=request.query.get("to", ""))
 
     async def flag(self, request: web.Request) -> web.Response:
         """Send the message on, once: the same form again changes nothing and shows the same page."""
@@ -129,8 +129,10 @@ class Misroute:
             status = 409 if to in self._desks.departments else 400
             return self._page(request, standing, status=status, wrong=wrong, note=note)
         now = self._store.clock.now()
-        correction = await self._store.write(partial(self._flag, delivery_id=delivery_id, to=to, note=note, now=now))
-        self._changed("misroute_flagged", standing, department=to, correction=correction)
+        flag = partial(self._flag, delivery_id=delivery_id, to=to, note=note, now=now)
+        correction, is_new = await self._store.write(flag)
+        if is_new:
+            self._changed("misroute_flagged", standing, department=to, correction=correction)
         return self._see_other(request, f"{delivery_id}:sent" if correction else "")
 
     def _wrong_choice(self, standing: Standing, to: str) -> str:
@@ -142,10 +144,13 @@ class Misroute:
             return f"The message is with {self._desks.name(to)} already. Please choose another department."
         return ""
 
-    def _flag(self, connection: Connection, delivery_id: int, to: str, note: str, now: datetime) -> int | None:
+    def _flag(
+        self, connection: Connection, delivery_id: int, to: str, note: str, now: datetime
+    ) -> tuple[int | None, bool]:
+        """Return this link's correction, if there is one, and whether it was made just now."""
         standing = stand(connection, delivery_id)
         if standing.sent_on is not None:
-            return standing.sent_on.id
+            return standing.sent_on.id, False
         moved = self._corrections.flag(
             connection,
             standing.message_id,
@@ -156,22 +161,26 @@ class Misroute:
             note=note,
             delivery=standing.delivery,
         )
-        return moved.correction_id
+        return moved.correction_id, moved.correction_id is not None
 
     async def ours(self, request: web.Request) -> web.Response:
         """Take the confirming vote "This is ours", as long as the message is there."""
         delivery_id = self._delivery_id(request)
         check_origin(request, self._public_url)
         now = self._store.clock.now()
-        standing = await self._store.write(lambda c: self._ours(c, delivery_id, now))
-        self._changed("misroute_ours", standing, department=standing.delivery.department)
+        standing, is_new = await self._store.write(lambda c: self._ours(c, delivery_id, now))
+        if is_new:
+            self._changed("misroute_ours", standing, department=standing.delivery.department)
         return self._see_other(request, f"{delivery_id}:ours" if standing.here else "")
 
-    def _ours(self, connection: Connection, delivery_id: int, now: datetime) -> Standing:
+    def _ours(self, connection: Connection, delivery_id: int, now: datetime) -> tuple[Standing, bool]:
+        """Return where the message stands, and whether this is the delivery's first vote."""
         standing = stand(connection, delivery_id)
-        if standing.here:
-            self._corrections.ours(connection, standing.delivery, now)
-        return standing
+        if not standing.here:
+            return standing, False
+        is_new = said_store.vote(connection, standing.message_id, delivery_id, standing.delivery.department, now)
+        self._corrections.ours(connection, standing.delivery, now)
+        return standing, is_new
 
     async def undo(self, request: web.Request) -> web.Response:
         """Take back what this link did: the message is again where it was."""
@@ -180,11 +189,14 @@ class Misroute:
         form = await read_form(request)
         signed = self._keys.unsign(form.get("correction", ""), _UNDO, LINK_LIFE_S)
         now = self._store.clock.now()
-        standing = await self._store.write(partial(self._undo, delivery_id=delivery_id, signed=signed, now=now))
-        self._changed("misroute_undone", standing, department=standing.present.department)
+        undo = partial(self._undo, delivery_id=delivery_id, signed=signed, now=now)
+        standing, is_new = await self._store.write(undo)
+        if is_new:
+            self._changed("misroute_undone", standing, department=standing.present.department)
         return self._see_other(request, f"{delivery_id}:undone")
 
-    def _undo(self, connection: Connection, delivery_id: int, signed: str, now: datetime) -> Standing:
+    def _undo(self, connection: Connection, delivery_id: int, signed: str, now: datetime) -> tuple[Standing, bool]:
+        """Return where the message stands, and whether that was changed just now."""
         of_delivery, _, correction_id = signed.partition(":")
         if of_delivery != str(delivery_id):
             raise NotAuthentic("this button belongs to another message")
@@ -194,7 +206,8 @@ class Misroute:
                 "this was confirmed meanwhile, so it can't be undone here; it can be sent on from where it is"
             )
         self._corrections.undo(connection, int(correction_id), "link", now)
-        return stand(connection, delivery_id)
+        is_new = said is not None and said.state is not CorrectionState.WITHDRAWN
+        return stand(connection, delivery_id), is_new
 
     # --- pages ------------------------------------------------------------------------------------------------------
 
@@ -223,6 +236,7 @@ class Misroute:
         done: str = "",
         wrong: str = "",
         note: str = "",
+        chosen: str = "",
     ) -> web.Response:
         sent_on = standing.sent_on
         values: dict[str, Any] = {
@@ -237,6 +251,7 @@ class Misroute:
             "wrong": wrong,
             "note": note,
             "note_limit": NOTE_LIMIT,
+            "chosen": chosen,
         }
         likely, others = self._choices(standing)
         return self._pages.response("misroute.html", status=status, likely=likely, others=others, **values)

@@ -23,6 +23,7 @@ _TITLES = {
     403: "That can’t be done",
     404: "Not found",
     405: "That can’t be done here",
+    408: "That took too long",
     409: "Something has changed",
     413: "Too large",
     415: "That can’t be read",
@@ -37,6 +38,7 @@ _SENTENCES = {
     415: "This address doesn't take that kind of content.",
     500: "The mistake is ours, and it has been noted. Please try again later.",
 }
+_OWN_LIMITS = "/forms/"  # a family's form reads what is too much, so that what was typed isn't lost
 _KEPT = ("Allow", "Retry-After")
 
 
@@ -62,7 +64,7 @@ class Refusals:
         @web.middleware
         async def answer_all(request: web.Request, handler: Handler) -> web.StreamResponse:
             try:
-                if (request.content_length or 0) > self._max_bytes:
+                if (request.content_length or 0) > self._max_bytes and not request.path.startswith(_OWN_LIMITS):
                     return self.answer(request, 413, _SENTENCES[413])
                 return await handler(request)
             except web.HTTPException as error:
@@ -101,6 +103,9 @@ class Refusals:
             self._log.warning("request_not_taken", error=type(error).__name__)
             said = "We can't take anything in at this moment. Nothing was stored; please try again in a minute."
             return self.answer(request, 503, said, {"Retry-After": str(_RETRY_AFTER_S)})
+        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            self._log.debug("client_left", route=_route(request))
+            return self.answer(request, 400, _SENTENCES[400])  # which nobody reads
         self._log.error("request_failed", route=_route(request), error=type(error).__name__, trace=trace(error))
         return self.answer(request, 500, _SENTENCES[500])
 

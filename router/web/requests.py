@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from router.errors import Malformed, NotAuthentic
+from router.errors import Malformed, NotAuthentic, Refused
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -15,13 +16,23 @@ _FORM_BYTES = 65_536
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
-async def read_form(request: web.Request) -> dict[str, str]:
+class TooSlow(Refused):
+    """The form didn't arrive in time."""
+
+    status = 408
+
+
+async def read_form(request: web.Request, patience_s: float = 30) -> dict[str, str]:
     """Return the text fields of a small form, the first of each name, without control characters.
 
-    Raises `Malformed` for what isn't a form; aiohttp answers 413 beyond 64 KiB.
+    Raises `Malformed` for what isn't a form, `TooSlow` for what isn't all there in time; aiohttp answers 413 beyond
+    64 KiB.
     """
     try:
-        fields = await request.clone(client_max_size=_FORM_BYTES).post()
+        async with asyncio.timeout(patience_s):
+            fields = await request.clone(client_max_size=_FORM_BYTES).post()
+    except TimeoutError as error:
+        raise TooSlow("the form took too long to arrive; please try again") from error
     except (ValueError, LookupError) as error:  # wrong bytes, an unknown charset, broken multipart
         raise Malformed("the form can't be read") from error
     form: dict[str, str] = {}

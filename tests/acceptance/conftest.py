@@ -20,7 +20,7 @@ from tests.acceptance.fixtures import (  # noqa: F401  pytest finds fixtures by 
     model_cache,
     relay,
 )
-from tests.unit.router.commandline import write_district, write_rows
+from tests.unit.router.commandline import make_store, write_district, write_rows
 
 COMMAND = Path(sys.executable).with_name("signpost")
 PATIENCE_S = 240.0  # for a slow machine; nothing waits so long when all is well
@@ -121,6 +121,7 @@ def bare(tmp_path, free_port, cache):
 @pytest.fixture
 async def installed(bare):
     """The command with a champion that learnt the district's three labels in a moment."""
+    await make_store(bare.folder)
     rows = write_rows(bare.folder / "rows.jsonl")
     status, _out, err = await bare.run("train", "--no-corpus", "--data", str(rows))
     assert status == 0, err

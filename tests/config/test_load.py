@@ -150,6 +150,19 @@ def test_a_sender_that_nobody_reads_is_a_warning(tmp_path: Path, types: dict[str
     assert "no channel reads this mailbox" in warning.what
 
 
+def test_a_mail_server_that_takes_other_recipients_reads_no_replies(tmp_path: Path, types: dict[str, Any]) -> None:
+    """An `smtp_server` reads a sink's `from` only if that is among its recipients, by name or by domain."""
+    for recipients, told in (
+        ("[]", False),
+        ("[contact@test.example]", False),
+        ("['@TEST.example']", False),
+        ("[other@test.example, elsewhere.example]", True),
+    ):
+        source = f"{{type: smtp_server, recipients: {recipients}}}"
+        warnings = load(write(tmp_path, FIVE.replace("{type: letterbox}", source)), **types, env={}).warnings
+        assert [warning.path for warning in warnings] == ["channels.relay.from"] * told
+
+
 def test_a_source_that_is_switched_off_counts_for_nothing(tmp_path: Path, types: dict[str, Any]) -> None:
     """A type that could take messages in, set up not to, leaves a district without any source: a problem."""
     text = FIVE.replace("{type: letterbox}", "{type: letterbox, open: false}")

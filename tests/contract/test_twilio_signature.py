@@ -42,6 +42,9 @@ def webhook(**changes):
 SHARED = {"signature": "sha256", "shared_key_env": "KEY", "second_shared_key_env": "KEY_2"}
 TWO = {"second_auth_token_env": "TOKEN_2"}
 USUAL = list(text_parameters().items())
+SCRIPTS = [*USUAL, ("ProfileName", "Ñandú 学校 🚌")]
+BLANKS = [*USUAL, ("X", "  a b\n"), ("Y", "")]
+REPEATED = [*USUAL, ("R", "2"), ("R", "1"), ("R", "1")]
 
 
 @asynccontextmanager
@@ -63,9 +66,9 @@ GOOD = {
     "as it usually is": ({}, USUAL, "", sign(KNOWN, USUAL)),
     "with the port in the address": ({}, USUAL, "", sign(f"{PUBLIC}:443{PATH}", USUAL)),
     "a query, in any order": ({}, USUAL, "?b=2&a=1%20x", sign(f"{KNOWN}?b=2&a=1%20x", USUAL)),
-    "any script": ({}, [*USUAL, ("ProfileName", "Ñandú 学校 🚌")], "", sign(KNOWN, [*USUAL, ("ProfileName", "Ñandú 学校 🚌")])),
-    "blanks kept and untrimmed": ({}, [*USUAL, ("X", "  a b\n"), ("Y", "")], "", sign(KNOWN, [*USUAL, ("X", "  a b\n"), ("Y", "")])),
-    "repeated parameters": ({}, [*USUAL, ("R", "2"), ("R", "1"), ("R", "1")], "", sign(KNOWN, [*USUAL, ("R", "2"), ("R", "1")])),
+    "any script": ({}, SCRIPTS, "", sign(KNOWN, SCRIPTS)),
+    "blanks kept and untrimmed": ({}, BLANKS, "", sign(KNOWN, BLANKS)),
+    "repeated parameters": ({}, REPEATED, "", sign(KNOWN, REPEATED)),
     "the second token": (TWO, USUAL, "", sign(KNOWN, USUAL, "second-token")),
     "the first token beside a second": (TWO, USUAL, "", sign(KNOWN, USUAL)),
     "a shared key": (SHARED, USUAL, "", sign(KNOWN, USUAL, "shared-key", "HMAC_SHA256")),

@@ -104,6 +104,7 @@ class FakeTwilio:
         self.lose_answers = False  # take the text, then cut the connection
         self.keep_silent = False  # take the text, then say nothing until `let_go`
         self.error_code: int | None = None  # in the answer to a text that is taken
+        self.now = datetime(2026, 9, 1, 13, 0, tzinfo=UTC)  # after the sample deliveries were created
         self.requests: list[str] = []
         self.let_go = asyncio.Event()
 
@@ -121,7 +122,7 @@ class FakeTwilio:
             "body": form["Body"],
             "status": "queued",
             "error_code": self.error_code,
-            "date_created": format_datetime(datetime.now(UTC)),
+            "date_created": format_datetime(self.now),
         }
         self.messages.append(message)
         if self.lose_answers and request.transport is not None:

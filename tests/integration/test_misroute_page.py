@@ -334,3 +334,19 @@ async def test_a_withdrawn_flag_is_not_undone_again(client, link, message_id, sq
     text = await (await client.get(link)).text()
     assert "is now with <strong>Meals</strong>" in text
     assert UNDO.search(text) is None
+
+
+async def test_a_repeated_click_was_logged_as_a_second_move(sqlite_store, link):
+    """Sending on, voting and undoing twice each leave one line in the log, and wake the stages once."""
+    log, woken = LogLines(), []
+    async with serving(sqlite_store, log=log, wake=lambda: woken.append(1)) as client:
+        for _ in range(2):
+            await post(client, f"{link}/ours")
+        for _ in range(2):
+            sent = await post(client, link, department="meals")
+        await post(client, f"{link}/ours")  # it isn't there any more
+        button = UNDO.search(await (await client.get(sent.headers["Location"])).text())[1]
+        for _ in range(2):
+            await post(client, f"{link}/undo", correction=button)
+    assert [event for event, _ in log.lines] == ["misroute_ours", "misroute_flagged", "misroute_undone"]
+    assert len(woken) == 3

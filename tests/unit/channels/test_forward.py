@@ -152,8 +152,26 @@ def test_abstaining_names_the_likeliest():
     )
     text = text_of(forward)
     assert "Why: the model wasn't sure; likeliest: Attendance, Safety\n" in text
-    assert "Other likely departments: Attendance, Safety" in text
+    link = forward.misroute_url
+    assert f"Other likely departments:\n  Attendance: {link}?to=attendance\n  Safety: {link}?to=safety\n" in text
     assert "Confidence: not enough (41%)" in text
+
+
+def test_the_likely_departments_were_only_names():
+    """In the HTML each is a link to the page with that department chosen; without a page they are names."""
+    forward = replace(
+        with_decision(reason=Reason.ABSTAINED, department="front-office"),
+        suggestions=(("attendance", "Attendance"), ("safety", "Safety & <Security>")),
+    )
+    html = " ".join(text_of(forward, "html").split())
+    link = forward.misroute_url
+    assert (
+        f'Other likely departments: <a href="{link}?to=attendance" style="color:#0b57a4">Attendance</a>, '
+        f'<a href="{link}?to=safety" style="color:#0b57a4">Safety &amp; &lt;Security&gt;</a> </p>'
+    ) in html
+    nowhere = replace(forward, misroute_url="")
+    assert "departments: Attendance, Safety &amp;" in " ".join(text_of(nowhere, "html").split())
+    assert "Other likely departments:\n  Attendance\n  Safety & <Security>\n" in text_of(nowhere)
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from classifiers._evaluate import cross_validate, evaluate, held_out_metrics
+from classifiers._evaluate import evaluate
 from classifiers._figures import expected_calibration_error, first_choice_figures, macro_f1, share
 from classifiers._folds import deal
-from classifiers.linear import CLASSIFIER, LinearSettings
 from router.records import Prediction
-from tests.unit.classifiers.samples import examples, strangers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,17 +125,6 @@ def test_folds_are_even_and_keep_groups_together() -> None:
     assert sorted(np.bincount(folds[:30]).tolist()) == [9, 9, 12]
     assert np.bincount(folds[30:]).tolist() == [3, 3, 3]
     assert deal(labels, groups, 3, seed=1).tolist() == folds.tolist() != deal(labels, groups, 3, seed=2).tolist()
-
-
-def test_cross_validation_and_held_out_figures() -> None:
-    """Cross-validation answers each example once, by a model that didn't see it."""
-    rows = examples(15)
-    figures = cross_validate(CLASSIFIER, LinearSettings(), rows, out_of_scope=strangers(5), folds=3)
-    assert figures["n"] == len(rows)
-    assert figures["accuracy"] > 0.8
-    assert set(figures["per_department"]) == {"bus", "lunch", "nurse"}
-    from_scripted = held_out_metrics(Scripted(), [])
-    assert (from_scripted["n"], from_scripted["accuracy"]) == (0, None)
 
 
 def test_a_label_that_is_only_chosen_stands_in_the_table() -> None:

@@ -6,6 +6,7 @@ import json
 from random import Random
 
 from router.cli import run
+from router.store.engine import open_store
 
 DISTRICT = """\
 organization: {{name: Three Desks, public_url: "http://127.0.0.1:{port}", timezone: America/Chicago}}
@@ -37,6 +38,13 @@ def write_district(folder, port=18080):
     path = folder / "district.yaml"
     path.write_text(DISTRICT.format(port=port))
     return path
+
+
+async def make_store(folder):
+    """Make the district's empty store, as the first start of the daemon does."""
+    store = open_store(f"sqlite:///{folder}/var/signpost.db")
+    await store.open()
+    await store.close()
 
 
 def saying(label, rng):

@@ -34,6 +34,22 @@ def test_the_configuration_is_named_before_or_after_the_command(district, capsys
     assert "config/signpost.yaml:1: the file can't be read" in capsys.readouterr().err
 
 
+def test_a_missing_configuration_gave_no_next_step(district, capsys):
+    """Where there is no file, the sentence says how to name another one, and what to start from."""
+    assert run(["status"]) == 78
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "config/signpost.yaml:1: the file can't be read: No such file or directory; name yours with "
+    )
+    assert "copy Signpost's own config/signpost.yaml there" in said
+
+
+def test_the_demo_took_one_port_for_two_listeners(capsys):
+    """Mail and pages can't come in by the same port: wrong usage, told before anything starts."""
+    assert run(["demo", "--port", "8123", "--smtp-port", "8123"]) == 2
+    assert "--port and --smtp-port must differ" in capsys.readouterr().err
+
+
 def test_the_environment_names_the_configuration(district, capsys, monkeypatch):
     """SIGNPOST_CONFIG stands for `--config`."""
     monkeypatch.setenv("SIGNPOST_CONFIG", str(district))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 import structlog
@@ -81,6 +82,48 @@ def test_a_flag_moves_a_message_and_can_be_confirmed(message_id, capsys):
     (withdrawn,) = _asked(capsys, "corrections", "withdraw", str(proposed["id"]))
     assert withdrawn["state"] == "withdrawn"
     assert run(["corrections", "confirm", str(proposed["id"]), "--config", "district.yaml"]) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["misroute", "0WE3CYSYMMK8", "--to", "office"],
+        ["messages", "release", "0WE3CYSYMMK8"],
+        ["corrections", "confirm", "1"],
+        ["corrections", "withdraw", "1"],
+    ],
+)
+def test_nobody_could_say_so(arguments, message_id, capsys):
+    """An empty `--by` is wrong usage: what people change is recorded with a name."""
+    for nobody in ("", "  "):
+        assert run([*arguments, "--by", nobody, "--config", "district.yaml"]) == 2
+        assert "'--by': say who it is" in capsys.readouterr().err
+    assert _asked(capsys, "corrections", "list") == []
+
+
+def test_a_flag_without_a_name_carries_the_login_name(message_id, monkeypatch, capsys):
+    """Who says so is the user of the machine, unless another name is given."""
+    monkeypatch.setenv("LOGNAME", "dana")
+    _asked(capsys, "misroute", message_id, "--to", "office")
+    assert _asked(capsys, "corrections", "list")[0]["by"] == "dana"
+
+
+def test_a_wrong_page_started_over(message_id, capsys):
+    """`--before` a message that isn't there is an answer of no; a known one may be written as people write it."""
+    assert run(["messages", "list", "--before", "nosuch", "--config", "district.yaml"]) == 1
+    assert capsys.readouterr().err == "signpost: there is no message 'nosuch'\n"
+    assert _asked(capsys, "messages", "list", "--before", message_id.lower()) == []
+
+
+def test_a_misspelt_department_had_no_message(message_id, capsys):
+    """A department that isn't there is told; one without messages, or one that is only gone, is listed."""
+    assert run(["messages", "list", "--department", "busses", "--config", "district.yaml"]) == 1
+    assert capsys.readouterr().err == "signpost: there is no department 'busses'\n"
+    assert _asked(capsys, "messages", "list", "--department", "office") == []
+    path = Path("district.yaml")
+    path.write_text(path.read_text().replace("  buses: {name", "  coaches: {name"))
+    assert [row["id"] for row in _asked(capsys, "messages", "list", "--department", "buses")] == [message_id]
+    assert _asked(capsys, "messages", "list", "--department", "buses", "--before", message_id) == []
 
 
 def test_deliveries_are_dropped_and_listed(message_id, capsys):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
 from router.cli import run
-from tests.unit.router.commandline import WORDS, saying, train_outside, write_district, write_rows
+from tests.unit.router.commandline import WORDS, make_store, saying, train_outside, write_district, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,7 @@ def district(tmp_path, monkeypatch):
 @pytest.fixture
 def champion(district):
     """The version of a registered champion that knows the three labels."""
+    asyncio.run(make_store(district))
     rows = write_rows(district / "rows.jsonl")
     assert run(["train", "--no-corpus", "--data", str(rows)]) == 0
     return "champion"

@@ -89,8 +89,11 @@ async def test_a_full_disk_reaches_the_source(intake, sqlite_store):
     big = replace(MAIL, original=MAIL.original + b"x" * 900)
     await sqlite_store.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1"))  # no page more than there are
 
-    with pytest.raises(StoreBusy, match="full"):
+    async def fill():
         for n in range(20):
             await intake.accept(replace(big, source_key=f"k{n}", original=big.original[n:]))
+
+    with pytest.raises(StoreBusy, match="full"):
+        await fill()
     await sqlite_store.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1000000"))
     await intake.accept(replace(big, source_key="later"))

@@ -34,20 +34,31 @@ async def answer(step, message):
     return found
 
 
+@pytest.fixture
+def loops(sqlite_store):
+    """The step, in a district that delivers to buses@district.example."""
+    return Loops(sqlite_store, RING, DOMAIN, frozenset({"buses@district.example"}))
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "why"),
     [
         ({"in_reply_to": OURS, "auto_submitted": True}, Hold, "automatic answer"),
+        ({"auto_submitted": True, "sender": "Buses@district.example"}, Hold, "an address that we deliver to"),
+        (
+            {"in_reply_to": OURS, "headers": {"content-type": ("multipart/report",), "report-action": ("failed",)}},
+            Hold,
+            "has not reached its desk",
+        ),
         ({"in_reply_to": OURS}, Hold, "reply to our own mail"),
         ({"references": ("<x@y>", OURS)}, Hold, "reply to our own mail"),
-        ({"headers": {"x-signpost-message": ("0WE2",)}}, Hold, "came back"),
         ({"hops": MAX_HOPS + 1}, Hold, "probably a loop"),
         ({"in_reply_to": OURS, "headers": {"content-type": ("multipart/report",)}}, File, "delivery report"),
     ],
 )
-async def test_what_would_go_round_in_circles_is_stopped(content, kind, why):
+async def test_what_would_go_round_in_circles_is_stopped(loops, content, kind, why):
     """Held for a person, or filed with the delivery it reports on."""
-    found = await answer(Loops(RING, DOMAIN), mail(**content))
+    found = await answer(loops, mail(**content))
 
     assert isinstance(found, kind)
     assert why in found.detail
@@ -64,16 +75,39 @@ async def test_what_would_go_round_in_circles_is_stopped(content, kind, why):
         {"headers": {"content-type": ("multipart/report",)}},  # a report about somebody else's mail
     ],
 )
-async def test_everything_else_goes_on(content):
+async def test_everything_else_goes_on(loops, content):
     """Only our own circles are stopped."""
-    assert await answer(Loops(RING, DOMAIN), mail(**content)) is None
+    assert await answer(loops, mail(**content)) is None
 
 
-async def test_what_a_person_released_is_not_held_again():
+async def test_a_stamp_counts_only_if_we_made_it(loops, sqlite_store, log, rng):
+    """Our own forwarded mail that comes back is held; a stranger who writes the header isn't believed."""
+    message_id = await District(sqlite_store, log, rng).route()
+
+    ours = await answer(loops, mail(headers={"x-signpost-message": (message_id,)}))
+    forged = await answer(loops, mail(headers={"x-signpost-message": ("1", "0WE28VGDH208")}))
+
+    assert isinstance(ours, Hold)
+    assert "came back" in ours.detail
+    assert forged is None
+
+
+async def test_a_family_that_replies_to_all_is_heard(loops, sqlite_store, log, rng):
+    """Staff answer from their own mailbox, the mother replies to all: her mail names ours, and it is hers."""
+    district = District(sqlite_store, log, rng)
+    message_id = await district.route(sender="ana@home.example")
+    [delivery] = await district.deliveries(message_id)
+    names_ours = {"references": (RING.mail_id(delivery.id, DOMAIN),)}
+
+    assert await answer(loops, mail(sender="Ana@home.example", **names_ours)) is None
+    assert isinstance(await answer(loops, mail(sender="jo@district.example", **names_ours)), Hold)
+
+
+async def test_what_a_person_released_is_not_held_again(loops):
     """A release would be no release otherwise."""
     message = replace(mail(in_reply_to=OURS), released=True)
 
-    assert await answer(Loops(RING, DOMAIN), message) is None
+    assert await answer(loops, message) is None
 
 
 async def test_unreadable_and_suspicious_messages_reach_a_person():
@@ -127,6 +161,7 @@ async def test_the_first_rule_that_fits_wins():
 
 
 LINCOLN = School(id="lincoln", name="Lincoln Elementary", aliases=("Lincoln", "LES"))
+VERTE = School(id="verte", name="École Verte")
 NORTH = School(id="north", name="Northside High School", aliases=("Northside",))
 
 
@@ -140,11 +175,13 @@ NORTH = School(id="north", name="Northside High School", aliases=("Northside",))
         ("from Lincoln to Northside", ""),
         ("lessons", ""),  # LES inside a word
         ("", ""),
+        ("he is at Northside  High\nSchool now", "north"),
+        ("¿y en la École Verte?", "verte"),
     ],
 )
 def test_a_school_is_recognised_by_its_names(text, school):
     """Whole words, longest name first; two different schools are no answer."""
-    assert Schools([LINCOLN, NORTH]).recognise(mail(text=text)) == school
+    assert Schools([LINCOLN, NORTH, VERTE]).recognise(mail(text=text)) == school
 
 
 def test_the_choice_on_the_form_counts_first():
@@ -166,7 +203,7 @@ async def conversation(sqlite_store, log, rng):
     """A step that follows threads, and the routed message that others continue: from Ana, to buses."""
     district = District(sqlite_store, log, rng, understand=earlier)
     message_id = await district.route("buses are late")
-    return Threads(sqlite_store, timedelta(minutes=30)), district, message_id
+    return Threads(sqlite_store, RING, DOMAIN, timedelta(minutes=30)), district, message_id
 
 
 async def earlier(original, _facts, _medium):
@@ -188,9 +225,19 @@ async def test_a_reply_follows_its_thread(conversation):
     """The same sender's earlier Message-ID is enough."""
     step, district, message_id = conversation
 
-    found = await later(step, district, in_reply_to="<first@home.example>")
+    found = await later(step, district, sender="ANA@home.example", in_reply_to="<first@home.example>")
 
     assert (found.department, found.reason, found.detail) == ("buses", Reason.THREAD, f"continues {message_id}")
+
+
+async def test_a_reply_to_our_own_mail_follows_the_message_it_carried(conversation):
+    """Our signed id stands for the family's own."""
+    step, district, message_id = conversation
+    [delivery] = await district.deliveries(message_id)
+
+    found = await later(step, district, references=(RING.mail_id(delivery.id, DOMAIN),))
+
+    assert (found.department, found.detail) == ("buses", f"continues {message_id}")
 
 
 async def test_a_thread_is_followed_to_where_it_stands_now(conversation):

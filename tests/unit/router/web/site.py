@@ -52,7 +52,7 @@ class LogLines:
     def _add(self, event, **facts):
         self.lines.append((event, facts))
 
-    info = warning = error = exception = _add
+    debug = info = warning = error = exception = _add
 
 
 @asynccontextmanager

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from aiohttp import web
 
 from router.errors import Conflict, Malformed, NotAuthentic, NotFound, StoreBroken, StoreBusy, TooLarge
 from router.records import Receipt
+from router.testing import until, within
 from router.web.refusals import trace
+from router.web.requests import read_form
 from tests.unit.router.web.site import Form, LogLines, channel, serving
 
 SECRET = "what the family wrote"
@@ -150,13 +154,78 @@ async def test_unknown_pages_and_methods_look_like_the_rest(sqlite_store):
 
 async def test_too_much_is_refused_before_it_is_read(sqlite_store):
     """A body beyond the limit gets 413 and no channel sees it."""
+    webhook, form = Form(), Form()
+    webhooks = {"line": (channel(), webhook), "contact": (channel("forms"), form)}
+    async with serving(sqlite_store, webhooks=webhooks, accept=store_it) as client:
+        answer = await client.post("/webhooks/line", data=b"x" * 10_001)
+        assert answer.status == 413
+        assert webhook.methods == []
+        chunked = await client.post("/webhooks/line", data=_chunks(20))
+        assert chunked.status == 413
+
+
+async def test_a_form_was_refused_before_it_could_keep_what_was_typed(sqlite_store):
+    """A family's form sees a body of any length itself: only so it can come back with what was typed."""
     form = Form()
     async with serving(sqlite_store, webhooks={"contact": (channel("forms"), form)}, accept=store_it) as client:
-        answer = await client.post("/forms/contact", data=b"x" * 10_001)
-        assert answer.status == 413
-        assert form.methods == []
-        chunked = await client.post("/forms/contact", data=_chunks(20))
-        assert chunked.status == 413
+        assert (await client.post("/forms/contact", data=b"x" * 10_001)).status == 413  # here aiohttp's own limit
+    assert form.methods == ["POST"]
+
+
+class Waiting:
+    """A webhook that reads what it is sent, and says how that ended."""
+
+    def __init__(self):
+        self.reading, self.error = asyncio.Event(), None
+
+    async def handle(self, request, _accept):
+        """Read the whole body."""
+        self.reading.set()
+        try:
+            await request.read()
+        except ConnectionError as error:
+            self.error = error
+            raise
+
+
+async def test_a_sender_who_left_was_logged_as_our_mistake(sqlite_store):
+    """A connection that breaks off in the middle of an upload is no error of ours: one line for debugging."""
+    log, webhook = LogLines(), Waiting()
+    async with serving(sqlite_store, webhooks={"contact": (channel("forms"), webhook)}, log=log) as client:
+        _, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(b"POST /forms/contact HTTP/1.1\r\nHost: d.example\r\nContent-Length: 100\r\n\r\nabc")
+        await within(webhook.reading.wait())
+        writer.close()
+        await until(lambda: log.lines)
+    assert log.lines == [("client_left", {"route": "/forms/contact"})]
+    assert webhook.error is not None
+
+
+async def test_a_broken_connection_of_ours_is_still_an_error(sqlite_store):
+    """A database that can't be reached raises a ConnectionError too: while the sender waits, that is our mistake."""
+    log = LogLines()
+    webhooks = {"contact": (channel("forms"), Form(ConnectionRefusedError()))}
+    async with serving(sqlite_store, webhooks=webhooks, log=log) as client:
+        assert (await client.post("/forms/contact", data=b"x")).status == 500
+    assert [event for event, _ in log.lines] == ["request_failed"]
+
+
+class Impatient:
+    """A webhook that gives a small form little time."""
+
+    async def handle(self, request, _accept):
+        """Read the form."""
+        await read_form(request, 0.01)
+
+
+async def test_a_form_that_never_ended_kept_its_connection_for_ever(sqlite_store):
+    """A request that sends 3 of its 100 bytes and then nothing is answered with 408."""
+    async with serving(sqlite_store, webhooks={"line": (channel(), Impatient())}) as client:
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        kind = b"Content-Type: application/x-www-form-urlencoded"
+        writer.write(b"POST /webhooks/line HTTP/1.1\r\nHost: d\r\n" + kind + b"\r\nContent-Length: 100\r\n\r\na=b")
+        assert (await within(reader.readline())).startswith(b"HTTP/1.1 408")
+        writer.close()
 
 
 async def _chunks(n):

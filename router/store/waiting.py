@@ -1,0 +1,49 @@
+"""Deliveries that wait for something that may never come: a channel that is gone, a sink that takes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select, update
+
+from router.records import DeliveryState
+from router.store.deliveries import to_delivery
+from router.store.tables import deliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from router.records import Delivery
+
+
+def unreachable(connection: Connection, sinks: Collection[str]) -> list[Delivery]:
+    """Return deliveries that wait for a channel that isn't there."""
+    waiting = deliveries.c.state == DeliveryState.WAITING.value
+    rows = connection.execute(select(deliveries).where(waiting, deliveries.c.via.not_in(list(sinks))).limit(1000))
+    return [to_delivery(row) for row in rows]
+
+
+def late(connection: Connection, since: datetime) -> dict[str, tuple[int, str]]:
+    """Return by sink how many deliveries were tried in vain and are older than `since`, and the last error of one."""
+    statement = (
+        select(deliveries.c.via, func.count(), func.max(deliveries.c.last_error))
+        .where(
+            deliveries.c.state == DeliveryState.WAITING.value,
+            deliveries.c.created_at < since,
+            deliveries.c.last_error != "",
+        )
+        .group_by(deliveries.c.via)
+    )
+    return {via: (int(n), error) for via, n, error in connection.execute(statement)}
+
+
+def give_up(connection: Connection, delivery_id: int, error: str, now: datetime) -> None:
+    """End a waiting delivery that nobody has leased."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.WAITING.value)
+        .values(state=DeliveryState.DEAD.value, settled_at=now, last_error=error, owner=None)
+    )
