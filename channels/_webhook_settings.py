@@ -78,8 +78,8 @@ class WebhookSettings(WithSecrets):
     )
     medium: Medium = Field(Medium.WEB_FORM, description="How people write, whatever carries it.")
     region: str = Field("US", pattern="^[A-Z]{2}$", description="Country of phone numbers that are written without +.")
-    authentication: Literal["", "hmac", "bearer", "basic", "path"] = Field(
-        "",
+    authentication: Literal["hmac", "bearer", "basic", "path"] | None = Field(
+        None,
         description="How a request proves itself: `hmac` (a signature, see below), `bearer` or `basic` (the "
         "Authorization header), `path` (the secret follows the address: /webhooks/NAME/SECRET).",
     )

@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import json
 import os
+import stat
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,26 @@ def socket_path(store_url: str) -> Path:
         if len(os.fsencode(path)) <= _LONGEST_PATH:
             return path
         store_url = str(path)
-    folder = os.environ.get("RUNTIME_DIRECTORY") or os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    given = os.environ.get("RUNTIME_DIRECTORY") or os.environ.get("XDG_RUNTIME_DIR")
     digest = hashlib.sha256(store_url.encode()).hexdigest()[:16]
-    return Path(folder) / f"signpost-{digest}.sock"
+    return (Path(given) if given else _own_folder()) / f"signpost-{digest}.sock"
+
+
+def _own_folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"signpost-{os.geteuid()}"
+
+
+def claim_folder(folder: Path) -> None:
+    """Make a folder that only this user may enter; raise `SignpostError` if somebody else has made it.
+
+    Its name can be guessed, and anybody may write beside it: a socket of somebody else's would be believed.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise SignpostError(f"{folder} isn't this user's own folder: remove it, or set XDG_RUNTIME_DIR to another")
+    folder.chmod(0o700)
 
 
 @asynccontextmanager
@@ -61,17 +79,34 @@ async def serve(path: Path, commands: Commands, log: FilteringBoundLogger) -> As
         server = await asyncio.start_unix_server(answer, path, limit=_LONGEST_LINE)
     finally:
         os.umask(previous)
+    made = _identity(path)
     try:
         yield
     finally:
         server.close()
-        _make_room(path)
+        _remove(path, made)
 
 
 def _make_room(path: Path) -> None:
-    """Remove the socket of a daemon that was killed; the store's lock keeps a second living one out."""
+    """Remove the socket of a daemon that was killed; the lock of an SQLite store keeps a second living one out."""
+    if path.parent == _own_folder():
+        claim_folder(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
+
+
+def _remove(path: Path, made: tuple[int, int] | None) -> None:
+    """Remove the socket we made: on PostgreSQL another daemon may have taken its name over."""
+    if _identity(path) == made:
+        path.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _outcome(commands: Commands, line: bytes, log: FilteringBoundLogger) -> dict[str, Any]:
@@ -91,6 +126,8 @@ async def ask(path: Path, command: str, arguments: dict[str, Any]) -> Any:
 
     Raises `ConnectionError` or `FileNotFoundError` if no daemon listens, else the `SignpostError` that it answered.
     """
+    if path.parent == _own_folder():
+        claim_folder(path.parent)
     reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_LINE)
     try:
         writer.write(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")

@@ -39,7 +39,7 @@ class Heartbeat:
         """Announce this daemon; what dead ones held is free again."""
         alone = self._store.dialect == "sqlite"
         began = asyncio.get_running_loop().time()
-        work = partial(daemons.register, daemon_id=self.daemon_id, now=self._store.clock.now(), alone=alone)
+        work = partial(daemons.register, daemon_id=self.daemon_id, now=self._now(), alone=alone)
         lost = await self._store.write(work)
         self._prolong(began)
         if lost:
@@ -52,7 +52,7 @@ class Heartbeat:
     async def beat(self) -> None:
         """Prolong our life, and free the leases of those whose life has ended."""
         began = asyncio.get_running_loop().time()
-        now = self._store.clock.now()
+        now = self._now()
         if await self._store.write(lambda c: daemons.beat(c, self.daemon_id, now)):
             self._prolong(began)
         else:
@@ -68,6 +68,10 @@ class Heartbeat:
         messages.release_leases(connection, self.daemon_id)
         deliveries.release_leases(connection, self.daemon_id)
         daemons.leave(connection, self.daemon_id)
+
+    def _now(self) -> datetime | None:
+        """Return the time, or None for the database's own: daemons may share it whose machines' clocks differ."""
+        return self._store.clock.now() if self._store.dialect == "sqlite" else None
 
     def _prolong(self, began: float) -> None:
         self._good_until = began + daemons.LIFETIME.total_seconds() - _SAFETY_S

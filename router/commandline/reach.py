@@ -16,6 +16,7 @@ from router.destinations import Desks
 from router.errors import NotFound, SignpostError, StoreBusy
 from router.learning.corrections import Corrections
 from router.model_commands import ModelCommands
+from router.store import migrate
 from router.store.engine import open_store
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ async def _ask(configuration: Configuration, command: str, arguments: dict[str, 
 @asynccontextmanager
 async def _commands(configuration: Configuration) -> AsyncIterator[Commands]:
     """Open the store for as long as the block runs."""
-    require_store(configuration, "start the daemon first, or run this command where the daemon runs")
+    if not await _is_there(configuration):
+        raise _missing(configuration, "start the daemon first, or run this command where the daemon runs")
     store = open_store(configuration.store.url_with_password())
     try:
         await store.open()
@@ -91,7 +93,20 @@ def _offline(configuration: Configuration, store: Store) -> Commands:
 
 
 def store_exists(configuration: Configuration) -> bool:
-    """Return whether there is something to open: an SQLite file, or a database server that will answer or not."""
+    """Return whether a daemon has made the store; an empty database or file is none yet.
+
+    Raises `StoreBusy` if the database can't be reached.
+    """
+    return asyncio.run(_is_there(configuration))
+
+
+async def _is_there(configuration: Configuration) -> bool:
+    async with _reading(configuration) as store:
+        return store is not None
+
+
+def _can_be_opened(configuration: Configuration) -> bool:
+    """Return whether there is an SQLite file, or a database server that will answer or not."""
     url = make_url(configuration.store.url)
     return not url.drivername.startswith("sqlite") or Path(url.database or "").exists()
 
@@ -106,18 +121,32 @@ def store_place(configuration: Configuration) -> str:
 def require_store(configuration: Configuration, instead: str) -> None:
     """Raise `NotFound` where there is no store yet: only `signpost run` makes one. `instead` says what to do."""
     if not store_exists(configuration):
-        raise NotFound(f"there is no store yet at {store_place(configuration)}: {instead}")
+        raise _missing(configuration, instead)
+
+
+def _missing(configuration: Configuration, instead: str) -> NotFound:
+    return NotFound(f"there is no store yet at {store_place(configuration)}: {instead}")
 
 
 def look(configuration: Configuration, work: Callable[[Store], Awaitable[T]], otherwise: T) -> T:
     """Run reading work on the store, beside whoever owns it; return `otherwise` where there is no store yet."""
 
     async def run() -> T:
-        store = open_store(configuration.store.url_with_password(), read_only=True)
-        await store.open()
-        try:
-            return await work(store)
-        finally:
-            await store.close()
+        async with _reading(configuration) as store:
+            return otherwise if store is None else await work(store)
 
-    return asyncio.run(run()) if store_exists(configuration) else otherwise
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _reading(configuration: Configuration) -> AsyncIterator[Store | None]:
+    """Open the store for reading while the block runs; None where there is none yet."""
+    if not _can_be_opened(configuration):
+        yield None
+        return
+    store = open_store(configuration.store.url_with_password(), read_only=True)
+    await store.open()
+    try:
+        yield store if await store.read(migrate.has_schema) else None
+    finally:
+        await store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     Pair = tuple[str, str]
 
+_LONGEST_MAIL_ID = 255  # characters: the column's; of a longer one the digest is kept
 _ROUNDS = 8  # the first stores, the second finds copies, a third may be needed; ids collide once in millions
 _COLUMNS = [
     messages.c[name]
@@ -34,6 +36,7 @@ _OF_KEYS = select(messages.c.id, messages.c.channel, messages.c.source_key).wher
     messages.c.channel.in_(bindparam("channels", expanding=True)),
     messages.c.source_key.in_(bindparam("keys", expanding=True)),
 )
+_LOCK_CONTENTS = "SELECT pg_advisory_xact_lock(content) FROM unnest(CAST($1 AS bigint[])) AS content"
 _OF_CONTENTS = select(messages.c.id, messages.c.sha256, messages.c.mail_id).where(
     messages.c.sha256.in_(bindparam("digests", expanding=True)),
     messages.c.mail_id.in_(bindparam("mail_ids", expanding=True)),
@@ -59,7 +62,14 @@ class Arrival:
     @property
     def content(self) -> Pair:
         """What tells a mail that came by another way, if it has a mail id."""
-        return (self.sha256, self.mail_id)
+        return (self.sha256, self.kept_mail_id)
+
+    @property
+    def kept_mail_id(self) -> str:
+        """What is stored of the mail id, which may be of any length."""
+        if len(self.mail_id) <= _LONGEST_MAIL_ID:
+            return self.mail_id
+        return f"sha256:{hashlib.sha256(self.mail_id.encode()).hexdigest()}"
 
 
 def accept(
@@ -69,6 +79,7 @@ def accept(
 
     A true copy gets the receipt of the earlier one, also if both are among these arrivals.
     """
+    _lock_contents(connection, arrivals)
     receipts: dict[Arrival, Receipt] = {}
     for number in range(_ROUNDS):
         waiting = [arrival for arrival in arrivals if arrival not in receipts]
@@ -77,6 +88,17 @@ def accept(
         if len(receipts) == len(arrivals):
             return [receipts[arrival] for arrival in arrivals]
     raise RuntimeError(f"no free message id in {_ROUNDS} tries")
+
+
+def _lock_contents(connection: Connection, arrivals: Sequence[Arrival]) -> None:
+    """Keep other daemons from accepting the same mails until the commit: no constraint tells such copies.
+
+    The locks are taken in order, so that nobody waits for somebody who waits for them. SQLite has one writer.
+    """
+    contents = {arrival.sha256 for arrival in arrivals if arrival.mail_id}
+    if contents and connection.dialect.name == "postgresql":
+        keys = sorted(int.from_bytes(bytes.fromhex(digest[:16]), signed=True) for digest in contents)
+        connection.exec_driver_sql(_LOCK_CONTENTS, (keys,))
 
 
 def _copies(connection: Connection, waiting: Sequence[Arrival], *, with_keys: bool) -> dict[Arrival, Receipt]:
@@ -96,7 +118,7 @@ def _stored_keys(connection: Connection, waiting: Sequence[Arrival]) -> dict[Pai
 def _stored_contents(connection: Connection, mails: Sequence[Arrival]) -> dict[Pair, str]:
     if not mails:
         return {}
-    digests, ids = [mail.sha256 for mail in mails], [mail.mail_id for mail in mails]
+    digests, ids = [mail.sha256 for mail in mails], [mail.kept_mail_id for mail in mails]
     rows = connection.execute(_OF_CONTENTS, {"digests": digests, "mail_ids": ids})
     return {(row.sha256, row.mail_id): row.id for row in rows}
 
@@ -152,7 +174,7 @@ def _row(message_id: str, arrival: Arrival) -> tuple[Any, ...]:
         inbound.channel,
         inbound.medium.value,
         inbound.source_key,
-        arrival.mail_id or None,
+        arrival.kept_mail_id or None,
         arrival.sha256,
         inbound.received_at,
         dict(inbound.facts),

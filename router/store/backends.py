@@ -200,8 +200,6 @@ def _prepare_writer(connection: Any, _record: object) -> None:
         "busy_timeout=5000",
         "journal_size_limit=67108864",
         "cache_size=-16000",
-        "wal_autocheckpoint=8000",
-        "wal_autocheckpoint=8000",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 

@@ -1,11 +1,14 @@
-"""Who is alive. A lease belongs to a daemon; when the daemon's heartbeat stops, its leases are free again."""
+"""Who is alive. A lease belongs to a daemon; when the daemon's heartbeat stops, its leases are free again.
+
+Wherever `now` is None it is the database's own time: the clocks of several machines needn't agree.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from router.store.tables import daemons, deliveries, messages
 
@@ -18,26 +21,29 @@ LIFETIME = timedelta(seconds=20)
 BEAT_S = 5.0
 
 
-def register(connection: Connection, daemon_id: str, now: datetime, *, alone: bool) -> int:
+def register(connection: Connection, daemon_id: str, now: datetime | None, *, alone: bool) -> int:
     """Announce a daemon and free what dead ones held; return how many leases were lost.
 
-    `alone` says that no other daemon can be running (it owns the SQLite file): all earlier ones are dead.
+    What this daemon held itself is free, too: it registers again when it was taken for dead. `alone` says that no
+    other daemon can be running (it owns the SQLite file): all earlier ones are dead.
     """
-    if alone:
-        connection.execute(delete(daemons))
+    now = _time(connection, now)
+    connection.execute(delete(daemons) if alone else delete(daemons).where(daemons.c.id == daemon_id))
+    lost = reap(connection, now)
     connection.execute(insert(daemons), {"id": daemon_id, "started_at": now, "expires_at": now + LIFETIME})
-    return reap(connection, now)
+    return lost
 
 
-def beat(connection: Connection, daemon_id: str, now: datetime) -> bool:
+def beat(connection: Connection, daemon_id: str, now: datetime | None) -> bool:
     """Prolong a daemon's life; False if it was already taken for dead (it must not use its leases any more)."""
+    now = _time(connection, now)
     alive = update(daemons).where(daemons.c.id == daemon_id, daemons.c.expires_at > now)
     return connection.execute(alive.values(expires_at=now + LIFETIME)).rowcount == 1
 
 
-def reap(connection: Connection, now: datetime) -> int:
+def reap(connection: Connection, now: datetime | None) -> int:
     """Free the leases of daemons that are dead or unknown; return how many."""
-    connection.execute(delete(daemons).where(daemons.c.expires_at <= now))
+    connection.execute(delete(daemons).where(daemons.c.expires_at <= _time(connection, now)))
     lost = 0
     for table in (messages, deliveries):
         freed = connection.execute(
@@ -52,3 +58,10 @@ def reap(connection: Connection, now: datetime) -> int:
 def leave(connection: Connection, daemon_id: str) -> None:
     """Say good-bye."""
     connection.execute(delete(daemons).where(daemons.c.id == daemon_id))
+
+
+def _time(connection: Connection, now: datetime | None) -> datetime:
+    if now is not None:
+        return now
+    present: datetime = connection.execute(select(func.now())).scalar_one()
+    return present

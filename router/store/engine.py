@@ -9,12 +9,14 @@ same commit failed), so it must have no effect outside its connection.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from router.errors import SignpostError, StoreBroken, StoreBusy
 from router.interfaces import Clock, SystemClock
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Item = TypeVar("Item")
 _MOST_UNITS = 256  # in one commit: bounds how long the others wait
+# SQLSTATE classes (PostgreSQL manual, appendix A): the server can't be reached, doesn't let us in, has no room, is
+# being shut down, or fails itself; 25006 comes from a standby, after a failover.
+_NO_SERVER = frozenset({"08", "28", "3D", "53", "57", "58"})
+_READ_ONLY = "25006"
+_ROLLED_BACK = "40"  # a deadlock or the like: the same may do at the next try
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _MOST_WAITING = 20_000  # units; beyond it the store is busy, and sources refuse before accepting
 
 
@@ -96,15 +104,14 @@ class Store:
 
     async def open(self) -> None:
         """Connect and bring the schema up to date; raise `StoreBusy` or `StoreBroken` if that can't be done."""
-        await self._backend.open()
-        if self._read_only:
-            return
         try:
-            await self._backend.transact_alone(migrate.upgrade)
-        except BaseException:
+            await self._backend.open()
+            if not self._read_only:
+                await self._backend.transact_alone(migrate.upgrade)
+        except BaseException as error:
             await self._backend.close()
-            raise
-        self._open = True
+            _raise(error)
+        self._open = not self._read_only
 
     async def close(self) -> None:
         """Commit what waits, then disconnect."""
@@ -142,11 +149,11 @@ class Store:
         return await outcome
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run a unit of work that only reads."""
+        """Run a unit of work that only reads; raise what it raises, `StoreBusy` or `StoreBroken`."""
         try:
             return await self._backend.read(work)
-        except DBAPIError as error:
-            raise _translate(error) from error
+        except Exception as error:
+            _raise(error)
 
     def _begin(self) -> None:
         """Begin a commit if there is need for one: the next may queue while one runs, and draws what waits by then."""
@@ -189,17 +196,43 @@ def _run(work: Together, items: list[Any], connection: Connection) -> Sequence[A
     return answers
 
 
-def _whole_store(error: Exception) -> bool:
+def _whole_store(error: BaseException) -> bool:
     """Return whether the store itself failed (disk full, connection lost), so that trying again alone is no use."""
-    return isinstance(error, OperationalError | InterfaceError | OSError)
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, OSError | NoConnection)
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError) or _damaged(error):
+        return True
+    state = _state(error)
+    return state[:2] in _NO_SERVER or state == _READ_ONLY
+
+
+def _state(error: DBAPIError) -> str:
+    """Return the SQLSTATE, "08" (a matter of the connection) where PostgreSQL's driver knows none, "" for SQLite."""
+    return getattr(error.orig, "sqlstate", "") or ("08" if hasattr(error.orig, "sqlstate") else "")
+
+
+def _damaged(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", 0)
+    return code & 0xFF in _DAMAGED  # the low byte; extended codes say more
 
 
 def _translate(error: Exception) -> Exception:
-    if isinstance(error, SignpostError):
-        return error
-    if _whole_store(error):
+    if isinstance(error, DBAPIError) and _damaged(error):
+        return StoreBroken(
+            f"the store's file is damaged or isn't an SQLite database ({error.orig}); nothing in it was changed: "
+            "put a backup in its place, or name another file in store.url"
+        )
+    if _whole_store(error) or (isinstance(error, DBAPIError) and _state(error).startswith(_ROLLED_BACK)):
         return StoreBusy(f"the store can't be used now: {type(error).__name__}: {getattr(error, 'orig', error)}")
     return error
+
+
+def _raise(error: BaseException) -> NoReturn:
+    """Raise an error as what it means to us."""
+    meant = _translate(error) if isinstance(error, Exception) else error
+    if meant is error:
+        raise error
+    raise meant from error
 
 
 def open_store(url: str, clock: Clock | None = None, *, read_only: bool = False) -> Store:

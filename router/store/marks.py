@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from router.store.tables import marks
 
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
 
 
 def claim(connection: Connection, name: str, now: datetime, every: timedelta) -> bool:
-    """Set the mark and return True if it is not there or at least `every` old; else return False."""
-    at = connection.execute(select(marks.c.at).where(marks.c.name == name).with_for_update()).scalar()
-    if at is None:
-        connection.execute(insert(marks), {"name": name, "at": now})
+    """Set the mark and return True if it is not there or at least `every` old; else return False.
+
+    A mark that is more than `every` ahead counts as old (a clock was wrong); one that is less ahead is another
+    daemon's, whose clock differs a little.
+    """
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    first = dialect.insert(marks).values(name=name, at=now).on_conflict_do_nothing().returning(marks.c.name)
+    if connection.execute(first).first() is not None:
         return True
-    if at <= now < at + every:
-        return False
-    connection.execute(update(marks).where(marks.c.name == name).values(at=now))
-    return True
+    due = or_(marks.c.at <= now - every, marks.c.at > now + every)
+    return connection.execute(update(marks).where(marks.c.name == name, due).values(at=now)).rowcount == 1
 
 
 def get(connection: Connection, name: str) -> datetime | None:

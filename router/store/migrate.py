@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import func, inspect, select, text
 
 from router.errors import StoreBroken
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 HEAD = "0003"  # the newest revision in migrations/versions; a test compares
+_LOCK = 0x5197057  # the advisory lock of migrations: any number that nothing else here uses
 _SCRIPTS = Path(__file__).with_name("migrations")
 
 
@@ -22,6 +23,8 @@ def upgrade(connection: Connection) -> None:
 
     Raises `StoreBroken` when the store was written by a newer Signpost.
     """
+    if connection.dialect.name == "postgresql":  # several daemons may start at once: one after the other
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     present = _revision(connection)
     if present == HEAD:
         return
@@ -31,6 +34,11 @@ def upgrade(connection: Connection) -> None:
         _upgrade_sqlite(connection, present)
     else:
         _run(connection)
+
+
+def has_schema(connection: Connection) -> bool:
+    """Return whether there is a store at all: Signpost has run here before."""
+    return bool(_revision(connection))
 
 
 def _upgrade_sqlite(connection: Connection, present: str) -> None:

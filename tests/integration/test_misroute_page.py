@@ -304,27 +304,6 @@ async def test_a_note_is_cut_and_cleaned(client, link, message_id, sqlite_store)
     assert len(said.note) == 2000
 
 
-async def test_what_is_logged_names_no_person(sqlite_store, link, message_id):
-    """The log says which message moved where, not what the note says nor the link's secret."""
-    log = LogLines()
-    async with serving(sqlite_store, log=log) as client:
-        await post(client, link, department="meals", note=NOTE)
-    [(event, facts)] = log.lines
-    assert (event, facts["message_id"], facts["department"]) == ("misroute_flagged", message_id, "meals")
-    assert NOTE not in str(facts)
-    assert link.removeprefix("/m/") not in str(facts)
-
-
-async def test_only_moves_wake_the_stages(sqlite_store, link):
-    """Sending on wakes the dispatcher; looking doesn't."""
-    woken = []
-    async with serving(sqlite_store, wake=lambda: woken.append(1)) as client:
-        await client.get(link)
-        assert not woken
-        await post(client, link, department="meals")
-        assert woken
-
-
 async def test_a_withdrawn_flag_is_not_undone_again(client, link, message_id, sqlite_store):
     """A flag that was withdrawn from training by a command leaves the message where it is; the page offers no Undo."""
     await post(client, link, department="meals")
@@ -334,19 +313,3 @@ async def test_a_withdrawn_flag_is_not_undone_again(client, link, message_id, sq
     text = await (await client.get(link)).text()
     assert "is now with <strong>Meals</strong>" in text
     assert UNDO.search(text) is None
-
-
-async def test_a_repeated_click_was_logged_as_a_second_move(sqlite_store, link):
-    """Sending on, voting and undoing twice each leave one line in the log, and wake the stages once."""
-    log, woken = LogLines(), []
-    async with serving(sqlite_store, log=log, wake=lambda: woken.append(1)) as client:
-        for _ in range(2):
-            await post(client, f"{link}/ours")
-        for _ in range(2):
-            sent = await post(client, link, department="meals")
-        await post(client, f"{link}/ours")  # it isn't there any more
-        button = UNDO.search(await (await client.get(sent.headers["Location"])).text())[1]
-        for _ in range(2):
-            await post(client, f"{link}/undo", correction=button)
-    assert [event for event, _ in log.lines] == ["misroute_ours", "misroute_flagged", "misroute_undone"]
-    assert len(woken) == 3

@@ -275,12 +275,12 @@ async def test_versions_are_listed_with_their_figures(client, district):
         created_at=district.store.clock.now(),
         fingerprint="f",
         sha256="s",
-        metrics={"held_out": {"accuracy": 0.873, "coverage": 0.8, "selective_accuracy": None, "n": 285}},
+        metrics={"held_out": {"accuracy": 0.873, "coverage": 0.8, "target_error": 0.15, "n": 285}},
         verdict=verdict.to_json(),
     )
     await district.store.write(lambda c: models.add(c, row, b""))
     text = await text_of(client, "/demo/models")
-    for words in ("87%", "80%", "285", "passed, doesn", "No worse than &lt;before&gt;."):
+    for words in ("87%", "80%", "person, at 15% wrong", "285", "passed, doesn", "No worse than &lt;before&gt;."):
         assert words in text
 
 

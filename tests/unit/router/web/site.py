@@ -55,10 +55,9 @@ class LogLines:
     debug = info = warning = error = exception = _add
 
 
-@asynccontextmanager
-async def serving(store, *, webhooks=None, accept=None, reasons=(), log=None, wake=lambda: None, **more):
-    """Serve an application on a free loopback port; yield a client that follows no redirect."""
-    application = server.build(
+def built(store, *, webhooks=None, accept=None, reasons=(), log=None, wake=lambda: None):
+    """Return an application of the test district."""
+    return server.build(
         webhooks=webhooks if webhooks is not None else {},
         accept=accept,
         store=store,
@@ -73,6 +72,12 @@ async def serving(store, *, webhooks=None, accept=None, reasons=(), log=None, wa
         max_message_bytes=10_000,
         log=log or LogLines(),
     )
+
+
+@asynccontextmanager
+async def serving(store, **more):
+    """Serve an application on a free loopback port; yield a client that follows no redirect."""
+    application = built(store, **{key: value for key, value in more.items() if key != "mounts"})
     for mount in more.get("mounts", ()):
         mount(application)
     async with TestClient(TestServer(application)) as client:

@@ -12,7 +12,7 @@ from router.records import Receipt
 from router.testing import until, within
 from router.web.refusals import trace
 from router.web.requests import read_form
-from tests.unit.router.web.site import Form, LogLines, channel, serving
+from tests.unit.router.web.site import Form, LogLines, built, channel, serving
 
 SECRET = "what the family wrote"
 
@@ -191,12 +191,17 @@ class Waiting:
 async def test_a_sender_who_left_was_logged_as_our_mistake(sqlite_store):
     """A connection that breaks off in the middle of an upload is no error of ours: one line for debugging."""
     log, webhook = LogLines(), Waiting()
-    async with serving(sqlite_store, webhooks={"contact": (channel("forms"), webhook)}, log=log) as client:
-        _, writer = await asyncio.open_connection(client.host, client.port)
+    runner = web.AppRunner(built(sqlite_store, webhooks={"contact": (channel("forms"), webhook)}, log=log))
+    await runner.setup()  # as the daemon does: the test server of aiohttp would cancel who isn't read any more
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0])
         writer.write(b"POST /forms/contact HTTP/1.1\r\nHost: d.example\r\nContent-Length: 100\r\n\r\nabc")
         await within(webhook.reading.wait())
         writer.close()
         await until(lambda: log.lines)
+    finally:
+        await runner.cleanup()
     assert log.lines == [("client_left", {"route": "/forms/contact"})]
     assert webhook.error is not None
 
