@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from channels._imap_connection import Mailbox
 
 _PORTS = {"implicit": 993, "starttls": 143, "none": 143}
+_DONE_S = 10.0  # for the answer to DONE, which costs a server nothing
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
 # RFC 5530: what is over by itself. Anything else at a sign-in is about us, and so is a text without a code.
 _PASSING = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
@@ -148,6 +149,7 @@ class ImapSource:
                 starttls=settings.tls == "starttls",
                 connect_s=settings.connect_timeout.total_seconds(),
                 silence_s=settings.timeout.total_seconds(),
+                done_s=min(_DONE_S, settings.timeout.total_seconds()),
                 keepalive_s=settings.keepalive.total_seconds(),
                 longest_literal=self._context.max_message_bytes + 1,  # one more tells that a mail is too large
             )

@@ -76,9 +76,8 @@ class SmtpSettings(WithPassword):
         """No secret leaves this machine in the clear, and a user name comes with a password."""
         if given["tls"] == "none" and isinstance(host := given.get("host"), str) and not is_loopback(host):
             yield "tls", "none is for a server on this machine only (localhost): use starttls or implicit"
-        password = next((key for key in ("password_env", "password_file") if given[key]), "")
-        if bool(given["username"]) != bool(password):
-            yield password or "username", "username and password_env (or password_file) belong together"
+        if bool(given["username"]) != bool(given["password_env"] or given["password_file"]):
+            yield "username", "username and password_env (or password_file) belong together"
 
 
 class Turns:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _TO = re.compile(r"(?:whatsapp:)?\+[1-9][0-9]{6,14}")
 _FROM = re.compile(r"(?:whatsapp:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}")
+_ACCOUNT = re.compile(r"AC[0-9A-Za-z]+")
 _WHATSAPP = "whatsapp:"
 _EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 _FILE = "File that holds it; a newline at its end is left out. Instead of `{}_env`."
@@ -31,6 +32,12 @@ _FILE = "File that holds it; a newline at its end is left out. Instead of `{}_en
 def check_address(to: str) -> str:
     """Return a sentence if no text can be sent to `to`, else ""."""
     return "" if _TO.fullmatch(to) else "must be a telephone number with + and country code, such as +15555550123"
+
+
+def _check_account(value: str) -> str:
+    if not _ACCOUNT.fullmatch(value):
+        raise ValueError("must be the account's SID, which begins with AC (SK… is an API key, MG… a Messaging Service)")
+    return value
 
 
 def _check_from(value: str) -> str:
@@ -53,8 +60,7 @@ def _check_base(url: str) -> str:
 class TwilioSettings(WithSecrets):
     """A number, or a Messaging Service, at Twilio."""
 
-    account_sid: str = Field(
-        pattern="^AC[0-9A-Za-z]+$",
+    account_sid: Annotated[str, AfterValidator(_check_account)] = Field(
         description="The account's SID: it begins with AC and stands on Twilio's first page.",
     )
     auth_token_env: EnvName = Field("", description="Environment variable that holds the account's auth token.")

@@ -84,9 +84,8 @@ class Store(WithPassword, Section):
     @classmethod
     def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """A password needs a user."""
-        password = next((key for key in ("password_env", "password_file") if given.get(key)), "")
-        if password and not _has_user(given["url"]):
-            yield password, "has no user it could belong to: url names none"
+        if (given["password_env"] or given["password_file"]) and not _has_user(given["url"]):
+            yield "url", "names no user the password could belong to"
 
 
 def _has_user(url: object) -> bool:

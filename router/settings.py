@@ -73,7 +73,7 @@ def parse_duration(value: object) -> timedelta:
 
 def _check_positive(duration: timedelta) -> timedelta:
     if not duration:
-        raise ValueError(f"must be {DURATION_WORDS}, longer than none at all")
+        raise ValueError("must be longer than 0s")
     return duration
 
 

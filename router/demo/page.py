@@ -104,9 +104,10 @@ class Demo:
         application.on_cleanup.append(self._lessons.stop)
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
-        """List messages, newest first; the first page renews itself until it is paused."""
+        """List messages, newest first; the first page renews itself until it is paused, or "how" to send is read."""
         department, before = request.query.get("department", ""), request.query.get("before", "")
-        paused = "paused" in request.query or bool(before)
+        how = "how" in request.query
+        paused = how or "paused" in request.query or bool(before)
         wanted = {"department": department or None, "before": before, "limit": _ROWS}
         rows = await self._commands.run("messages_list", wanted)
         ledger = await self._commands.run("status", {})
@@ -121,6 +122,8 @@ class Demo:
             older=_link(department=department, before=rows[-1]["id"]) if len(rows) == _ROWS else "",
             paused=_link(department=department, paused="yes"),
             running=_link(department=department),
+            how=how,
+            how_link=_link(department=department, how="yes"),
         )
 
     async def message(self, request: web.Request) -> web.StreamResponse:

@@ -216,6 +216,60 @@ async def test_a_server_that_is_killed_while_we_idle_is_noticed(log):
         assert isinstance(await end, SourceUnavailable)
 
 
+class Proxy:
+    """Passes bytes on between a client and a server, until it goes `dark`: then they vanish, and nobody hangs up."""
+
+    def __init__(self, port):
+        self._server_port = port
+        self._tasks = set()
+        self.dark = False
+        self.connections = 0
+
+    async def __aenter__(self):
+        self._listener = await asyncio.start_server(self._pair, "127.0.0.1", 0)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_error):
+        self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _pair(self, reader, writer):
+        self.connections += 1
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        self._tasks |= {asyncio.create_task(self._pass(*pair)) for pair in ((reader, up_writer), (up_reader, writer))}
+
+    async def _pass(self, reader, writer):
+        try:
+            while data := await reader.read(65_536):
+                if not self.dark:
+                    writer.write(data)
+        finally:
+            writer.transport.abort()
+
+
+async def test_a_line_that_goes_dead_in_a_backlog_and_in_idle(dovecot, log):
+    """Half-open connections, which nobody closes, are noticed and made anew: every mail arrives once."""
+    for number in range(120):
+        dovecot.deliver(mail(number))
+    intake, proofs = RecordingIntake(), []
+    context = sample_context(name="inbox", on_proof=lambda: proofs.append(1))
+    async with Proxy(dovecot.port) as proxy:
+        source = source_of(dovecot, context, port=proxy.port, timeout="300ms", idle="20ms")
+        async with supervised(source, intake, log):
+            for threshold in (50, 120):
+                await until(lambda: len(intake.taken) >= threshold)  # noqa: B023 -- awaited before the next round
+                seen, proxy.dark = proxy.connections, True
+                await until(lambda: proxy.connections > seen)  # noqa: B023 -- likewise
+                proxy.dark = False
+            proofs.clear()
+            await until(lambda: proofs)
+            await until(lambda: dovecot.flags().count("S") == 120)
+    assert originals(intake) == sorted(mail(number) for number in range(120))
+
+
 # --- renumbered -------------------------------------------------------------------------------------------------------
 
 

@@ -78,6 +78,13 @@ async def test_a_refused_token_is_told_with_its_reason(make, provider):
     assert provider.asked == 1
 
 
+def restart(server, token):
+    """Let another token in and the present one no longer."""
+    server.kill()
+    server.honour(token)
+    server.start()
+
+
 async def test_a_withdrawn_token_is_replaced_at_once(dovecot, make, provider):
     """A token that was good for another hour and is refused is replaced by a new one on the same connection."""
     proofs = []
@@ -85,11 +92,11 @@ async def test_a_withdrawn_token_is_replaced_at_once(dovecot, make, provider):
     async with reading(source, RecordingIntake()):
         await until(lambda: proofs)
     provider.tokens = ["another-good-token"]
-    dovecot.honour("another-good-token")
+    restart(dovecot, "another-good-token")
     proofs.clear()
     async with reading(source, RecordingIntake()):
         await until(lambda: proofs)
-    dovecot.honour(TOKEN)
+    restart(dovecot, TOKEN)
     assert provider.asked == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 
 import pytest
@@ -70,6 +71,61 @@ async def test_nobody_there_is_noticed(tmp_path):
     """Without a daemon the command learns so at once."""
     with pytest.raises((FileNotFoundError, ConnectionError)):
         await control.ask(tmp_path / "none.sock", "status", {})
+
+
+async def test_a_stopping_daemon_removed_the_socket_of_the_next(sqlite_store, log, rng, tmp_path):
+    """On PostgreSQL two daemons may share the name: the last one keeps it, and its end removes it."""
+    district = District(sqlite_store, log, rng, sink=RecordingSink())
+    path = tmp_path / "signpost.sock"
+    commands = Commands(sqlite_store, district.corrections)
+
+    async with control.serve(path, commands, log):
+        first = control.serve(path, commands, log)
+        await first.__aenter__()
+    kept = path.exists()
+    answer = await control.ask(path, "status", {})
+    await first.__aexit__(None, None, None)
+
+    assert kept
+    assert answer["messages"]["received"] == 0
+    assert not path.exists()
+
+
+def test_the_socket_had_a_guessable_name_in_everybodys_folder(monkeypatch):
+    """Without a run-time directory it lies in a folder of the user's own."""
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+
+    path = control.socket_path("postgresql://signpost@db/signpost")
+
+    assert path.parent.name == f"signpost-{os.geteuid()}"
+
+
+def test_the_folder_of_the_socket_is_closed_to_others(tmp_path):
+    """It is made for its user alone, and closed if it was open."""
+    folder = tmp_path / "own"
+
+    control.claim_folder(folder)
+    made = stat.S_IMODE(folder.stat().st_mode)
+    folder.chmod(0o755)
+    control.claim_folder(folder)
+
+    assert (made, stat.S_IMODE(folder.stat().st_mode)) == (0o700, 0o700)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "file"])
+def test_a_folder_that_somebody_else_laid_out_is_not_used(tmp_path, kind):
+    """What can be led elsewhere is refused: a socket in it could be anybody's."""
+    folder, target = tmp_path / "own", tmp_path / "target"
+    if kind == "file":
+        folder.touch()
+    else:
+        folder.symlink_to(target)
+    if kind == "link":
+        target.mkdir()
+
+    with pytest.raises(SignpostError, match="own folder"):
+        control.claim_folder(folder)
 
 
 def test_a_long_path_still_gets_a_socket(tmp_path):

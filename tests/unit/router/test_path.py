@@ -237,7 +237,8 @@ async def test_who_lost_the_lease_does_not_send(district):
 
 async def test_a_stuck_attempt_does_not_hold_up_the_others(sqlite_store, log, rng):
     """Every other slot of the sink goes on, also with what comes later."""
-    sent, progressed = [], asyncio.Event()
+    sent = []
+    progressed = asyncio.Event()
 
     class Stuck:
         concurrency = 2
@@ -265,24 +266,6 @@ async def test_a_stuck_attempt_does_not_hold_up_the_others(sqlite_store, log, rn
 
     assert sorted(sent) == [b"buses 0", b"buses 1", b"buses 2"]
     await district.dispatcher.drain(0)
-
-
-async def test_the_dispatcher_is_woken_while_more_is_due(district):
-    """As long as more may wait than was leased, the end of an attempt asks for the next lease; then no more."""
-    woken = []
-    district.dispatcher.wake = lambda: woken.append(1)
-    for n in range(70):
-        await district.route(f"buses {n}")
-
-    leased = await district.dispatcher.run_once()
-    await district.dispatcher.settled()
-    asked = len(woken)
-    while await district.dispatcher.run_once():
-        woken.clear()
-        await district.dispatcher.settled()
-
-    assert 0 < asked <= leased < 70
-    assert woken == []
 
 
 async def test_an_attempt_cut_off_by_the_end_counts_as_lost(sqlite_store, log, rng):

@@ -64,11 +64,13 @@ def _message(text, number=1, **row):
 
 
 async def test_the_steps_are_the_daemons(configuration, trial, sqlite_store, log):
-    """A trial asks the daemon's steps in the daemon's order, save the two that look at other messages."""
+    """A trial asks the daemon's steps in order, save those that look at other messages and the one that only files."""
     parts = await assemble(configuration, sqlite_store, Random(0), log)
     daemon = [step.name for step in parts.router.steps]
     await parts.parsers.aclose()
-    assert [step.name for step in trial.steps] == [name for name in daemon if name not in {"loops", "threads"}]
+    assert [step.name for step in trial.steps] == [
+        name for name in daemon if name not in {"loops", "opt_out", "threads"}
+    ]
 
 
 def test_messages_are_decided_in_batches(trial):

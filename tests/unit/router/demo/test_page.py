@@ -95,6 +95,33 @@ async def test_the_list_renews_itself_until_paused(client):
     assert "Nothing has come in yet" in await text_of(client, "/demo")
 
 
+async def test_the_live_page_closed_what_a_newcomer_had_opened(client, deliver):
+    """While the list renews itself, how to send is a link to a page that stands still with it open."""
+    empty = await text_of(client, "/demo")
+    assert '<details class="card how" open>' in empty
+    await deliver("buses are late")
+    live = await text_of(client, "/demo?department=buses")
+    assert "<details" not in live
+    link = re.search(r'<a href="([^"]+)">Send a message', live)[1].replace("&amp;", "&")
+    still = await text_of(client, link)
+    assert '<details class="card how" open>' in still
+    assert "http-equiv" not in still
+    assert "department=buses" in link
+    assert '<details class="card how">' in await text_of(client, "/demo?paused=yes")
+
+
+async def test_tables_and_meters_said_nothing_to_a_screen_reader(client, deliver):
+    """On a narrow screen rows are no table for the browser, so roles say it; a meter has its percentage beside it."""
+    message_id = await deliver("buses are late")
+    for path in ("/demo", f"/demo/messages/{message_id}", "/demo/mail/buses"):
+        text = await text_of(client, path)
+        for tag, role in (("table", "table"), ("tr", "row"), ("th", "columnheader"), ("td", "cell")):
+            tags = re.findall(rf"<{tag}\b[^>]*>", text)
+            assert tags
+            assert all(f'role="{role}"' in found for found in tags)
+        assert all('aria-hidden="true"' in found for found in re.findall(r"<meter[^>]*>", text))
+
+
 async def test_older_messages_are_a_page_away(client, district):
     """Beyond fifty messages a link leads to the older ones."""
     clock = district.store.clock = FakeClock()
