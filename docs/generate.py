@@ -183,7 +183,7 @@ def _metrics() -> str:
         "Counts are by channel, department and reason, never by person.\n"
         "Counters begin again at 0 when the daemon starts; gauges show the store as it is."
     )
-    collectors = Metrics().registry._collector_to_names  # noqa: SLF001 -- nothing public tells their labels
+    collectors = Metrics().registry._collector_to_names
     made = [metric for metric in collectors if isinstance(metric, MetricWrapperBase)]
     rows = [_metric(metric) for metric in made]
     return _page("Reference: metrics", intro, _table(["metric", "kind", "labels", "what it says"], rows))
