@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ PRIVATE = frozenset(
 )
 _PAUSE_S = 0.05  # lines of this while go out together
 _MOST_WAITING = 50_000  # lines, should standard output be blocked
+_SILENT = ("aiohttp.server",)
 _QUIET = ("aiohttp.access", "aiosmtpd", "mail.log", "asyncio", "sqlalchemy.engine", "alembic")
 
 
@@ -34,11 +36,12 @@ def configure(*, level: str = "info", stream: TextIO | None = None, pretty: bool
     if pretty is None:
         pretty = stream.isatty()
     number = logging.getLevelNamesMapping()[level.upper()]
-    _bridge_standard_logging(stream, number)
+    lines = _Lines(stream, pretty=pretty)
+    _bridge_standard_logging(lines, number)
     structlog.configure(
         processors=[_hand_over],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=_Lines(stream, pretty=pretty),
+        logger_factory=lines,
         cache_logger_on_first_use=True,
     )
     logger: FilteringBoundLogger = structlog.get_logger()
@@ -53,10 +56,20 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return event
 
 
+def trace(error: BaseException) -> str:
+    """Return a traceback without the errors' own words: those may quote a message."""
+    lines = [f"{type(error).__name__}\n", *traceback.format_tb(error.__traceback__)]
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "".join(lines) + (f"caused by {trace(cause)}" if cause is not None else "")
+
+
 def _hand_over(_logger: WrappedLogger, method: str, event: EventDict) -> tuple[tuple[float, str, EventDict], EventDict]:
     """End the event loop's part of a line: the rest is the writing thread's, which makes many at a time."""
     if "exc_info" in event:  # only here it is known what `True` means
-        event = structlog.processors.format_exc_info(None, method, event)
+        given = event.pop("exc_info")
+        error = given if isinstance(given, BaseException) else sys.exc_info()[1]
+        if error is not None:
+            event["exception"] = trace(error)
     return (time.time(), method, event), {}
 
 
@@ -128,8 +141,26 @@ class _Lines:
                     self._stream.flush()
 
 
-def _bridge_standard_logging(stream: TextIO, level: int) -> None:
-    """Let libraries' warnings through; their chatter may hold addresses."""
-    logging.basicConfig(stream=stream, level=max(level, logging.WARNING), force=True, format="%(name)s: %(message)s")
+class _Bridge(logging.Handler):
+    """Lets libraries' warnings through, without what they were filled in with: that may be an address or a text."""
+
+    def __init__(self, lines: _Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        event: EventDict = {"event": "library", "logger": record.name}
+        if record.args:
+            event["what"] = str(record.msg)[:200]  # the template alone
+        if record.exc_info and record.exc_info[1] is not None:
+            event["exception"] = trace(record.exc_info[1])
+        self._lines.info(time.time(), record.levelname.lower(), event)
+
+
+def _bridge_standard_logging(lines: _Lines, level: int) -> None:
+    logging.basicConfig(handlers=[_Bridge(lines)], level=max(level, logging.WARNING), force=True)
+    for name in _SILENT:  # what strangers send to a web server is no error of ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -7,6 +7,7 @@ write or checkpoint at once); readers open the file read-only. PostgreSQL is use
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -79,7 +80,7 @@ class SqliteBackend:
         if self._read_only:
             self._connect_reader()
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._lock.acquire():
             raise StoreBusy(f"{self.path} is in use by another Signpost process")
         await self._in_writer(self._connect)
@@ -107,6 +108,7 @@ class SqliteBackend:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function)
 
     def _connect(self) -> None:
+        keep_private(self.path)
         self._engine = create_engine(f"sqlite:///{self.path}", poolclass=StaticPool, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_writer)
         event.listen(self._engine, "begin", _begin_immediate)
@@ -189,6 +191,12 @@ class PostgresBackend:
         async with self._engine.connect() as connection:
             await connection.execution_options(postgresql_readonly=True)
             return await connection.run_sync(work)
+
+
+def keep_private(path: Path) -> None:
+    """Let only our own user read a file of ours: it holds what families wrote, and keys. SQLite's others follow it."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
 
 
 def _prepare_writer(connection: Any, _record: object) -> None:

@@ -44,9 +44,10 @@ def has_schema(connection: Connection) -> bool:
 def _upgrade_sqlite(connection: Connection, present: str) -> None:
     """Foreign keys off before BEGIN and checked before COMMIT: a table copy with cascades can empty child tables."""
     if present:
-        copy = str(connection.engine.url.database) + f".before-{HEAD}"
-        Path(copy).unlink(missing_ok=True)
-        connection.exec_driver_sql("VACUUM INTO ?", (copy,))
+        copy = Path(str(connection.engine.url.database) + f".before-{HEAD}")
+        copy.unlink(missing_ok=True)
+        copy.touch(mode=0o600)  # SQLite fills an empty file; what it would make itself, others could read
+        connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
     connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from router.errors import Conflict, NotFound, Refused, StoreBroken, StoreBusy
+from router.log import trace
 from router.web.pages import sentence
 
 if TYPE_CHECKING:
@@ -114,10 +114,3 @@ def _route(request: web.Request) -> str:
     """Return the pattern of the address, which holds no link's secret."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else ""
-
-
-def trace(error: BaseException) -> str:
-    """Return a traceback without the errors' own words: those may quote a message."""
-    lines = [f"{type(error).__name__}\n", *traceback.format_tb(error.__traceback__)]
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return "".join(lines) + (f"caused by {trace(cause)}" if cause is not None else "")

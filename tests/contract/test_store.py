@@ -285,6 +285,18 @@ async def test_a_store_from_the_future_is_refused(store_url):
         await open_store(store_url).open()
 
 
+async def test_nobody_else_on_the_machine_can_read_the_store(sqlite_url, tmp_path):
+    """It holds what families wrote, and the keys that sign links."""
+    store = open_store(sqlite_url)
+    await store.open()
+    await accept(store, inbound())
+    modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()}
+    await store.close()
+
+    assert "signpost.db-wal" in modes
+    assert set(modes.values()) == {0}
+
+
 async def test_an_sqlite_file_has_one_owner(sqlite_url):
     """A second process can't open the file for writing, but can read it."""
     owner = open_store(sqlite_url)
