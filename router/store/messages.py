@@ -195,15 +195,17 @@ def listing(state: str | None, department: str | None, limit: int, before_id: st
             decisions.c.suggestions,
         )
         .outerjoin(decisions, decisions.c.id == messages.c.decision_id)
-        .order_by(messages.c.id.desc())  # ids are ordered by time, and a page needs an unambiguous end
+        .order_by(messages.c.received_at.desc(), messages.c.id.desc())
         .limit(limit)
     )
     if state:
         statement = statement.where(messages.c.state == state)
     if department:
         statement = statement.where(decisions.c.department == department)
-    if before_id:
-        statement = statement.where(messages.c.id < before_id)
+    if before_id:  # an id tells 1/16 s apart; the time of receipt is exact, and together they are unambiguous
+        end = select(messages.c.received_at).where(messages.c.id == before_id).scalar_subquery()
+        same_moment = and_(messages.c.received_at == end, messages.c.id < before_id)
+        statement = statement.where(or_(messages.c.received_at < end, same_moment))
     return statement
 
 

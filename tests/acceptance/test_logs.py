@@ -30,7 +30,7 @@ async def write_everywhere(daemon):
         f"From: {PERSON}@\r\nMessage-ID: <>\r\nSubject: {SENTENCE}\r\n\r\n{words}".encode(),
         f"From: {'(' * 5_000}{PERSON}\r\nContent-Type: {QUOTES}\r\n\r\n{words}".encode(),
         b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\n" * 2_000 + SENTENCE.encode(),
-        f"X-Signpost-Message: 1\r\nFrom: {PERSON}\r\nSubject: {SENTENCE}\r\n\r\n{words}".encode(),
+        b"Received: from a by b\r\n" * 30 + f"From: {PERSON}\r\nSubject: {SENTENCE}\r\n\r\n{words}".encode(),
     ):
         await by_smtp(port, data, sender=PERSON)
     by_maildir(daemon.folder / "old-mail", f"From: {PERSON}\n\n{words}".encode())

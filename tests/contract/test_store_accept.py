@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from router.errors import StoreBusy
 from router.store import arrivals, messages
 from router.store.engine import open_store
-from tests.contract.store_helpers import accept, arrival, inbound
+from tests.contract.store_helpers import NOW, accept, arrival, inbound
 
 
 async def test_accepted_bytes_come_back_unaltered(store):
@@ -177,3 +177,20 @@ async def test_a_full_disk_refuses_all_that_wait(sqlite_store):
 
     assert {type(result) for result in results} == {StoreBusy}
     assert not any(receipt.duplicate for receipt in receipts)
+
+
+async def test_pages_of_a_listing_neither_repeat_nor_skip(store):
+    """Messages of one moment, too: page by page they are all there once, the newest first."""
+    for n in range(7):
+        await accept(store, inbound(f"k{n}", f"{n}".encode(), at=NOW + timedelta(seconds=n // 3)))
+
+    async def page(before):
+        statement = messages.listing(None, None, 2, before)
+        return await store.read(lambda c: [(row.received_at, row.id) for row in c.execute(statement)])
+
+    seen = []
+    while rows := await page(seen[-1][1] if seen else ""):
+        seen += rows
+
+    assert len({id_ for _, id_ in seen}) == 7
+    assert seen == sorted(seen, reverse=True)
