@@ -87,15 +87,6 @@ def _due(via: str, now: datetime, which: ColumnElement[bool], limit: int) -> Sel
     )
 
 
-def next_due_at(connection: Connection, via: str) -> datetime | None:
-    """Return when the next delivery of one sink is due, None if none waits."""
-    return connection.execute(
-        select(func.min(deliveries.c.next_attempt_at)).where(
-            deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.via == via, deliveries.c.owner.is_(None)
-        )
-    ).scalar()
-
-
 def settle(
     connection: Connection,
     delivery: Delivery,

@@ -220,7 +220,7 @@ models = Table(
     metadata,
     Column("version", String(64), primary_key=True),
     Column("type", String(64), nullable=False),
-    Column("state", String(12), nullable=False),  # champion | challenger | refused | retired
+    Column("state", String(12), nullable=False),  # champion | challenger | refused | retired | rolled_back
     Column("created_at", Instant, nullable=False),
     Column("promoted_at", Instant),
     Column("parent", String(64), nullable=False, server_default=""),

@@ -187,7 +187,6 @@ async def test_a_deferred_delivery_waits_for_its_time(store):
     await store.write(lambda c: deliveries.defer(c, held, at, "busy"))
 
     assert await store.write(lambda c: deliveries.lease(c, "relay", "d1", NOW, 10)) == []
-    assert await store.read(lambda c: deliveries.next_due_at(c, "relay")) == at
     assert len(await store.write(lambda c: deliveries.lease(c, "relay", "d1", at, 10))) == 1
 
 
