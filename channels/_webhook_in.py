@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -19,6 +18,7 @@ from channels._webhook_auth import NotSignedIn, check_before_body, check_signatu
 from channels._webhook_body import Body, is_parts, read_bytes, read_parts, understand
 from channels._webhook_pointer import as_text, resolve
 from router.errors import Malformed, NotAuthentic
+from router.interfaces import mail_domain
 from router.records import Inbound, Medium
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Incoming:
                 subject=answers.subject,
                 sender=answers.email,
                 sender_name=answers.name,
-                message_id=f"hook.{digest}@{urlsplit(self._context.public_url).hostname}",
+                message_id=f"hook.{digest}@{mail_domain(self._context.public_url)}",
                 fields={
                     "form": self._context.name,
                     **{name: v for name, v in found.items() if v and name != "message"},

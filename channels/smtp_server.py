@@ -12,7 +12,6 @@ import re
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
@@ -21,7 +20,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from channels._mime_fields import one_line
 from channels._smtp_session import Session
 from router.errors import Refused, SourceUnavailable, StoreBusy, TooLarge
-from router.interfaces import Accept, Channel, Context, Settings
+from router.interfaces import Accept, Channel, Context, Settings, mail_domain
 from router.records import Inbound, Medium
 from router.settings import Duration, ListenAddress, check_host, parse_duration, parse_listen
 
@@ -83,7 +82,7 @@ class SmtpServer:
     def __init__(self, settings: SmtpServerSettings, context: Context) -> None:
         self._settings = settings
         self._context = context
-        self._hostname = settings.hostname or urlsplit(context.public_url).hostname or "localhost"
+        self._hostname = settings.hostname or mail_domain(context.public_url)
         self._recipients = _recipients(settings.recipients)
         self._sessions: set[Session] = set()
         self._left = asyncio.Event()

@@ -13,7 +13,7 @@ from channels._twilio_request import SignatureCheck, inbound_of, is_a_text
 from channels._twilio_rest import Rest
 from channels._twilio_text import text_of
 from router.errors import Permanent
-from router.interfaces import Accept, Channel, Context
+from router.interfaces import Accept, Channel, Context, mail_domain
 from router.settings import EnvName, PositiveDuration, Secret, SecretFile, WithSecrets, is_loopback, parse_duration
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class TwilioWebhook:
 
     def __init__(self, settings: TwilioSettings, context: Context) -> None:
         self._context = context
-        self._host = urlsplit(context.public_url).hostname or "localhost"
+        self._host = mail_domain(context.public_url)
         url = f"{context.public_url}/webhooks/{context.name}"
         self._signature = SignatureCheck(url, settings.signature, settings.signing_keys())
 

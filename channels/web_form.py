@@ -16,7 +16,7 @@ from channels._form_answers import Answers, check
 from channels._form_body import TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Room, Submission, read_into
 from channels._form_pages import Pages, languages
 from router.errors import NotAuthentic, Refused, StoreBusy
-from router.interfaces import Accept, Channel, Context, Settings
+from router.interfaces import Accept, Channel, Context, Settings, mail_domain
 from router.records import Inbound, Medium
 from router.settings import Duration, PositiveDuration, format_duration, parse_duration
 
@@ -68,7 +68,7 @@ class WebForm:
         address = urlsplit(context.public_url)
         root = address.path.rstrip("/")
         self._base = f"{root}/forms/{context.name}"
-        self._host, self._netloc = address.hostname, address.netloc.lower()
+        self._host, self._netloc = mail_domain(context.public_url), address.netloc.lower()
         self._visit, self._numbers = f"form:{secrets.token_hex(16)}", count()  # keys in order cost the store half
         self._limits = Limits(
             files=settings.max_files,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from channels import _mime
@@ -18,7 +17,7 @@ from router.destinations import Desks
 from router.dispatch import Dispatcher
 from router.forwarding import Forwarding
 from router.intake import Intake
-from router.interfaces import Context
+from router.interfaces import Context, mail_domain
 from router.language import Language
 from router.learning.corrections import Corrections
 from router.metrics import Metrics
@@ -170,7 +169,7 @@ def steps(
 ) -> tuple[Step, ...]:
     """Return the path of a decision, in order: the first step with an answer wins, the last always answers."""
     fallback = configuration.routing.fallback
-    domain = mail_domain(configuration)
+    domain = mail_domain(configuration.organization.public_url)
     schools = Schools(configuration.schools)
     rules = [
         Rule(name=rule.name, to=rule.to, conditions=rule.when.model_dump(mode="json", exclude_none=True))
@@ -294,11 +293,6 @@ def _context(parts: Parts, configuration: Configuration, name: str) -> Context:
 
 def _proven(parts: Parts, name: str) -> None:
     parts.metrics.proven(name, parts.clock.now().timestamp())
-
-
-def mail_domain(configuration: Configuration) -> str:
-    """Return the domain of our Message-IDs."""
-    return urlsplit(configuration.organization.public_url).hostname or "localhost"
 
 
 def records(settings: Sequence[DestinationSettings]) -> tuple[Destination, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from router.interfaces import mail_domain
 from router.records import Decision, Delivery, DeliveryKind, Forward, Message
 from router.store import decisions, messages, opt_outs
 
@@ -29,7 +29,7 @@ class Forwarding:
         self._zone = zone
         self._keys = keys
         self._desks = desks
-        self.domain = urlsplit(public_url).hostname or "localhost"
+        self.domain = mail_domain(public_url)
 
     def load(self, connection: Connection, leased: Sequence[Delivery]) -> list[Forward]:
         """Return one forward per delivery, in order."""

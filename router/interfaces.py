@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -142,6 +143,12 @@ def _again(error: ErrorDetails) -> InitErrorDetails:
         input=error["input"],
         ctx=context,
     )
+
+
+def mail_domain(public_url: str) -> str:
+    """Return what stands behind the @ of our Message-IDs; an IPv6 address as a literal (RFC 5321 section 4.1.3)."""
+    host = urlsplit(public_url).hostname or "localhost"
+    return f"[IPv6:{host}]" if ":" in host else host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 
 from router.records import Decision, Reason
 from router.store.codec import prediction_from_json, prediction_to_json
@@ -60,12 +60,6 @@ def history(connection: Connection, message_id: str) -> list[Decision]:
     """Return all decisions about a message, oldest first."""
     rows = connection.execute(select(decisions).where(decisions.c.message_id == message_id).order_by(decisions.c.id))
     return [to_decision(row) for row in rows]
-
-
-def count_of(connection: Connection, message_id: str, reason: Reason) -> int:
-    """Return how many decisions about a message had this reason."""
-    rows = select(func.count()).where(decisions.c.message_id == message_id, decisions.c.reason == reason.value)
-    return int(connection.execute(rows).scalar_one())
 
 
 def to_decision(row: Row[Any]) -> Decision:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import NotAuthentic
+from router.interfaces import mail_domain
 from router.signing import KeyRing
 
 OLD = KeyRing([("k1", "a" * 64)], "m" * 64)
@@ -95,3 +96,12 @@ def test_a_stranger_cannot_guess_a_delivery(mail_id):
     """Any other Message-ID belongs to no delivery."""
     assert RING.delivery_of(mail_id, "d.example") is None
     assert RING.delivery_of(f"<signpost.1.{mail_id}@d.example>", "d.example") is None
+
+
+def test_an_ipv6_address_is_a_domain_literal():
+    """A bare colon isn't allowed behind the @ of a Message-ID."""
+    domain = mail_domain("http://[::1]:8080")
+
+    assert domain == "[IPv6:::1]"
+    assert RING.delivery_of(RING.mail_id(42, domain), domain) == 42
+    assert mail_domain("https://contact.d.example/signpost") == "contact.d.example"
