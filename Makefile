@@ -34,6 +34,7 @@ format: $(VENV)/.ready-dev  ## Format the sources
 	@$(BIN)/ruff format $(SOURCES)
 
 bench: $(VENV)/.ready-dev  ## Measure, and print a JSON object of figures
+	@deploy/test-packages.sh >&2
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 install: $(VENV)/.ready-run  ## Set up and put the command `signpost` into PREFIX/bin (default /usr/local)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from config.load import Configuration
-    from router.assemble import Parts
+    from router.parts import Parts
 
 
 def run(configuration: Configuration) -> None:

@@ -18,7 +18,7 @@ from benchmarks.processes import ROOT, Failed, free_port, line_of, running
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
 ALERTS = "alerts@maplevalley.example"
 START_S = 120.0  # far beyond the limit: a slow start is a figure, not a failure
@@ -47,13 +47,15 @@ class District:
 
 
 @asynccontextmanager
-async def district(where: Path, *, sink_port: int = _NOWHERE, paused: bool = False) -> AsyncIterator[District]:
+async def district(
+    where: Path, *, sink_port: int = _NOWHERE, paused: bool = False, sources: Mapping[str, Any] | None = None
+) -> AsyncIterator[District]:
     """Run a daemon on a store in `where`; raise `Failed` with the end of its log if it doesn't become ready.
 
-    It is the installed command, or, `paused`, the same daemon without its later stages.
+    It is the installed command, or, `paused`, the same daemon without its later stages. `sources` are further channels.
     """
     port = free_port()
-    config = write_configuration(where, port, sink_port)
+    config = write_configuration(where, port, sink_port, sources or {})
     arguments = ("benchmarks.daemon", str(config)) if paused else ("router", "--config", str(config), "run")
     began = time.monotonic()
     async with running(*arguments, errors=where / "daemon.err", output=where / "daemon.log") as process:
@@ -66,7 +68,7 @@ async def district(where: Path, *, sink_port: int = _NOWHERE, paused: bool = Fal
         yield District(process, port, time.monotonic() - began)
 
 
-def write_configuration(where: Path, port: int, sink_port: int) -> Path:
+def write_configuration(where: Path, port: int, sink_port: int, sources: Mapping[str, Any]) -> Path:
     """Write the shipped configuration with addresses on this machine, and return its path (JSON is YAML)."""
     settings: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "config" / "signpost.yaml")
     alerts = [{"via": "relay", "to": ALERTS}]
@@ -84,6 +86,7 @@ def write_configuration(where: Path, port: int, sink_port: int) -> Path:
             "tls": "none",
             "from": "contact@maplevalley.example",
         },
+        **sources,
     }
     path = where / "signpost.yaml"
     path.write_text(json.dumps(settings, indent=1, default=str))

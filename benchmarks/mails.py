@@ -47,6 +47,14 @@ class Mails:
         except TimeoutError as error:
             raise Failed(f"{len(missing)} of {len(tokens)} mails hadn't arrived after {within_s:g} s") from error
 
+    def account(self, sent: Sequence[str]) -> None:
+        """Raise `Failed` unless every token arrived exactly once. Ask when no second copy can come any more."""
+        lost = [each for each in sent if each not in self.arrived]
+        twice = [each for each in sent if len(self.arrived[each]) > 1]
+        strange = self.arrived.keys() - set(sent)
+        if lost or twice or strange:
+            raise Failed(f"{len(lost)} messages lost, {len(twice)} forwarded twice, {len(strange)} never sent")
+
 
 @asynccontextmanager
 async def sink() -> AsyncIterator[Mails]:

@@ -57,6 +57,7 @@ _MENDABLE = frozenset(
     {
         "2.2",  # mailbox full
         "2.122",  # Exchange: this recipient gets too much at once
+        "2.252",  # Exchange: may not send as the address in From
         "3.1",  # mail system full
         "3.2",  # system takes no mail now
         "4.5",  # Gmail: daily sending limit
@@ -76,6 +77,10 @@ _MENDABLE = frozenset(
         "7.705", "7.708",  # Exchange: tenant over its threshold, address range not trusted yet
     }
 )  # fmt: skip
+_FULL_CODES = frozenset({"2.2", "3.1"})
+_FULL_WORDS = re.compile(
+    r"(mailbox|inbox) (is )?full|\bquota\b|insufficient (system )?storage|over its storage", re.IGNORECASE
+)
 _TOO_LARGE_CODES = frozenset({"2.3", "3.4"})
 _TOO_LARGE = re.compile(
     r"too (large|big|long)|(message|mail|content)\W+(file )?size|size (limit|exceed)|exceeds\b.{0,40}\bsize",
@@ -121,6 +126,22 @@ def _can_be_mended(code: int, text: str, phase: Phase) -> bool:
     return code == 552 or bool(_MENDABLE_WORDS.search(words))  # 552 without a word on size: the mailbox is full
 
 
+def is_for_good(status: str, said: str) -> bool:
+    """Tell whether a returned mail was refused for good: a report's status and diagnostic (RFC 3464 section 2.3).
+
+    Not so if the mailbox or its system is full, or if a server gave up what would have passed (4.x.x). What we could
+    mend ourselves, such as a policy, is refused for good here: the message mustn't wait for that unseen.
+    """
+    if status.startswith("4."):
+        return False
+    said = said[:_TEXT_LIMIT]
+    codes = {status.partition(".")[2], *(f"{found[2]}.{found[3]}" for found in _ENHANCED.finditer(said))}
+    if any(code.startswith("1.") for code in codes) or codes & _TOO_LARGE_CODES:
+        return True
+    words = _NOISE.sub("", said)
+    return _says_too_large(words) or not (codes & _FULL_CODES or _FULL_WORDS.search(words))
+
+
 def _says_too_large(words: str) -> bool:
     return bool(_TOO_LARGE.search(words)) and not _FULL.search(words)
 
@@ -152,6 +173,8 @@ def failure(error: Exception) -> DeliveryError:
     """
     if isinstance(error, DeliveryError):
         return error
+    if isinstance(error, SignpostError):  # no password where it should be, no token from its provider
+        return Retryable(str(error))
     if isinstance(error, SMTPResponseException):
         return smtp_failure(error.code, error.message, _phase(error))
     return Retryable(_sentence(error))

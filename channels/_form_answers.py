@@ -23,7 +23,7 @@ MAX_MESSAGE_CHARS = 20_000
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answers:
     """The form's fields, cleaned; `phone` is E.164, `topic` a department's id, `school` a school's, where known."""
 

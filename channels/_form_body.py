@@ -6,7 +6,7 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from aiohttp import BodyPartReader
 
@@ -21,10 +21,12 @@ FIELDS = ("name", "email", "phone", "topic", "school", "subject", "message", "la
 TOKEN_FIELD = "form_token"  # noqa: S105 - a field's name
 TRAP_FIELD = "leave_blank"  # hidden from people; programs fill it in
 _KNOWN = frozenset([*FIELDS, TOKEN_FIELD, TRAP_FIELD])
+_KNOWN_BYTES = {name.encode(): name for name in _KNOWN}
 _MAX_TEXT_BYTES = 1_000_000
 _MAX_PARTS = 100
 _CHUNK = 65_536
-_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
+_JSON, _PARTS = "application/json", "multipart/form-data"
+_TYPES = ("application/x-www-form-urlencoded", _PARTS, _JSON)
 
 
 class WrongType(Refused):
@@ -96,14 +98,18 @@ async def read_into(submission: Submission, request: web.Request, limits: Limits
 
     What is too much is read to its end and thrown away: a browser reads no answer before it has sent everything.
     """
-    if request.content_type not in _TYPES:
+    kind = request.content_type
+    if kind not in _TYPES:
         raise WrongType("Send the form as a web page does, or as JSON (application/json).")
     try:
-        if request.content.is_eof() and request.content_type != "multipart/form-data":
-            _take(submission, request, request.content.read_nowait())  # nearly always: nothing to wait for
+        if request.content.is_eof() and kind != _PARTS:
+            _take(submission, request, kind, request.content.read_nowait())  # nearly always: nothing to wait for
             return
         async with asyncio.timeout(limits.seconds):
-            await _read(submission, request, limits, room)
+            if kind == _PARTS:
+                await _read_parts(submission, await request.multipart(), limits, room)
+            else:
+                _take(submission, request, kind, await _all(request))
     except TimeoutError as error:
         raise submission.trouble or TooSlow("The message took too long to arrive. Please try again.") from error
     except (Refused, OSError):
@@ -114,27 +120,31 @@ async def read_into(submission: Submission, request: web.Request, limits: Limits
         raise submission.trouble
 
 
-async def _read(submission: Submission, request: web.Request, limits: Limits, room: Room) -> None:
-    if request.content_type == "multipart/form-data":
-        await _read_parts(submission, await request.multipart(), limits, room)
-        return
-    _take(submission, request, await _all(request))
-
-
-def _take(submission: Submission, request: web.Request, body: bytes) -> None:
+def _take(submission: Submission, request: web.Request, kind: str, body: bytes) -> None:
     if len(body) > _MAX_TEXT_BYTES:
         raise TooLarge("The message is too long.")
-    if request.content_type == "application/json":
+    if kind == _JSON:
         _take_json(submission, body)
     else:
-        # Latin-1 stands for the bytes, whether they were escaped or not; then they are text in the form's charset.
-        pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARTS, encoding="latin-1")
-        charset = request.charset or "utf-8"
-        submission.fields.update((name, _text(value, charset)) for name, value in reversed(pairs) if name in _KNOWN)
+        _take_pairs(submission, request, body)
 
 
-def _text(value: str, charset: str) -> str:
-    return value if value.isascii() else decode(value.encode("latin-1"), charset)
+def _take_pairs(submission: Submission, request: web.Request, body: bytes) -> None:
+    """Take what is urlencoded (URL Standard, section 5.1) by its bytes, which are text in the request's charset."""
+    pairs = body.split(b"&", _MAX_PARTS)
+    if len(pairs) > _MAX_PARTS:
+        raise Malformed("The form has too many fields.")
+    fields = submission.fields
+    for pair in pairs:
+        name, _, value = pair.partition(b"=")
+        known = _KNOWN_BYTES.get(name) or _KNOWN_BYTES.get(_unescaped(name))
+        if known and known not in fields:
+            value = _unescaped(value)
+            fields[known] = value.decode("ascii") if value.isascii() else decode(value, request.charset or "utf-8")
+
+
+def _unescaped(data: bytes) -> bytes:
+    return unquote_to_bytes(data.replace(b"+", b" "))
 
 
 async def _all(request: web.Request) -> bytes:

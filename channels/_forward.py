@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from channels._wording import OTHERS, Wording, clean, notice_wording, route_wording, shorten
+from router.records import DeliveryKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*\Z")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{3,250}>")  # printable ASCII without space and angle brackets
-_BARE_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_LONG_LINE = re.compile(rb"[^\r\n]{999}")
+_LONGEST_LINE = 998  # octets, without its end (RFC 5322 section 2.1.1)
 _SPECIALS = re.compile(r"[^A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]")  # RFC 5322: what makes a display name need quotes
 
 
@@ -39,6 +39,8 @@ def compose(forward: Forward, *, sender: str, recipient: str = "") -> bytes:
     `sender` is the district's own address (RFC 5321 mailbox); `recipient` stands in `To` instead of the delivery's
     address where that isn't one (a Maildir's name). A delivery with a notice becomes the notice's mail.
     """
+    if forward.delivery.kind is DeliveryKind.ANSWER:
+        return compose_answer(forward, sender=sender)
     if forward.notice is not None:
         return compose_notice(forward, sender=sender, recipient=recipient)
     wording = route_wording(forward, answerable=is_address(_reply_to(forward)))
@@ -62,6 +64,30 @@ def compose_notice(forward: Forward, *, sender: str, recipient: str = "") -> byt
     if forward.message is not None:
         headers.append(_header("X-Signpost-Message", forward.message.id))
     return _mail(headers, wording, forward)
+
+
+def compose_answer(forward: Forward, *, sender: str) -> bytes:
+    """Return the mail that answers automatically (RFC 3834, section 3); `forward.notice` must be set.
+
+    It quotes nothing and stands in the thread of what it answers. Programs are told in every way not to answer it.
+    """
+    if forward.notice is None:
+        raise ValueError("an automatic answer carries a notice")
+    answered = forward.in_reply_to if _MESSAGE_ID.fullmatch(forward.in_reply_to) else ""
+    headers = [
+        _address("From", _cut_name(forward.organization), sender),
+        _header("To", forward.delivery.to),
+        _header("Subject", shorten(clean(forward.notice.subject), 200)),
+        _header("Message-ID", forward.mail_id),
+        *(_header(name, answered) for name in ("In-Reply-To", "References") if answered),
+        _header("Date", format_datetime(forward.delivery.created_at)),
+        b"Auto-Submitted: auto-replied",
+        b"X-Auto-Response-Suppress: All",
+        _header("X-Signpost-Message", forward.delivery.message_id or ""),  # known again if it comes back
+        b"MIME-Version: 1.0",
+        _text_part("plain", forward.notice.text.strip() + "\n"),
+    ]
+    return b"\r\n".join(headers)
 
 
 def is_address(text: str) -> bool:
@@ -222,9 +248,20 @@ def can_be_spliced(original: bytes) -> bool:
     return (
         original.isascii()
         and b"\0" not in original
-        and _BARE_LINE_END.search(original) is None
-        and _LONG_LINE.search(original) is None
+        and original.count(b"\n") == original.count(b"\r") == original.count(b"\r\n")
+        and not _has_long_line(original)
     )
+
+
+def _has_long_line(original: bytes) -> bool:
+    """Tell whether a line is too long. In leaps: a pattern would stop every thread for seconds over a large mail."""
+    begin = 0
+    while len(original) - begin > _LONGEST_LINE:
+        end = original.rfind(b"\r\n", begin, begin + _LONGEST_LINE + 2)
+        if end < 0:
+            return True
+        begin = end + 2
+    return False
 
 
 def _html(wording: Wording) -> str:

@@ -160,9 +160,9 @@ class Connection:
         await self._command("AUTHENTICATE", mechanism, *([answer.decode()] if at_once else []), answers=answers)
         self._protocol.state = "AUTH"
 
-    async def select(self, mailbox: str) -> Mailbox:
-        """Open a mailbox; raise `Refusal` if it isn't there."""
-        replies = await self._command("SELECT", words.mailbox_name(mailbox))
+    async def select(self, mailbox: str, *, read_only: bool = False) -> Mailbox:
+        """Open a mailbox; raise `Refusal` if it isn't there. `read_only`: nothing in it changes, not even marks."""
+        replies = await self._command("EXAMINE" if read_only else "SELECT", words.mailbox_name(mailbox))
         self._protocol.state = "SELECTED"
         said = words.codes(replies)
         return Mailbox(
@@ -170,6 +170,17 @@ class Connection:
             uid_next=_number(said.get("UIDNEXT", "")),
             read_only=self._code == "READ-ONLY",
         )
+
+    async def mailboxes(self, pattern: str = "*") -> list[str]:
+        """Return the names of the mailboxes there are, as people write them."""
+        replies = await self._command("LIST", '""', words.mailbox_name(pattern))
+        return words.listed(replies)
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """The server's certificate as Python shows it, None without encryption."""
+        found: dict[str, Any] | None = self._protocol.transport.get_extra_info("peercert")
+        return found
 
     async def search(self, criteria: str) -> list[int]:
         """Return UIDs, sorted. Criteria are ASCII and no CHARSET is named, which Exchange and Yahoo refuse."""

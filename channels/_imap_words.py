@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from channels._imap_framing import Reply
 
 _FETCHED = re.compile(rb"\* [0-9]+ FETCH ", re.IGNORECASE)
+_LISTED = re.compile(rb"\* LIST \(([^)]*)\)", re.IGNORECASE)
 _SEARCHED = re.compile(rb"\* SEARCH((?: [0-9]{1,10})*) ?", re.IGNORECASE)
 _TOKEN = re.compile(rb'\s*(?:([()])|"((?:[^"\\]|\\.)*)"|([^\s()"]+))', re.DOTALL)
 _CODE = re.compile(rb"\[([A-Z][A-Z-]*)(?: ([^\]]*))?\]", re.IGNORECASE)
@@ -33,6 +35,19 @@ def _shifted(run: str) -> str:
     if run.isascii():
         return run.replace("&", "&-")
     return "&" + base64.b64encode(run.encode("utf-16-be")).rstrip(b"=").replace(b"/", b",").decode() + "-"
+
+
+def plain_name(name: bytes) -> str:
+    """Return a mailbox's name as people write it; one that isn't modified UTF-7 as it stands."""
+    text = name.decode("utf-8", "replace")
+    with suppress(ValueError):
+        return re.sub("&([^-]*)-", lambda match: _unshifted(match[1]) if match[1] else "&", text)
+    return text
+
+
+def _unshifted(run: str) -> str:
+    padded = run.replace(",", "/") + "=" * (-len(run) % 4)
+    return base64.b64decode(padded, validate=True).decode("utf-16-be")
 
 
 def uid_set(uids: Iterable[int]) -> str:
@@ -66,6 +81,18 @@ def for_people(text: bytes) -> str:
 
 def _readable(text: bytes) -> str:
     return "".join(c if c.isprintable() else " " for c in text.decode("utf-8", "replace"))
+
+
+def listed(replies: Iterable[Reply]) -> list[str]:
+    """Return the names of mailboxes in `* LIST (flags) "/" name` replies, without those that can't be opened."""
+    names = []
+    for reply in replies:
+        if not (head := _LISTED.match(reply[0])) or b"\\NOSELECT" in head[1].upper():
+            continue
+        with suppress(ValueError):
+            found = [value for _kind, value in _tokens((reply[0][head.end() :], *reply[1:]))]
+            names += [plain_name(found[-1])] if len(found) == 2 else []  # the delimiter and the name
+    return names
 
 
 def searched(replies: Iterable[Reply]) -> list[int]:

@@ -14,7 +14,8 @@ Facts a channel may hand over beside the bytes (JSON values; they win over what 
     language        ISO 639-1, if the person chose one
     external_id     the provider's id where there is no Message-ID (Twilio's MessageSid)
     reference       an earlier message that this one answers, by id
-    envelope_from   the reverse path of the transaction; "" (present and empty) means `MAIL FROM:<>`
+    envelope_from   the reverse path of the transaction; "" (present and empty) means `MAIL FROM:<>`. It counts for
+                    more than a Return-Path that the mail came with
     suspicion       why this looks like spam, as a sentence part for people
     keyword         stop, help or start, if that is all a text message says
     auto_submitted  true if the channel knows that no person wrote this
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from channels._html import html_to_text, strip_tags
@@ -33,12 +35,14 @@ from channels._mime_fields import (
     Fields,
     addresses,
     decode,
+    mail_id,
     mail_ids,
     one_line,
     split_header,
 )
 from channels._mime_origin import NOTED_HEADERS, is_automatic, noted, sender_of
 from channels._mime_parts import Part, Tree, walk
+from channels._mime_report import report_of
 from router.records import Attachment, Content
 
 if TYPE_CHECKING:
@@ -53,7 +57,6 @@ _PLAIN_FACTS = (  # that become the field of the same name
     "external_id",
 )  # fmt: skip
 _GLANCE_BYTES = 20_000
-_MAIL_ID_FIELD = re.compile(rb"^message-id[ \t]*:[ \t]*((?:.*(?:\n[ \t])?){1,4})", re.IGNORECASE | re.MULTILINE)
 _LETTERS = re.compile(r"[^\W\d_]{2,40}")
 _USUAL = ("text/plain", "text/html")  # where there is neither, an invitation's text/calendar is read
 _SEALED = {
@@ -93,29 +96,19 @@ def glance(original: bytes, facts: Mapping[str, Any], _medium: str, why: str = "
         text="\n".join(line for line in lines if " " in line.strip() and not line.startswith("Content-")),
         external_id=mail_id(original),
         hops=len(fields.raw("received")),
-        headers=noted(fields, {}),
+        headers=noted(fields),
         unreadable=why,
     )
     return _with_facts(content, facts)
 
 
-def mail_id(original: bytes) -> str:
-    """Return the Message-ID with its angle brackets, "" if there is none: one search of the raw header, no parsing."""
-    head = b"\n" + original[:MAX_HEADER_BYTES]
-    ends = [end for end in (head.find(b"\n\r\n"), head.find(b"\n\n")) if end >= 0]
-    match = _MAIL_ID_FIELD.search(head, 0, min(ends, default=len(head)))
-    ids = mail_ids(one_line(decode(match[1], "iso-8859-1"))) if match else []
-    return ids[0] if ids else ""
-
-
 def _read(original: bytes, medium: str) -> Content:
     tree = walk(original)
     fields = tree.parts[0].fields if tree.parts else Fields(b"")
-    report = _report(tree)
-    text, html_text = _texts(tree, with_enclosed=not report)
+    report = report_of(tree)
+    text, html_text = _texts(tree, with_enclosed=report is None)
     sender, sender_name = sender_of(fields)
     reply_to = next((address for _, address in addresses(fields.first("reply-to"))), sender)
-    references = [*mail_ids(fields.first("references")), *report.get("report-mail-id", ())]
     content = Content(
         sender=sender,
         sender_name=sender_name,
@@ -127,10 +120,11 @@ def _read(original: bytes, medium: str) -> Content:
         attachments=tuple(_attachments(tree.parts)),
         external_id=mail_id(original),
         in_reply_to=next(iter(mail_ids(fields.first("in-reply-to"))), ""),
-        references=tuple(dict.fromkeys(references)),
+        references=tuple(dict.fromkeys(mail_ids(fields.first("references")))),
         auto_submitted=medium == "email" and is_automatic(fields),
         hops=len(fields.raw("received")),
-        headers=noted(fields, report),
+        headers=noted(fields),
+        report=report if medium == "email" else None,
     )
     return replace(content, unreadable=_trouble(tree, fields, content))
 
@@ -207,26 +201,6 @@ def _attachments(parts: Iterable[Part]) -> Iterable[Attachment]:
             yield Attachment(name=part.name(), content_type=part.kind[:100], size=part.size())
 
 
-# --- delivery reports -------------------------------------------------------------------------------------------------
-
-
-def _report(tree: Tree) -> dict[str, tuple[str, ...]]:
-    """Return what a delivery report says of the message it is about (RFC 3464), {} if this is none."""
-    if not tree.parts or tree.parts[0].kind != "multipart/report":
-        return {}
-    found: dict[str, tuple[str, ...]] = {
-        "report-type": (tree.parts[0].fields.params("content-type").get("report-type", ""),)
-    }
-    for part in tree.parts[1:]:
-        if part.kind == "message/delivery-status":
-            actions = re.findall(r"^action:[ \t]*([a-z]{1,20})", part.text()[:20_000], re.IGNORECASE | re.MULTILINE)
-            found["report-action"] = tuple(action.lower() for action in actions[:20])
-        elif part.kind in ("text/rfc822-headers", "message/rfc822") and "report-mail-id" not in found:
-            returned = mail_id(part.original[part.start : min(part.end, part.start + MAX_HEADER_BYTES)])
-            found |= {"report-mail-id": (returned,)} if returned else {}
-    return found
-
-
 # --- facts ------------------------------------------------------------------------------------------------------------
 
 
@@ -241,4 +215,7 @@ def _with_facts(content: Content, facts: Mapping[str, Any]) -> Content:
         changes["references"] = (*content.references, reference)
     if facts.get("auto_submitted") is True or known.get("envelope_from", "-") in ("", "<>"):
         changes["auto_submitted"] = True
+    if "envelope_from" in known:  # what the transaction said counts, not what the sender wrote into the header
+        path = (f"<{known['envelope_from'].strip('<>')}>",)
+        changes["headers"] = MappingProxyType({**content.headers, "return-path": path})
     return replace(content, **changes)

@@ -7,6 +7,7 @@ import hashlib
 import quopri
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import format_datetime, quote
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from channels._mime_fields import clean, one_line, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import tzinfo
 
 _TYPE = re.compile(r"(?!multipart/|message/)[a-z0-9]{1,40}/[a-z0-9][a-z0-9.+_-]{0,80}")
 _ADDRESS = re.compile(r"[!#$%&'*+/=?^_`{|}~.A-Za-z0-9-]{1,64}@[A-Za-z0-9.-]{1,255}")
@@ -25,6 +26,7 @@ _MAX_FIELD = 2_000
 _LINE = 76  # characters of a header's line, where there is a choice (RFC 2047, section 2)
 _WORD_BYTES = 45  # of UTF-8 in an encoded word: base64 makes 60 characters of them
 _HIGH = bytes(range(128, 256))
+_TEXT_HEAD = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +56,32 @@ def compose(
     (a phone number, the topic …), so that the original holds everything that was said. `message_id` without or with
     angle brackets. No CR, LF or NUL of any argument reaches a header.
     """
-    headers = [
-        ("From", _mailbox(sender, sender_name)),
-        ("To", _mailbox(recipient, "")),
-        ("Subject", one_line(subject, _MAX_FIELD)),
-        ("Date", _date(date.replace(microsecond=0))),
-        ("Message-ID", _identifier(message_id)),
-        ("MIME-Version", "1.0"),
-        *((f"X-Field-{_field_name(name)}", one_line(value, _MAX_FIELD)) for name, value in (fields or {}).items()),
+    sender, recipient = _mailbox(sender, sender_name), _mailbox(recipient, "")
+    mail_id = _NOT_IN_IDS.sub("", message_id)[:250]
+    head = [
+        f"From: {sender}\r\n" if sender else "",
+        f"To: {recipient}\r\n" if recipient else "",
+        _header("Subject", subject),
+        f"Date: {_date(int(date.timestamp()), date.tzinfo)}\r\n",
+        f"Message-ID: <{mail_id}>\r\n" if mail_id else "",
+        "MIME-Version: 1.0\r\n",
+        *[_header(_field_name(name), value) for name, value in (fields or {}).items()],
     ]
-    head = "".join([_header(name, value) for name, value in headers if value])
     body = _text_part(clean(text))
-    return head.encode("ascii") + (_mixed(body, [_file_part(upload) for upload in uploads]) if uploads else body)
+    return "".join(head).encode("ascii") + (
+        _mixed(body, [_file_part(upload) for upload in uploads]) if uploads else body
+    )
 
 
 def _header(name: str, value: str) -> str:
-    if name not in ("From", "To", "Message-ID"):
-        value = _folded(value, _LINE - len(name) - 2) if _is_plain(value) else _encoded(value, len(name) + 2)
+    value = one_line(value, _MAX_FIELD)
+    if not value:
+        return ""
+    room = _LINE - len(name) - 2
+    if not _is_plain(value):
+        value = _encoded(value, len(name) + 2)
+    elif len(value) > room:
+        value = _folded(value, room)
     return f"{name}: {value}\r\n"
 
 
@@ -110,26 +121,23 @@ def _parts(data: bytes, size: int) -> Iterator[bytes]:
 
 def _mailbox(address: str, name: str) -> str:
     """Return `"Name" <address>` folded to short lines; "" for what is no plain ASCII address."""
-    name = one_line(name, 200)
     if not _ADDRESS.fullmatch(address):
         return ""
+    name = one_line(name, 200)
     if not name:
         return address
     shown = f'"{quote(name)}"' if _is_plain(name) else _encoded(name, len("From: "))
     return f"{shown}\r\n <{address}>"
 
 
-def _identifier(message_id: str) -> str:
-    bare = _NOT_IN_IDS.sub("", message_id)[:250]
-    return f"<{bare}>" if bare else ""
-
-
-_date = lru_cache(16)(format_datetime)  # under load many messages come in one second
+@lru_cache(16)  # under load many messages come in one second
+def _date(seconds: int, zone: tzinfo | None) -> str:
+    return format_datetime(datetime.fromtimestamp(seconds, zone))
 
 
 @lru_cache(64)
 def _field_name(name: str) -> str:
-    return "-".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", name))[:60] or "Other"
+    return "X-Field-" + ("-".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", name))[:60] or "Other")
 
 
 def _text_part(text: str) -> bytes:
@@ -137,15 +145,13 @@ def _text_part(text: str) -> bytes:
     data = text.encode("utf-8")
     if data and not data.endswith(b"\n"):
         data += b"\n"
-    sample = data[:4000]
     if text.isascii() and (len(data) <= 990 or max(map(len, data.split(b"\n"))) <= 990):
-        encoding, body = "7bit", data
-    elif (len(sample) - len(sample.translate(None, _HIGH))) * 6 > len(sample):
-        encoding, body = "base64", _base64(data)
-    else:
-        encoding, body = "quoted-printable", quopri.encodestring(data)
-    head = f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-    return head.encode("ascii") + body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        return _TEXT_HEAD % b"7bit" + data.replace(b"\n", b"\r\n")
+    sample = data[:4000]
+    if (len(sample) - len(sample.translate(None, _HIGH))) * 6 > len(sample):
+        return _TEXT_HEAD % b"base64" + _base64(data)
+    encoded = quopri.encodestring(data)
+    return _TEXT_HEAD % b"quoted-printable" + encoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 def _file_part(upload: Upload) -> bytes:

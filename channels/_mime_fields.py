@@ -17,6 +17,7 @@ _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?[^?\s]{1,60}\?[bBqQ]\?)")
 _ADDRESS = re.compile(r"[^\s<>@,;:\"()\\\[\]]{1,256}@[^\s<>@,;:\"()\\]{1,255}")
 _MAIL_ID = re.compile(r"<([^<>\s]{1,990})>")
+_MAIL_ID_FIELD = re.compile(rb"^message-id[ \t]*:[ \t]*((?:.*(?:\n[ \t])?){1,4})", re.IGNORECASE | re.MULTILINE)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _UNCLEAN = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -207,6 +208,15 @@ def mail_ids(value: str) -> list[str]:
     ids = [f"<{match}>" for match in _MAIL_ID.findall(value)]
     word = value.strip()
     return ids[:200] or ([word[:990]] if word and not re.search(r"[\s<>]", word) else [])
+
+
+def mail_id(original: bytes) -> str:
+    """Return the Message-ID with its angle brackets, "" if there is none: one search of the raw header, no parsing."""
+    head = b"\n" + original[:MAX_HEADER_BYTES]
+    ends = [end for end in (head.find(b"\n\r\n"), head.find(b"\n\n")) if end >= 0]
+    match = _MAIL_ID_FIELD.search(head, 0, min(ends, default=len(head)))
+    ids = mail_ids(one_line(decode(match[1], "iso-8859-1"))) if match else []
+    return ids[0] if ids else ""
 
 
 def safe_name(name: str, fallback: str = "attachment") -> str:

@@ -19,8 +19,7 @@ NOTED_HEADERS = frozenset(
         "x-spam-flag", "x-spam-status",
     }
 )  # fmt: skip
-"""Kept in `Content.headers`; also every `x-signpost-*`, and of a delivery report `report-type`, `report-action`
-(failed, delayed, delivered …) and `report-mail-id` (the Message-ID of the mail it is about)."""
+"""Kept in `Content.headers`; also every `x-signpost-*`."""
 
 _BULK = ("bulk", "list", "junk", "auto_reply")
 _MARKS = (
@@ -69,13 +68,13 @@ def is_automatic(fields: Fields) -> bool:
     )
 
 
-def noted(fields: Fields, report: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
-    """Return the headers in `NOTED_HEADERS`, each as a tuple of its values, and what a delivery report says."""
+def noted(fields: Fields) -> Mapping[str, tuple[str, ...]]:
+    """Return the headers in `NOTED_HEADERS`, each as a tuple of its values."""
     names = [name for name in fields.names() if name in NOTED_HEADERS or name.startswith("x-signpost-")]
     found = {name: tuple(_shown(value) for value in fields.raw(name)[:_MAX_VALUES]) for name in names[:100]}
     if kind := fields.token("content-type"):
         found["content-type"] = (kind,)
-    return MappingProxyType({**found, **report})
+    return MappingProxyType(found)
 
 
 def _shown(value: str) -> str:

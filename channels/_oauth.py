@@ -11,20 +11,20 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from channels import _rs256
 from router.errors import SourceRejected, SourceUnavailable, StoreBusy
-from router.settings import EnvName, SecretFile, SecretMissing, WithSecrets, is_loopback
+from router.settings import EnvName, SecretFile, SecretMissing, WithSecrets, is_loopback, secret_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from router.interfaces import Clock, Cursor
 
@@ -33,6 +33,13 @@ _GOOGLE = "https://oauth2.googleapis.com/token"
 _SCOPES = {
     "client_credentials": "https://outlook.office365.com/.default",
     "service_account": "https://mail.google.com/",
+}
+_SECRET = ("client_secret_env", "client_secret_file")
+_CONSENT = ("refresh_token_env", "refresh_token_file")
+_NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {  # one key of each group
+    "client_credentials": (("client_id",), _SECRET, ("tenant", "token_url")),
+    "service_account": (("key_file",),),
+    "refresh_token": (("client_id",), _CONSENT, ("tenant", "token_url")),
 }
 _AHEAD = timedelta(minutes=5)
 _STATEMENT_S = 3600  # the longest life Google allows a signed statement
@@ -47,6 +54,24 @@ def _check_token_url(value: str) -> str:
     if value and not (safe and parts.hostname):
         raise ValueError("must be an https address")
     return value
+
+
+def _read_day(value: object) -> date:
+    if type(value) is date:
+        return value
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(f"must be {_DAY_WORDS}") from None
+
+
+_DAY_WORDS = "a date such as 2027-05-31"
+Day = Annotated[
+    date,
+    PlainValidator(_read_day),
+    PlainSerializer(date.isoformat, return_type=str),
+    WithJsonSchema({"type": "string", "x-type": _DAY_WORDS}),
+]
 
 
 class OAuthSettings(WithSecrets):
@@ -67,32 +92,40 @@ class OAuthSettings(WithSecrets):
     client_id: str = Field("", description="The application's id (client_credentials, refresh_token).")
     client_secret_env: EnvName = Field("", description="Environment variable that holds the application's secret.")
     client_secret_file: SecretFile = Field("", description="File that holds it. Instead of `client_secret_env`.")
+    client_secret_expires: Day | None = Field(
+        None,
+        description="The day on which the application's secret expires, as the provider shows it: operations are told "
+        "14 and 3 days ahead.",
+    )
     refresh_token_env: EnvName = Field("", description="Environment variable that holds the refresh token.")
     refresh_token_file: SecretFile = Field("", description="File that holds it. Instead of `refresh_token_env`.")
     key_file: SecretFile = Field("", description="The JSON key file of the service account.")
     scope: str = Field("", description="What the token is for; left out, mail at Microsoft or Google, as `flow` says.")
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = {
-            "client_credentials": ("client_id", "client_secret"),
-            "service_account": ("key_file",),
-            "refresh_token": ("client_id", "refresh_token"),
-        }[self.flow]
-        missing = [name for name in needed if not (getattr(self, name, "") or self._names_secret(name))]
-        if missing:
-            raise ValueError(f"flow {self.flow} needs {' and '.join(missing)}")
-        if self.flow != "service_account" and not (self.tenant or self.token_url):
-            raise ValueError(f"flow {self.flow} needs tenant (Microsoft) or token_url")
-        return self
-
-    def _names_secret(self, name: str) -> bool:
-        return name in {"client_secret", "refresh_token"} and self.secret(name) is not None
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Each flow has what it needs."""
+        flow = given.get("flow")
+        for keys in _NEEDED.get(flow, ()) if isinstance(flow, str) else ():
+            if not any(given[key] for key in keys):
+                yield keys[0], f"is missing{''.join(f', or {key}' for key in keys[1:])} (flow: {flow})"
 
     @property
     def url(self) -> str:
         """Where tokens are asked for."""
         return self.token_url or (_MICROSOFT.format(tenant=quote(self.tenant)) if self.tenant else _GOOGLE)
+
+
+def sign_in_faults(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say what doesn't fit together in a block with `auth`, `oauth` and the password's places."""
+    by_password = next((key for key in ("password_env", "password_file") if given[key]), "")
+    if given["auth"] == "xoauth2":
+        if given["oauth"] is None:
+            yield "oauth", "is missing (auth: xoauth2)"
+        if by_password:
+            yield by_password, "goes together with auth: password, not with xoauth2"
+    elif given["oauth"] is not None:
+        yield "oauth", "goes together with auth: xoauth2"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -113,24 +146,33 @@ class Tokens:
         self._cursor = cursor
         self._base_dir = base_dir or Path()
         self._token: _Token | None = None
+        self._asking = asyncio.Lock()
 
     @property
     def expires_at(self) -> datetime | None:
         """When the present token expires; None if there is none."""
         return self._token.expires_at if self._token else None
 
-    def forget(self) -> None:
-        """The mailbox refused the present token: ask for another one next time."""
-        self._token = None
+    def expiries(self) -> list[tuple[str, datetime]]:
+        """Return what a person has to renew, and when."""
+        day = self._settings.client_secret_expires
+        return [("the application's secret", datetime(day.year, day.month, day.day, tzinfo=UTC))] if day else []
+
+    def forget(self, token: str = "") -> None:
+        """The server refused this token, or the present one: ask for another next time, unless that is done."""
+        if self._token is not None and token in ("", self._token.value):
+            self._token = None
 
     async def current(self) -> str:
         """Return a token: the present one if it is good for another five minutes, else a new one.
 
-        Raises `SourceRejected` when the provider refuses us, `SourceUnavailable` when it can't be reached.
+        Several connections get the same one. Raises `SourceRejected` when the provider refuses us,
+        `SourceUnavailable` when it can't be reached.
         """
-        if self._token is None or self._token.expires_at - self._clock.now() < _AHEAD:
-            self._token = await self._ask()
-        return self._token.value
+        async with self._asking:  # a refresh token is good for one use at some providers
+            if self._token is None or self._token.expires_at - self._clock.now() < _AHEAD:
+                self._token = await self._ask()
+            return self._token.value
 
     async def _ask(self) -> _Token:
         asked_at = self._clock.now()
@@ -160,7 +202,7 @@ class Tokens:
 
     def _statement(self) -> dict[str, str]:
         """Return what a service account sends: a statement for whom it acts, signed with its key."""
-        key = _read_key_file(self._base_dir / self._settings.key_file)
+        key = _read_key_file(self._base_dir / secret_path(self._settings.key_file))
         now = int(self._clock.now().timestamp())
         claims = {
             "iss": key["client_email"],

@@ -4,38 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiosmtplib.errors import SMTPDataError, SMTPException, SMTPHeloError, SMTPResponseException, SMTPServerDisconnected
 
 from router.errors import Unclear
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiosmtplib import SMTP
     from aiosmtplib.protocol import SMTPProtocol
     from aiosmtplib.response import SMTPResponse
 
 _START_INPUT, _COMPLETED = 354, 250
-_DOT = re.compile(rb"^\.", re.MULTILINE)
+_PIECE = 256 * 1024  # octets of a mail that are written at a time
 _QUEUE_ID = re.compile(r"\bqueued as ([!-~]{1,200})|\bid=([!-~]{1,200})")
 
 
 class Link:
     """A connection that is ready for mail. Its user serialises the calls and closes it after any error."""
 
-    def __init__(self, client: SMTP, *, answer_timeout_s: float) -> None:
+    def __init__(self, client: SMTP, *, answer_timeout_s: float, greeting: str = "") -> None:
         self._client = client
+        self.greeting = greeting  # what the server said first
         self._answer_timeout_s = answer_timeout_s
         self.mails = 0
 
     @classmethod
     async def open(cls, client: SMTP, *, connect_timeout_s: float, answer_timeout_s: float) -> Link:
         """Connect, encrypt, sign in and say hello; raise what aiosmtplib raises."""
-        await client.connect(timeout=connect_timeout_s)
+        greeting = await client.connect(timeout=connect_timeout_s)
         if client.is_ehlo_or_helo_needed:
             await _say_hello(client)
-        return cls(client, answer_timeout_s=answer_timeout_s)
+        return cls(client, answer_timeout_s=answer_timeout_s, greeting=greeting.message)
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """The server's certificate as Python shows it, None without encryption."""
+        found: dict[str, Any] | None = self._client.get_transport_info("peercert")
+        return found
+
+    @property
+    def largest(self) -> int | None:
+        """How large a mail the server takes, in octets (RFC 1870); None if it doesn't say."""
+        said = self._client.esmtp_extensions.get("size", "").strip()
+        return int(said) if said.isascii() and said.isdigit() and int(said) else None
 
     @property
     def alive(self) -> bool:
@@ -44,9 +60,20 @@ class Link:
 
     async def address(self, sender: str, recipient: str, size: int) -> None:
         """Give the envelope; `size` in octets (RFC 1870). Nothing has been sent yet when this fails."""
-        options = [f"SIZE={size}"] if self._client.supports_extension("size") else []
-        await self._client.mail(sender, options=options)
-        await self._client.rcpt(recipient)
+        offers = self._client.supports_extension
+        await self._client.mail(sender, options=[f"SIZE={size}"] if offers("size") else [])
+        # So that a report names the address that we wrote to, wherever an alias leads (RFC 3461, section 4.2).
+        original = [f"ORCPT=rfc822;{_xtext(recipient)}"] if offers("dsn") else []
+        await self._client.rcpt(recipient, options=original)
+
+    async def ask(self, sender: str, recipients: Sequence[str]) -> list[SMTPResponse]:
+        """Return how the server answers to a sender and, unless it refuses that, to recipients; nothing is sent."""
+        commands = deque([f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{recipient}>" for recipient in recipients)])
+        answers: list[SMTPResponse] = []
+        while commands and (not answers or answers[0].code < 400):
+            answers.append(await self._client.execute_command(commands.popleft().encode()))
+        await self._client.rset()
+        return answers
 
     async def transmit(self, mail: bytes) -> str:
         """Send the mail and return the server's id for it ("" if it named none).
@@ -60,7 +87,7 @@ class Link:
             raise SMTPDataError(reply.code, reply.message)
         if protocol is None:
             raise SMTPServerDisconnected("the connection was lost")
-        reply = await self._converse(protocol, _DOT.sub(b"..", mail))
+        reply = await self._converse(protocol, _stuffed(mail))
         if reply.code != _COMPLETED:
             raise SMTPDataError(reply.code, reply.message)
         self.mails += 1
@@ -90,14 +117,22 @@ class Link:
         self._client.close()
 
 
+def _xtext(text: str) -> str:
+    return re.sub(r"[^!-*,-<>-~]", lambda char: f"+{ord(char[0]):02X}", text)
+
+
+def _stuffed(mail: bytes) -> bytes:
+    """Return a mail with its leading dots doubled (RFC 5321 section 4.5.2)."""
+    return (b"." if mail.startswith(b".") else b"") + mail.replace(b"\n.", b"\n..")
+
+
 async def _write(protocol: SMTPProtocol, body: bytes, answer: asyncio.Task[SMTPResponse]) -> bool:
     """Write all but the last dot; return whether it has all left and nothing has been answered yet."""
     transport = protocol.transport
     if not isinstance(transport, asyncio.WriteTransport):
         raise SMTPServerDisconnected("the connection was lost")
     transport.set_write_buffer_limits(high=0)
-    protocol.write(body)
-    left = asyncio.create_task(_has_left(protocol))
+    left = asyncio.create_task(_has_left(protocol, body))
     try:
         await asyncio.wait({left, answer}, return_when=asyncio.FIRST_COMPLETED)
         return not answer.done() and left.result()
@@ -105,10 +140,13 @@ async def _write(protocol: SMTPProtocol, body: bytes, answer: asyncio.Task[SMTPR
         left.cancel()
 
 
-async def _has_left(protocol: SMTPProtocol) -> bool:
+async def _has_left(protocol: SMTPProtocol, body: bytes) -> bool:
+    """Write piece by piece: a large mail at once would stop the event loop. Return False if the connection is lost."""
     try:
-        await protocol._drain_helper()  # what asyncio's own StreamWriter.drain calls
-    except OSError:
+        for begin in range(0, len(body), _PIECE):
+            protocol.write(body[begin : begin + _PIECE])
+            await protocol._drain_helper()  # what asyncio's own StreamWriter.drain calls
+    except (OSError, SMTPServerDisconnected):
         return False
     return True
 

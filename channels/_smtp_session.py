@@ -7,11 +7,12 @@ than 1,001 bytes, and hands on bare line feeds, with which a mail can be smuggle
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiosmtpd.smtp import SMTP
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from ssl import SSLContext
 
     from aiosmtpd.smtp import Envelope
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _END = b"\r\n.\r\n"
 _BYTES_PER_TIMEOUT = 65_536  # a sender slower than this per idle timeout is cut off
+_LARGE = 1_000_000  # octets
+
+T = TypeVar("T")
+Octets = TypeVar("Octets", bytes, bytearray)
 
 
 class Desk(Protocol):
@@ -108,7 +113,7 @@ class Session(SMTP):
             self._begin_a_line()
             data = await self._read_data()
             self._reset_timeout()
-            await self.push(await self._answer(data))
+            await self.push(await self._answer(None if data is None else await _aside(_unstuffed, data)))
         finally:
             self.in_data = False
             self.envelope = self._create_envelope()
@@ -120,14 +125,14 @@ class Session(SMTP):
             return f"552 5.3.4 the mail is larger than {self._max_bytes} bytes"
         if not data:
             return "554 5.6.0 the mail is empty"
-        if data.count(b"\n") != data.count(b"\r\n") or b"\r.\r" in data:
+        if await _aside(_has_bare_line_ends, data):
             return "554 5.6.0 bare line feeds aren't accepted (RFC 5321, section 2.3.8)"
         assert self.session is not None
         assert self.envelope is not None
         return await self._desk.take(self.session, self.envelope, data)
 
-    async def _read_data(self) -> bytes | None:
-        """Return the mail as sent, dots unstuffed; None if it is too large (read to its end all the same)."""
+    async def _read_data(self) -> bytearray | None:
+        """Return the mail as sent, between a CRLF and the last dot; None if it is too large (read to its end)."""
         data, total, counted, ended = bytearray(), 0, 0, False
         while not ended:
             try:
@@ -142,11 +147,25 @@ class Session(SMTP):
                 self._reset_timeout()
         if total > self._max_bytes + len(_END):
             return None
-        return bytes(data[: 2 - len(_END)]).replace(b"\r\n.", b"\r\n")[2:]
+        return data
 
     def _begin_a_line(self) -> None:
         """Put a line's end before what comes, so that a dot in the very first line also stands between two of them."""
         self._reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]  # no public way; aiosmtpd clears it, too
+
+
+def _unstuffed(data: bytearray) -> bytes:
+    """Return the mail itself (RFC 5321, section 4.5.2)."""
+    return bytes(data[: 2 - len(_END)].replace(b"\r\n.", b"\r\n")[2:])
+
+
+def _has_bare_line_ends(mail: bytes) -> bool:
+    return mail.count(b"\n") != mail.count(b"\r\n") or b"\r.\r" in mail
+
+
+async def _aside(work: Callable[[Octets], T], data: Octets) -> T:
+    """Do some work on a mail; on a large one in a thread, so that nobody else waits for it."""
+    return await asyncio.to_thread(work, data) if len(data) > _LARGE else work(data)
 
 
 def _seen(task: asyncio.Task[None]) -> None:

@@ -23,7 +23,7 @@ from router.errors import Malformed, NotAuthentic
 from router.records import Inbound, Medium
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from aiohttp import web
@@ -68,12 +68,18 @@ class SignatureCheck:
         if not url.isascii():
             raise NotAuthentic("the address holds what Twilio never signs")
         signed, parameters = _read(request.content_type, await read_bytes(request, _MAX_BYTES), query)
-        for key in [await asyncio.to_thread(secret.read) for secret in self._keys]:
-            if self._validator(key).validate(url, signed, signature, self._algorithm):
-                return parameters
+        if await self.accepts(url, signed, signature):
+            return parameters
         raise NotAuthentic(
             "the signature is wrong: compare the auth token, and the address set at Twilio with public_url"
         )
+
+    async def accepts(self, url: str, signed: Mapping[str, str] | str, signature: str) -> bool:
+        """Tell whether a signature is good by one of the keys; raise `SecretMissing`."""
+        for key in [await asyncio.to_thread(secret.read) for secret in self._keys]:
+            if self._validator(key).validate(url, signed, signature, self._algorithm):
+                return True
+        return False
 
 
 def _read(content_type: str, body: bytes, query: str) -> tuple[MultiDict[str] | str, MultiDict[str]]:

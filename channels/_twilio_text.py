@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from channels._wording import clean, notice_wording, route_wording, shorten
+from router.records import DeliveryKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,8 @@ LONGEST = 1600  # characters in one text (Twilio's error 21617), counted as UTF-
 
 def text_of(forward: Forward) -> str:
     """Return the text for one delivery: at most `LONGEST` long, with the misroute link (or the notice's page) whole."""
+    if forward.notice is not None and forward.delivery.kind is DeliveryKind.ANSWER:
+        return _cut(forward.notice.text.strip(), LONGEST)
     if forward.notice is not None:
         wording = notice_wording(forward)
         head, body = wording.subject, "\n\n".join(filter(None, (wording.body, wording.quoted)))

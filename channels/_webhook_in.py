@@ -17,7 +17,7 @@ from channels._mime_fields import one_line
 from channels._webhook_auth import NotSignedIn, check_before_body, check_signature
 from channels._webhook_body import Body, is_parts, read_bytes, read_parts, understand
 from channels._webhook_pointer import as_text, resolve
-from router.errors import Malformed, NotAuthentic
+from router.errors import Malformed, NotAuthentic, Refused
 from router.interfaces import mail_domain
 from router.records import Inbound, Medium
 
@@ -49,10 +49,13 @@ class Incoming:
             raise web.HTTPMethodNotAllowed(request.method, ["POST"], text="Messages are posted to this address.")
         try:
             body = await self._authentic(request)
-        except NotSignedIn as error:
+            inbounds = list(self._inbounds(body, self._settings.fields))
+        except Refused as error:
+            self._context.on_trouble(f"a request was refused: {error}")
+            if not isinstance(error, NotSignedIn):
+                raise
             headers = {"WWW-Authenticate": error.challenge}
             return web.json_response({"error": str(error)}, status=error.status, headers=headers)
-        inbounds = list(self._inbounds(body, self._settings.fields))
         receipts = [await accept(inbound) for inbound in inbounds]
         self._context.on_proof()
         return web.json_response({"references": [receipt.message_id for receipt in receipts]})

@@ -106,7 +106,7 @@ class WebhookSink:
 
     def _open(self) -> ClientSession:
         if self._session is None:
-            guard = None if self._settings.allow_private else _public_socket
+            guard = None if self._settings.allow_private else public_socket
             connector = TCPConnector(force_close=True, limit=0, socket_factory=guard, resolver=self._resolver)
             timeout = ClientTimeout(total=None, connect=self._settings.connect_timeout.total_seconds())
             self._session = ClientSession(connector=connector, timeout=timeout)
@@ -132,7 +132,7 @@ class PrivateAddress(OSError):
         super().__init__(0, "the address is private, and allow_private isn't set")
 
 
-def _public_socket(address: AddrInfoType) -> socket.socket:
+def public_socket(address: AddrInfoType) -> socket.socket:
     """Return a socket for an address about to be connected to: what a name said a moment ago doesn't count."""
     family, kind, protocol, _, place = address
     if not is_public(str(place[0])):

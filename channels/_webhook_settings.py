@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from channels._webhook_pointer import Pointer  # noqa: TC001 -- pydantic reads it at run time
+from router.acknowledging import Acknowledging
 from router.interfaces import Settings
 from router.records import Medium
 from router.settings import EnvName, PositiveDuration, SecretFile, WithSecrets, parse_duration
@@ -64,7 +65,7 @@ class HmacSettings(Settings):
             yield "timestamp_header", "goes together with {timestamp} in signed"
 
 
-class WebhookSettings(WithSecrets):
+class WebhookSettings(Acknowledging, WithSecrets):
     """Requests from a form tool or messaging provider, and signed requests to other programs."""
 
     fields: FieldSettings | None = Field(
@@ -108,7 +109,8 @@ class WebhookSettings(WithSecrets):
         """What comes in has to prove itself; without fields nothing comes in."""
         kind = given["authentication"]
         if given["fields"] is None:
-            unused = [key for key in ("each", "only", "authentication", "hmac") if given[key] not in (None, "", {})]
+            names = ("each", "only", "authentication", "hmac", "acknowledge")
+            unused = [key for key in names if given[key] not in (None, "", {}, False)]
             yield from ((key, "is for what comes in, and fields is missing") for key in unused)
             return
         if not kind:
@@ -119,3 +121,10 @@ class WebhookSettings(WithSecrets):
             yield "username", "is missing (authentication: basic)"
         if (kind == "hmac") != (given["hmac"] is not None):
             yield "hmac", "goes together with authentication: hmac"
+        if given["acknowledge"] is True and given["medium"] == Medium.EMAIL:
+            yield "acknowledge", "isn't for medium: email: what a provider posts hides whether a person wrote it"
+
+    @property
+    def brings_texts(self) -> bool:
+        """Whether people write by telephone here."""
+        return self.medium is Medium.SMS

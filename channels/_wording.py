@@ -112,7 +112,7 @@ def route_wording(forward: Forward, *, answerable: bool) -> Wording:
         urgent=clean(decision.urgent),
         opening="" if answerable else _opening(message, who),
         body=_body(content),
-        remarks=tuple(_remarks(content)),
+        remarks=tuple(_remarks(content, clean(forward.meant_for))),
         facts=tuple(_facts(forward, message, decision, [name for name, _url in others])),
         link=link,
         link_text="Not yours? Send it on",
@@ -198,7 +198,9 @@ def _bare(text: str) -> str:
     return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
 
 
-def _remarks(content: Content) -> Iterator[str]:
+def _remarks(content: Content, meant_for: str = "") -> Iterator[str]:
+    if meant_for:
+        yield f"This was sent to {meant_for} and came back from its mail server: please see that it reaches them."
     if content.suspicion:
         yield f"Careful, this may not be genuine: {shorten(clean(content.suspicion), 300)}."
     if content.unreadable:

@@ -9,27 +9,29 @@ import asyncio
 import logging
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from channels._certificates import ends_at, is_long_lived
+from channels._check_imap import check_mailbox, port_of
 from channels._imap_batches import Doubts
 from channels._imap_connection import Connection, Line, Refusal
 from channels._imap_position import Position, account_of, first_criteria, key_of_name
 from channels._imap_sweep import Sweep
-from channels._oauth import OAuthSettings, Tokens
+from channels._oauth import OAuthSettings, Tokens, sign_in_faults
+from router.acknowledging import Acknowledging
 from router.errors import SourceRejected, SourceUnavailable, StoreBusy
 from router.interfaces import Accept, Channel, Context
 from router.settings import Duration, Host, Port, SecretMissing, WithPassword, is_loopback, parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
-    from typing import Self
 
     from channels._imap_connection import Mailbox
 
-_PORTS = {"implicit": 993, "starttls": 143, "none": 143}
 _DONE_S = 10.0  # for the answer to DONE, which costs a server nothing
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
 # RFC 5530: what is over by itself. Anything else at a sign-in is about us, and so is a text without a code.
@@ -46,7 +48,7 @@ def _check_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(_check_name)]
 
 
-class ImapSettings(WithPassword):
+class ImapSettings(Acknowledging, WithPassword):
     """A mailbox on a mail server."""
 
     host: Host = Field(description="Host name of the mail server.")
@@ -80,18 +82,16 @@ class ImapSettings(WithPassword):
     timeout: Duration = Field(parse_duration("1m"), description="How long the server may be silent in an answer.")
     connect_timeout: Duration = Field(parse_duration("30s"), description="How long connecting may take.")
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.tls == "none" and not is_loopback(self.host):
-            raise ValueError("tls: none is for a server on this machine only (localhost): use implicit or starttls")
-        by_password = self.secret("password") is not None
-        if self.auth == "password" and (self.oauth is not None or not by_password):
-            raise ValueError("auth: password needs password_env (or password_file), and no oauth")
-        if self.auth == "xoauth2" and (self.oauth is None or by_password):
-            raise ValueError("auth: xoauth2 needs oauth, and no password_env or password_file")
-        if self.move_to == self.mailbox:
-            raise ValueError("move_to must be another mailbox than the one that is read")
-        return self
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """No secret leaves this machine in the clear, signing in is complete, and mail moves to another mailbox."""
+        if given["tls"] == "none" and isinstance(host := given.get("host"), str) and not is_loopback(host):
+            yield "tls", "none is for a server on this machine only (localhost): use implicit or starttls"
+        yield from sign_in_faults(given)
+        if given["auth"] == "password" and not (given["password_env"] or given["password_file"]):
+            yield "password_env", "is missing, or password_file (auth: password)"
+        if given["move_to"] == given["mailbox"]:
+            yield "move_to", "must be another mailbox than the one that is read"
 
 
 class ImapSource:
@@ -104,12 +104,20 @@ class ImapSource:
         self._cursor = context.cursor(f"mailbox:{key_of_name(settings.mailbox)}")
         self._tokens = _tokens(settings, context)
         self._doubts = Doubts()
+        self._certificate: Mapping[str, Any] | None = None  # the server's
         self._log = structlog.get_logger().bind(channel=context.name)
 
     @property
     def token_expires_at(self) -> datetime | None:
         """When the access token expires; None without one."""
         return self._tokens.expires_at if self._tokens else None
+
+    def expiries(self) -> list[tuple[str, datetime]]:
+        """Return what a person has to renew, and when: the application's secret, the server's certificate."""
+        found = self._tokens.expiries() if self._tokens else []
+        if self._certificate and is_long_lived(self._certificate):
+            found.append((f"the certificate of {self._settings.host}", ends_at(self._certificate)))
+        return found
 
     async def run(self, accept: Accept) -> None:
         """Take mail in until cancelled.
@@ -119,33 +127,24 @@ class ImapSource:
         """
         # What it logs at lower levels holds tokens and whole mails.
         logging.getLogger("aioimaplib.aioimaplib").setLevel(logging.WARNING)
-        connection = await self._connect()
+        connection = await self.connect()
+        self._certificate = connection.certificate
         try:
-            await self._sign_in(connection)
+            await self.sign_in(connection)
             await self._read(connection, accept)
         finally:
             await connection.aclose()
 
-    async def check(self) -> str:
-        """Connect, sign in and open the mailbox; return how many mails wait, as a sentence. Raises what `run` does."""
-        connection = await self._connect()
-        try:
-            await self._sign_in(connection)
-            await self._select(connection)
-            waiting = await connection.search("UNSEEN")
-        finally:
-            await connection.aclose()
-        return f"signed in; {self._settings.mailbox} has {len(waiting)} unread"
-
     # --- getting in ---------------------------------------------------------------------------------------------------
 
-    async def _connect(self) -> Connection:
+    async def connect(self) -> Connection:
+        """Connect and encrypt; raise `SourceUnavailable` or `SourceRejected`."""
         settings = self._settings
         return await Connection.open(
             Line(
                 host=settings.host,
-                port=settings.port or _PORTS[settings.tls],
-                tls=None if settings.tls == "none" else await asyncio.to_thread(self._tls_context),
+                port=port_of(settings.port, settings.tls),
+                tls=None if settings.tls == "none" else await asyncio.to_thread(self.tls_context),
                 starttls=settings.tls == "starttls",
                 connect_s=settings.connect_timeout.total_seconds(),
                 silence_s=settings.timeout.total_seconds(),
@@ -155,7 +154,8 @@ class ImapSource:
             )
         )
 
-    def _tls_context(self) -> ssl.SSLContext:
+    def tls_context(self) -> ssl.SSLContext:
+        """Return what the server's certificate is verified by; raise `SourceRejected`."""
         context = ssl.create_default_context()
         if self._settings.ca_file:
             try:
@@ -164,7 +164,8 @@ class ImapSource:
                 raise SourceRejected(f"ca_file can't be used: {error.strerror or 'no certificates'}") from error
         return context
 
-    async def _sign_in(self, connection: Connection) -> None:
+    async def sign_in(self, connection: Connection) -> None:
+        """Sign in by password or token; raise `SourceUnavailable` or `SourceRejected`."""
         try:
             if self._tokens is None:
                 await connection.log_in(self._settings.username, await asyncio.to_thread(self._password))
@@ -310,4 +311,6 @@ CHANNEL = Channel(
     settings=ImapSettings,
     source=ImapSource,
     reads=_reads,
+    check=lambda settings, context: check_mailbox(settings, context, ImapSource),
+    polls=lambda settings: settings.idle + settings.timeout,
 )

@@ -19,16 +19,20 @@ from uuid import uuid4
 import structlog
 from pydantic import AfterValidator, Field
 
+from channels._check_maildir import check_maildirs
 from channels._failures import failure
 from channels._forward import compose, is_address
+from router.acknowledging import Acknowledging
 from router.errors import Permanent, Refused, SourceUnavailable, StoreBroken, StoreBusy, TooLarge
-from router.interfaces import Accept, Channel, Context, Settings
+from router.interfaces import Accept, Channel, Context
 from router.records import Inbound, Medium
 from router.settings import Duration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from router.findings import Checking
+    from router.interfaces import CheckContext
     from router.records import Forward
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -55,7 +59,7 @@ def _check_from(value: str) -> str:
     return value
 
 
-class MaildirSettings(Settings):
+class MaildirSettings(Acknowledging):
     """A folder of this machine that holds Maildirs."""
 
     path: str = Field(min_length=1, description="The folder that holds the Maildirs; made if it isn't there.")
@@ -162,7 +166,7 @@ class MaildirSource:
 
     def __init__(self, settings: MaildirSettings, context: Context) -> None:
         self._context = context
-        self._folder = _base(settings, context) / ("" if settings.mailbox in {"", "INBOX"} else settings.mailbox)
+        self._folder = _inbox(settings, context)
         self._all = settings.start == "all"
         self._poll_s = settings.poll.total_seconds()
         self._log = structlog.get_logger().bind(channel=context.name)
@@ -295,6 +299,14 @@ def _base(settings: MaildirSettings, context: Context) -> Path:
     return (context.base_dir or Path()) / settings.path
 
 
+def _inbox(settings: MaildirSettings, context: Context) -> Path:
+    return _base(settings, context) / ("" if settings.mailbox in {"", "INBOX"} else settings.mailbox)
+
+
+def _check(settings: MaildirSettings, context: CheckContext) -> Checking:
+    return check_maildirs(_base(settings, context), _inbox(settings, context) if settings.reads else None, context)
+
+
 CHANNEL = Channel(
     summary="Maildir folders on this machine, to take mail from and to put mail into.",
     settings=MaildirSettings,
@@ -303,4 +315,6 @@ CHANNEL = Channel(
     check_address=check_address,
     reads=lambda settings, _address: settings.reads,
     takes_in=lambda settings: settings.reads,
+    check=_check,
+    polls=lambda settings: settings.poll if settings.reads else None,
 )

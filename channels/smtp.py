@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from aiosmtplib import SMTP
-from aiosmtplib.errors import SMTPException, SMTPResponseException
+from aiosmtplib.errors import SMTPAuthenticationError, SMTPException, SMTPResponseException, SMTPSenderRefused
 from pydantic import AfterValidator, Field
 
+from channels._check_smtp import check_relay
 from channels._failures import failure
 from channels._forward import compose, is_address
+from channels._oauth import OAuthSettings, Tokens, sign_in_faults
 from channels._smtp import Link
-from router.errors import Permanent
+from router.errors import DeliveryError, Permanent, Retryable
 from router.interfaces import Channel, Context
+from router.records import DeliveryKind
 from router.settings import Duration, Host, Port, Rate, WithPassword, is_loopback, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from datetime import datetime
 
     from router.records import Forward
 
 _MAILS_PER_CONNECTION = 100  # common relays cut off a connection that never ends
+_NOT_AUTHENTIC = 535  # RFC 4954 section 6
 _LARGE = 1_000_000  # octets of original beyond which composing leaves the event loop
 _LONGEST_QUEUE_S = 30  # with pacing: no more attempts at once than leave within this time, so that leases hold
 
@@ -51,6 +57,10 @@ class SmtpSettings(WithPassword):
     )
     ca_file: str = Field("", description="A PEM file of further certificate authorities, for a server of your own.")
     username: str = Field("", description="User name to sign in with; left out, there is no sign-in.")
+    auth: Literal["password", "xoauth2"] = Field(
+        "password", description="password: with `password_env` or `password_file`. xoauth2: with `oauth`."
+    )
+    oauth: OAuthSettings | None = Field(None, description="Where access tokens come from (`auth: xoauth2`).")
     from_address: Annotated[str, AfterValidator(_check_mailbox)] = Field(
         alias="from",
         description="The district's own address the mail comes from. Some channel should read it: replies and bounces "
@@ -73,10 +83,15 @@ class SmtpSettings(WithPassword):
 
     @classmethod
     def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """No secret leaves this machine in the clear, and a user name comes with a password."""
+        """No secret leaves this machine in the clear, and a user name comes with a password or tokens."""
         if given["tls"] == "none" and isinstance(host := given.get("host"), str) and not is_loopback(host):
             yield "tls", "none is for a server on this machine only (localhost): use starttls or implicit"
-        if bool(given["username"]) != bool(given["password_env"] or given["password_file"]):
+        yield from sign_in_faults(given)
+        if given["auth"] == "xoauth2" and not given["username"]:
+            yield "username", "is missing (auth: xoauth2)"
+        if given["auth"] == "password" and bool(given["username"]) != bool(
+            given["password_env"] or given["password_file"]
+        ):
             yield "username", "username and password_env (or password_file) belong together"
 
 
@@ -107,12 +122,22 @@ class SmtpSink:
         self.concurrency = _attempts_at_once(settings)
         self._settings = settings
         self._context = context
+        self._tokens = _tokens(settings, context)
         self._slots = asyncio.Semaphore(settings.connections)
         self._idle: list[Link] = []
         self._timers: dict[Link, asyncio.TimerHandle] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._turns: Turns | None = None
         self._tls: ssl.SSLContext | None = None
+
+    @property
+    def token_expires_at(self) -> datetime | None:
+        """When the access token expires; None without one."""
+        return self._tokens.expires_at if self._tokens else None
+
+    def expiries(self) -> list[tuple[str, datetime]]:
+        """Return what a person has to renew, and when: the application's secret."""
+        return self._tokens.expiries() if self._tokens else []
 
     async def send(self, forward: Forward) -> str:
         """Send one mail and return the server's id for it; raise a `DeliveryError`."""
@@ -123,7 +148,9 @@ class SmtpSink:
         async with self._slots:
             await self._await_turn()
             try:
-                return await self._deliver(to, mail)
+                return await self._deliver(self._reverse_path(forward), to, mail)
+            except SMTPSenderRefused as error:
+                raise _sender_refused(error) from error
             except Exception as error:
                 raise failure(error) from error
 
@@ -146,8 +173,12 @@ class SmtpSink:
             self._turns = Turns(1 / self._settings.rate.per_second, asyncio.get_running_loop().time)
         await self._turns.mine()
 
-    async def _deliver(self, to: str, mail: bytes) -> str:
-        link = await self._addressed(to, len(mail))
+    def _reverse_path(self, forward: Forward) -> str:
+        """Return where reports go: nowhere, if the mail is an automatic answer (RFC 3834, section 3.3)."""
+        return "" if forward.delivery.kind is DeliveryKind.ANSWER else self._settings.from_address
+
+    async def _deliver(self, sender: str, to: str, mail: bytes) -> str:
+        link = await self._addressed(sender, to, len(mail))
         try:
             remote_id = await link.transmit(mail)
         except BaseException:
@@ -156,32 +187,47 @@ class SmtpSink:
         self._keep(link)
         return remote_id
 
-    async def _addressed(self, to: str, size: int) -> Link:
+    async def _addressed(self, sender: str, to: str, size: int) -> Link:
         """Return a connection that has taken the envelope; one that died while idle is replaced once."""
         link = self._reuse()
         if link is not None:
             try:
-                return await self._address(link, to, size)
+                return await self._address(link, sender, to, size)
             except (SMTPException, OSError) as error:
                 if isinstance(error, SMTPResponseException) and error.code != 421:  # 421: closing, RFC 5321
                     raise
-        return await self._address(await self._connect(), to, size)
+        return await self._address(await self.connect(), sender, to, size)
 
-    async def _address(self, link: Link, to: str, size: int) -> Link:
+    async def _address(self, link: Link, sender: str, to: str, size: int) -> Link:
         try:
-            await link.address(self._settings.from_address, to, size)
+            await link.address(sender, to, size)
         except BaseException:
             link.close()
             raise
         return link
 
-    async def _connect(self) -> Link:
-        settings, secret = self._settings, self._settings.secret("password")
+    async def connect(self) -> Link:
+        """Connect, encrypt and sign in; raise what aiosmtplib or the token server raises, or `SecretMissing`."""
+        if self._tokens is None:
+            secret = self._settings.secret("password")
+            return await self._open(password=None if secret is None else await asyncio.to_thread(secret.read))
+        had_one, token = self._tokens.expires_at is not None, await self._tokens.current()
+        try:
+            return await self._open(token=token)
+        except SMTPAuthenticationError as error:
+            self._tokens.forget(token)
+            if error.code != _NOT_AUTHENTIC or not had_one:
+                raise
+        return await self._open(token=await self._tokens.current())  # the old one may have been withdrawn
+
+    async def _open(self, *, password: str | None = None, token: str = "") -> Link:
+        settings = self._settings
         client = SMTP(
             hostname=settings.host,
             port=settings.port,
             username=settings.username or None,
-            password=None if secret is None else await asyncio.to_thread(secret.read),
+            password=password,
+            oauth_token_generator=partial(_given, token) if token else None,
             local_hostname=settings.hostname or settings.from_address.rpartition("@")[2],
             timeout=settings.command_timeout.total_seconds(),
             use_tls=settings.tls == "implicit",
@@ -198,10 +244,11 @@ class SmtpSink:
 
     async def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = await asyncio.to_thread(self._build_tls_context)
+            self._tls = await asyncio.to_thread(self.tls_context)
         return self._tls
 
-    def _build_tls_context(self) -> ssl.SSLContext:
+    def tls_context(self) -> ssl.SSLContext:
+        """Return what the server's certificate is verified by; raise OSError for a bad `ca_file`."""
         context = ssl.create_default_context()
         if self._settings.ca_file:
             context.load_verify_locations((self._context.base_dir or Path()) / self._settings.ca_file)
@@ -228,6 +275,27 @@ class SmtpSink:
         goodbye.add_done_callback(self._goodbyes.discard)
 
 
+async def _given(token: str) -> str:
+    return token
+
+
+def _tokens(settings: SmtpSettings, context: Context) -> Tokens | None:
+    if settings.oauth is None:
+        return None
+    cursor = context.cursor("oauth")
+    return Tokens(settings.oauth, settings.username, clock=context.clock, cursor=cursor, base_dir=context.base_dir)
+
+
+def _sender_refused(error: SMTPSenderRefused) -> DeliveryError:
+    """Return what it means that a server doesn't take our reverse path; an empty one is our answers' alone."""
+    found = failure(error)
+    if error.sender:
+        return found
+    if error.code >= 500:
+        return Permanent(f"the server takes no mail with an empty sender, as automatic answers have it: {found}")
+    return Retryable(str(found), host=False)
+
+
 def _attempts_at_once(settings: SmtpSettings) -> int:
     if settings.rate is None:
         return settings.connections
@@ -239,4 +307,5 @@ CHANNEL = Channel(
     settings=SmtpSettings,
     sink=SmtpSink,
     check_address=check_address,
+    check=lambda settings, context: check_relay(settings, context, SmtpSink),
 )

@@ -9,26 +9,33 @@ import asyncio
 import contextlib
 import logging
 import re
-import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import structlog
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema
 
+from channels._certificates import Served
+from channels._check_listener import check_listener
 from channels._mime_fields import one_line
 from channels._smtp_session import Session
+from router.acknowledging import Acknowledging
 from router.errors import Refused, SourceUnavailable, StoreBusy, TooLarge
-from router.interfaces import Accept, Channel, Context, Settings, mail_domain
+from router.interfaces import Accept, Channel, Context, mail_domain
 from router.records import Inbound, Medium
-from router.settings import Duration, ListenAddress, check_host, parse_duration, parse_listen
+from router.settings import Duration, ListenAddress, check_host, parse_duration, parse_listen, secret_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    import ssl
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from aiosmtpd.smtp import Envelope
     from aiosmtpd.smtp import Session as Peer
+
+    from router.findings import Checking
+    from router.interfaces import CheckContext
 
 _GRACE_S = 10.0  # for mails that are being sent when we stop
 _RECIPIENT_WORDS = "one address such as contact@example.org, or one host name such as example.org"
@@ -50,7 +57,7 @@ _Recipient = Annotated[
 ]
 
 
-class SmtpServerSettings(Settings):
+class SmtpServerSettings(Acknowledging):
     """Settings of the listener for incoming mail."""
 
     listen: ListenAddress = Field(parse_listen("127.0.0.1:2525"), description="Address and port to listen on.")
@@ -67,13 +74,13 @@ class SmtpServerSettings(Settings):
     tls_key: str = Field("", description="File with the certificate's key (PEM).")
     require_tls: bool = Field(default=False, description="Take mail only after STARTTLS.")
 
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
-        if bool(self.tls_cert) != bool(self.tls_key):
-            raise ValueError("tls_cert and tls_key go together")
-        if self.require_tls and not self.tls_cert:
-            raise ValueError("require_tls needs tls_cert and tls_key")
-        return self
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """A certificate comes with its key, and TLS with a certificate."""
+        if bool(given["tls_cert"]) != bool(given["tls_key"]):
+            yield "tls_key" if given["tls_cert"] else "tls_cert", "is missing: tls_cert and tls_key go together"
+        elif given["require_tls"] is True and not given["tls_cert"]:
+            yield "require_tls", "needs tls_cert and tls_key"
 
 
 class SmtpServer:
@@ -82,8 +89,12 @@ class SmtpServer:
     def __init__(self, settings: SmtpServerSettings, context: Context) -> None:
         self._settings = settings
         self._context = context
-        self._hostname = settings.hostname or mail_domain(context.public_url)
+        self.hostname = settings.hostname or mail_domain(context.public_url)
         self._recipients = _recipients(settings.recipients)
+        base = context.base_dir or Path()
+        self._served = (
+            Served(base / settings.tls_cert, base / secret_path(settings.tls_key)) if settings.tls_cert else None
+        )
         self._sessions: set[Session] = set()
         self._left = asyncio.Event()
         self._accept: Accept | None = None
@@ -96,9 +107,10 @@ class SmtpServer:
         logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's, which is full of addresses
         self._accept, self.closing = accept, False
         loop = asyncio.get_running_loop()
-        address, tls = self._settings.listen, self._tls()
+        address = self._settings.listen
+        self.tls_context()  # what is wrong with the certificate is said now
         try:
-            server = await loop.create_server(lambda: self._session(tls), address.host, address.port)
+            server = await loop.create_server(lambda: self._session(self.tls_context()), address.host, address.port)
         except OSError as error:
             raise SourceUnavailable(f"can't listen on {address}: {error.strerror}") from error
         self.port = server.sockets[0].getsockname()[1]
@@ -109,21 +121,22 @@ class SmtpServer:
             self.port = None
             await self._close(server)
 
-    def _tls(self) -> ssl.SSLContext | None:
-        if not self._settings.tls_cert:
-            return None
-        base = self._context.base_dir or Path()
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return the certificate and key, None without them; raise `SourceUnavailable`."""
         try:
-            context.load_cert_chain(base / self._settings.tls_cert, base / self._settings.tls_key)
+            return self._served.context() if self._served else None
         except OSError as error:  # SSLError is one
             raise SourceUnavailable(f"the certificate or its key can't be used: {error.strerror or error}") from error
-        return context
+
+    def expiries(self) -> list[tuple[str, datetime]]:
+        """Return until when the certificate is good."""
+        ends_at = self._served.ends_at if self._served else None
+        return [("the certificate (tls_cert)", ends_at)] if ends_at else []
 
     def _session(self, tls: ssl.SSLContext | None) -> Session:
         return Session(
             self,
-            hostname=self._hostname,
+            hostname=self.hostname,
             max_bytes=min(self._settings.max_message_bytes, self._context.max_message_bytes),
             timeout_s=self._settings.idle_timeout.total_seconds(),
             tls=tls,
@@ -239,9 +252,15 @@ def _ascii(sentence: str) -> str:
     return one_line(sentence, 400).encode("ascii", "replace").decode()
 
 
+def _check(settings: SmtpServerSettings, context: CheckContext) -> Checking:
+    server = SmtpServer(settings, context)
+    return check_listener(settings, context, server.tls_context, server.hostname)
+
+
 CHANNEL = Channel(
     summary="Listener for mail that another mail server hands over (SMTP)",
     settings=SmtpServerSettings,
     source=SmtpServer,
     reads=lambda settings, address: _takes(_recipients(settings.recipients), address),
+    check=_check,
 )

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from pydantic import AfterValidator, Field
 
+from channels._check_twilio import check_twilio
 from channels._twilio_request import SignatureCheck, inbound_of, is_a_text
 from channels._twilio_rest import Rest
 from channels._twilio_text import text_of
-from router.errors import Permanent
+from router.acknowledging import Acknowledging
+from router.errors import NotAuthentic, Permanent
 from router.interfaces import Accept, Channel, Context, mail_domain
 from router.settings import EnvName, PositiveDuration, Secret, SecretFile, WithSecrets, is_loopback, parse_duration
 
@@ -57,7 +59,7 @@ def _check_base(url: str) -> str:
     return url.rstrip("/")
 
 
-class TwilioSettings(WithSecrets):
+class TwilioSettings(Acknowledging, WithSecrets):
     """A number, or a Messaging Service, at Twilio."""
 
     account_sid: Annotated[str, AfterValidator(_check_account)] = Field(
@@ -103,6 +105,11 @@ class TwilioSettings(WithSecrets):
         if given["signature"] == "sha1":
             yield from ((key, "is for signature: sha256") for key in shared if given[key])
 
+    @property
+    def brings_texts(self) -> bool:
+        """Whether people write by telephone here: always."""
+        return True
+
     def signing_keys(self) -> list[Secret]:
         """Return where the keys are kept that a request may be signed with."""
         name = "auth_token" if self.signature == "sha1" else "shared_key"
@@ -122,7 +129,11 @@ class TwilioWebhook:
         """Answer one request; the text is on disk before the 200. News about texts we sent are only acknowledged."""
         if request.method != "POST":
             raise web.HTTPMethodNotAllowed(request.method, ["POST"], text="Twilio is to use POST for this address.")
-        parameters = await self._signature.parameters(request)
+        try:
+            parameters = await self._signature.parameters(request)
+        except NotAuthentic as error:
+            self._context.on_trouble(f"a request was refused: {error}")
+            raise
         if is_a_text(parameters):
             now = self._context.clock.now()
             await accept(inbound_of(parameters, channel=self._context.name, host=self._host, now=now))
@@ -180,4 +191,5 @@ CHANNEL = Channel(
     webhook=TwilioWebhook,
     sink=TwilioSink,
     check_address=check_address,
+    check=check_twilio,
 )

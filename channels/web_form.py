@@ -15,8 +15,9 @@ from pydantic import Field
 from channels._form_answers import Answers, check
 from channels._form_body import TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Room, Submission, read_into
 from channels._form_pages import Pages, languages
+from router.acknowledging import Acknowledging
 from router.errors import NotAuthentic, Refused, StoreBusy
-from router.interfaces import Accept, Channel, Context, Settings, mail_domain
+from router.interfaces import Accept, Channel, Context, mail_domain
 from router.records import Inbound, Medium
 from router.settings import Duration, PositiveDuration, format_duration, parse_duration
 
@@ -27,7 +28,7 @@ _BUSY_RETRY_S = 10
 _LARGE = 250_000  # bytes; from here on rendering the original is worth a thread
 
 
-class WebFormSettings(Settings):
+class WebFormSettings(Acknowledging):
     """Settings of a web form."""
 
     region: str = Field("US", pattern="^[A-Z]{2}$", description="Country of phone numbers that are written without +.")

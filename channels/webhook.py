@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from channels._check_webhook import check_webhook
 from channels._webhook_in import Incoming
 from channels._webhook_out import WebhookSink, check_address
 from channels._webhook_settings import WebhookSettings
@@ -14,4 +15,5 @@ CHANNEL = Channel(
     sink=WebhookSink,
     check_address=check_address,
     takes_in=lambda settings: settings.fields is not None,
+    check=check_webhook,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
+from config import _acknowledge
 from config._document import dotted
 from config._types import takes_in
 from config.schema import NOT_YET, Http
@@ -29,6 +30,7 @@ def faults(document: Document, names: Names, file: ConfigurationFile | None) -> 
     found = [problem for check in _CHECKS for problem in check(document, names)]
     if file and not any(_takes_in(each) for each in file.channels.values()):
         found.append(_no_source(document))
+    found += _acknowledge.faults(document, file.channels) if file else ()
     return found
 
 
@@ -106,7 +108,7 @@ def _no_source(document: Document) -> Problem:
 
 def _takes_in(each: ConfiguredChannel) -> bool:
     """Tell whether messages come in by a channel as it is set up."""
-    return bool(each.channel.webhook) or _reads_mail(each)
+    return bool(each.channel.webhook or each.channel.source) and each.channel.takes_in(each.settings)
 
 
 def _reads_mail(each: ConfiguredChannel) -> bool:

@@ -22,6 +22,7 @@ from router.records import Department, School
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from config._acknowledge import Acknowledgements
     from config._document import Document
     from config.schema import (
         ConfiguredChannel,
@@ -52,6 +53,7 @@ class Configuration:
     routing: Routing
     classifier: ConfiguredClassifier
     learning: Learning
+    acknowledgements: Acknowledgements
     channels: Mapping[str, ConfiguredChannel]
     departments: tuple[Department, ...]
     schools: tuple[School, ...]
@@ -113,6 +115,14 @@ def load(
     return _configuration(Path(path), file, _checks.warnings(document, file))
 
 
+def problem_at(path: Path | str, place: tuple[str | int, ...], what: str, hint: str = "") -> Problem:
+    """Return a problem with one setting of a configuration file that can be read, for who finds it only when running.
+
+    Raises `ConfigError` if the file can't be read any more.
+    """
+    return read(Path(path)).problem(place, what, hint)
+
+
 def uncovered(labels: Iterable[str], configuration: Configuration) -> Coverage:
     """Compare a model's labels with what the departments cover."""
     known = set(labels)
@@ -154,6 +164,7 @@ def _configuration(path: Path, file: ConfigurationFile, warnings: tuple[Problem,
         routing=file.routing,
         classifier=file.classifier,
         learning=file.learning,
+        acknowledgements=file.acknowledgements,
         channels=MappingProxyType(file.channels),
         departments=tuple(_department(id_, each, file.routing.fallback) for id_, each in file.departments.items()),
         schools=tuple(_school(id_, each) for id_, each in file.schools.items()),

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
+from config._acknowledge import Acknowledgements
 from config._typed import choose_type, typed_block
 from config._types import (
     DepartmentId,
@@ -286,6 +287,9 @@ class ConfigurationFile(Section):
         description="The model's type with that type's own settings.",
     )
     learning: Learning = Field(Learning(), description="When the model learns from corrections.")
+    acknowledgements: Acknowledgements = Field(
+        Acknowledgements(), description="Automatic answers to families, where a channel has `acknowledge: true`."
+    )
     channels: dict[Id, Annotated[ConfiguredChannel, PlainValidator(_channel), typed_block("channel")]] = Field(
         min_length=1,
         description="Where messages come in and go out: a name each, its type and that type's own settings.",

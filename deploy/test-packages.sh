@@ -6,5 +6,6 @@ cd "$(dirname "$0")/.."
 packages=()
 if [ -d tests/browser ] && ! command -v chromium >/dev/null; then packages+=(chromium); fi
 if [ -e tests/integration/dovecot.py ] && [ ! -x /usr/sbin/dovecot ]; then packages+=(dovecot-imapd); fi
+if [ -e tests/deploy/test_unit.py ] && ! command -v systemd-analyze >/dev/null; then packages+=(systemd); fi
 if ! command -v openssl >/dev/null; then packages+=(openssl); fi
 if [ ${#packages[@]} -gt 0 ]; then exec deploy/packages.sh "${packages[@]}"; fi

@@ -9,14 +9,16 @@ from router.records import DeliveryKind, Destination, Notice
 from router.store import deliveries, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from router.records import Delivery
     from router.routing.route import Verdict
 
 QUIET = timedelta(minutes=15)  # the same kind of trouble is told at most this often; a summary has the rest
+_ONCE = timedelta(days=36_500)
 PENDING = "alert:pending"  # the mark of trouble that was not told because of that
 
 
@@ -27,18 +29,42 @@ class Alerts:
         self._operations = tuple(operations)
         self._urgent = tuple(urgent)
 
+    def change(self, operations: Sequence[Destination], urgent: Sequence[Destination]) -> None:
+        """From now on tell others."""
+        self._operations, self._urgent = tuple(operations), tuple(urgent)
+
     def tell(
         self, connection: Connection, kind: str, notice: Notice, now: datetime, *, every: timedelta = QUIET
     ) -> bool:
         """Tell operations about trouble of one kind; False if they were told a moment ago (then a summary follows)."""
         if not self._operations:
             return False
-        if not marks.claim(connection, f"alert:{kind}"[:128], now, every):
+        if not marks.claim(connection, _mark(kind), now, every):
             if every == QUIET:
                 marks.claim(connection, PENDING, now, timedelta(0))
             return False
         deliveries.add(connection, self._operations, kind=DeliveryKind.ALERT, now=now, notice=notice)
         return True
+
+    def others(self, delivery: Delivery) -> list[Destination]:
+        """Return whom else to tell where an alert has not reached one of its destinations."""
+        told = (*self._urgent, *self._operations) if delivery.message_id else self._operations
+        return [each for each in dict.fromkeys(told) if (each.via, each.to) != (delivery.via, delivery.to)]
+
+    def tell_once(self, connection: Connection, kind: str, notice: Notice, now: datetime) -> bool:
+        """Tell operations about trouble of one kind, and not again before it was told that it is over."""
+        return self.tell(connection, kind, notice, now, every=_ONCE)
+
+    def was_told(self, connection: Connection, kind: str) -> bool:
+        """Return whether operations were told of trouble of this kind, and not yet that it is over."""
+        return marks.get(connection, _mark(kind)) is not None
+
+    def tell_over(self, connection: Connection, kinds: Iterable[str], notice: Notice, now: datetime) -> bool:
+        """Tell operations that trouble is over; False if they were told of none of these kinds."""
+        told = [kind for kind in kinds if marks.take(connection, _mark(kind))]
+        if told and self._operations:
+            deliveries.add(connection, self._operations, kind=DeliveryKind.ALERT, now=now, notice=notice)
+        return bool(told)
 
     def tell_held(self, connection: Connection, message_id: str, why: str, now: datetime) -> None:
         """Tell operations that a message waits for a person."""
@@ -77,3 +103,8 @@ class Alerts:
             urgent=True,
             notice=notice,
         )
+
+
+def _mark(kind: str) -> str:
+    """Return the name of the mark that says when trouble of this kind was told last."""
+    return f"alert:{kind}"[:128]

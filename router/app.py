@@ -1,44 +1,58 @@
-"""The daemon: opens the store, runs every part in one task group, and drains on a signal."""
+"""The daemon: opens the store, puts a configuration to work, reloads it when asked, and drains on a signal."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
+from config.load import problem_at
 from router import control
-from router.assemble import MAX_MESSAGE_BYTES, Parts, assemble
+from router.assemble import MAX_MESSAGE_BYTES, assemble
+from router.errors import ConfigError, SignpostError
+from router.lag import watch_lag
 from router.learning import registry
+from router.notify import Notify
+from router.reload import Reloads
+from router.shift import ENDING, STAGES, Shift
 from router.store.daemons import BEAT_S
 from router.store.engine import open_store
-from router.supervise import keep_running
-from router.upkeep import Digest, every
-from router.watch import Watch
+from router.supervise import Tasks
+from router.upkeep import every
 from router.web import server
+from router.web.front import Behind, Front
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from random import Random
 
+    from aiohttp import web
     from structlog.typing import FilteringBoundLogger
 
     from config.load import Configuration
+    from router.files import FileWatch
     from router.interfaces import Clock
+    from router.parts import Parts
+    from router.store.engine import Store
+
+    Extend = Callable[[Parts, web.Application], None]
 
 _HTTP_S, _BATCH_S, _DRAIN_S = 5.0, 6.0, 16.0  # for requests, batches and attempts under way: below 30 s in all
+_END_S = 1.0  # for what ends then by itself
 _REFRESH_S = 2.0
 _HEARTBEAT = "heartbeat"
 _DIGEST_S = 60.0
 _WATCH_S = 60.0
+_STUCK_S = 60.0  # a store that has answered nothing for so long, not even no, is stuck: better to start afresh
 
 
 class Daemon:
     """One running Signpost. `run` returns after a graceful stop.
 
     `provide` gives the first model (artifact and SHA-256) where the registry is empty; it runs in a thread.
+    `read` reads the configuration again for a reload, when asked or when `watch` sees that its files have changed;
+    without them it stays what it is.
     """
 
     def __init__(
@@ -49,56 +63,104 @@ class Daemon:
         rng: Random,
         log: FilteringBoundLogger,
         clock: Clock,
+        notify: Notify | None = None,
+        read: Callable[[], Configuration] | None = None,
+        watch: FileWatch | None = None,
     ) -> None:
         self._configuration = configuration
         self._provide = provide
         self._rng = rng
         self._log = log
         self._clock = clock
+        self._notify = notify or Notify()
+        self._read = read
+        self._watch = watch
         self._stop = asyncio.Event()
+        self._reloads: Reloads[Configuration] | None = None
+        self._tasks: Tasks
+        self._front: Front
+        self._shift: Shift
+        self._extend: Extend
 
     def stop(self) -> None:
         """Begin to stop."""
         self._stop.set()
 
     def hang_up(self) -> None:
-        """Answer SIGHUP: a terminal that closes, or a reload that this version doesn't know, stops nothing."""
-        self._log.warning("reload_not_supported", hint="restart to use a changed configuration")
+        """Answer SIGHUP: read the configuration again."""
+        if self._reloads is None:
+            self._log.warning("reload_not_possible", why="it is starting, or its configuration is its own")
+        else:
+            self._reloads.ask()
 
-    async def run(self, extend: Callable[[Parts, web.Application], None] = lambda _parts, _app: None) -> None:
-        """Run until stopped. `extend` may add pages (the demo's) before the web server starts."""
+    async def run(self, extend: Extend = lambda _parts, _app: None) -> None:
+        """Run until stopped. `extend` may add pages (the demo's) before they are shown."""
+        self._extend = extend
         store = open_store(self._configuration.store.url_with_password(), self._clock)
         await store.open()
         try:
-            parts = await assemble(self._configuration, store, self._rng, self._log)
+            parts = await self._assemble(self._configuration, store)
             await registry.ensure_champion(store, self._provide)
             await parts.refresh_model()
             await parts.heartbeat.register()
-            await self._run(parts, extend)
+            await self._run(parts)
             await parts.heartbeat.leave()
         finally:
             await store.close()
         self._log.info("stopped")
 
-    async def _run(self, parts: Parts, extend: Callable[[Parts, web.Application], None]) -> None:
-        runner = web.AppRunner(self._application(parts, extend), access_log=None, shutdown_timeout=_HTTP_S)
-        tasks: list[asyncio.Task[None]] = []
-        async with control.serve(control.socket_path(self._configuration.store.url), parts.commands, self._log):
+    async def _run(self, parts: Parts) -> None:
+        self._tasks, self._front = Tasks(), Front(_HTTP_S)
+        self._shift = Shift(parts, Behind(self._application(parts)), self._tasks)
+        async with control.serve(control.socket_path(parts.configuration.store.url), self._answer, self._log):
             try:
-                tasks += self._start_stages(parts)
-                await runner.setup()
-                address = self._configuration.http.listen
-                await web.TCPSite(runner, address.host, address.port).start()
-                tasks += self._start_sources(parts)
-                self._log.info("ready", http=str(address), model=parts.serving.version)
-                await self._until_stopped(tasks)
+                await self._start()
+                await self._until_stopped()
             finally:
                 self._log.info("stopping")
+                self._stop.set()  # no reload from here on
+                self._notify.stopping()
                 parts.intake.close()
-                await runner.cleanup()
-                await _drain(parts, tasks)
+                await self._front.aclose()
+                await self._drain()
 
-    def _application(self, parts: Parts, extend: Callable[[Parts, web.Application], None]) -> web.Application:
+    async def _start(self) -> None:
+        shift, parts = self._shift, self._shift.parts
+        shift.begin()
+        await shift.pages.prepare()
+        self._front.use(shift.pages)
+        address = parts.configuration.http.listen
+        shift.site = await self._front.listen(address)
+        shift.take_in()
+        self._keep_up(parts)
+        if self._read and self._watch:
+            self._reloads = self._reloading(self._read, self._watch)
+            self._tasks.start("reload", self._reloads.run())
+        self._notify.ready(f"takes messages in; pages on {address}, model {parts.serving.version}")
+        self._log.info("ready", http=str(address), model=parts.serving.version)
+
+    def _keep_up(self, parts: Parts) -> None:
+        """Start what a daemon does beside its stages, whatever its configuration is."""
+        for name, seconds, act in (
+            (_HEARTBEAT, BEAT_S, parts.heartbeat.beat),
+            ("model", _REFRESH_S, parts.lasting.refresh_model),
+            ("orphans", BEAT_S, parts.orphans.sweep),
+            ("watch", _WATCH_S, self._look),
+            ("digest", _DIGEST_S, self._send_digest),
+        ):
+            self._tasks.start(name, every(seconds, act, self._log, name))
+        self._tasks.start("lag", watch_lag(parts.metrics.lagged))
+        heartbeat = parts.heartbeat
+        self._tasks.start("watchdog", self._notify.keep_watchdog(lambda: heartbeat.silent_s() < _STUCK_S))
+
+    async def _assemble(self, configuration: Configuration, store: Store, before: Parts | None = None) -> Parts:
+        parts = await assemble(configuration, store, self._rng, self._log, before)
+        parts.commands.add("reload", self._reload)
+        parts.commands.add("status", partial(self._status, parts.commands.do_status))
+        return parts
+
+    def _application(self, parts: Parts) -> web.Application:
+        organization = parts.configuration.organization
         application = server.build(
             webhooks=parts.webhooks,
             accept=parts.intake.accept,
@@ -108,79 +170,128 @@ class Daemon:
             desks=parts.desks,
             metrics=parts.metrics,
             ready=lambda: _not_ready(parts),
+            degraded=lambda: _degraded(parts),
+            channels=parts.lives.report,
             wake=parts.wake,
-            public_url=self._configuration.organization.public_url,
-            organization=self._configuration.organization.name,
+            public_url=organization.public_url,
+            organization=organization.name,
             max_message_bytes=MAX_MESSAGE_BYTES,
             log=self._log,
         )
-        extend(parts, application)
+        self._extend(parts, application)
         return application
 
-    def _start_stages(self, parts: Parts) -> list[asyncio.Task[None]]:
-        digest = Digest(
-            parts.store,
-            parts.alerts,
-            self._configuration.operations.daily_digest,
-            ZoneInfo(self._configuration.organization.timezone),
-        )
-        log = self._log
-        watch = Watch(parts.store, parts.alerts, [dispatcher.via for dispatcher in parts.dispatchers])
-        return [
-            *(asyncio.create_task(worker.run(), name=worker.name) for worker in parts.workers),
-            asyncio.create_task(every(BEAT_S, parts.heartbeat.beat, log, "heartbeat"), name=_HEARTBEAT),
-            asyncio.create_task(every(_REFRESH_S, parts.refresh_model, log, "model"), name="model"),
-            asyncio.create_task(every(BEAT_S, parts.orphans.sweep, log, "orphans"), name="orphans"),
-            asyncio.create_task(every(_WATCH_S, watch.look, log, "watch"), name="watch"),
-            asyncio.create_task(every(_DIGEST_S, digest.send_if_due, log, "digest"), name="digest"),
-        ]
+    async def _look(self) -> None:
+        await self._shift.watch.look()
 
-    def _start_sources(self, parts: Parts) -> list[asyncio.Task[None]]:
-        return [
-            asyncio.create_task(
-                keep_running(name, source, parts.intake.accept, tell=parts.tell, rng=self._rng, log=self._log),
-                name=f"source-{name}",
-            )
-            for name, source in parts.sources.items()
-        ]
+    async def _send_digest(self) -> None:
+        await self._shift.digest.send_if_due()
 
-    async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
+    # --- commands -----------------------------------------------------------------------------------------------------
+
+    async def _answer(self, command: str, arguments: dict[str, Any]) -> Any:
+        return await self._shift.parts.commands.run(command, arguments)
+
+    async def _status(self, ledger: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Return the ledger, and which configuration is in force."""
+        told = await ledger()
+        return {**told, "configuration": self._reloads.view()} if self._reloads else told
+
+    async def _reload(self) -> dict[str, Any]:
+        if self._reloads is None:
+            raise SignpostError("this daemon doesn't read its configuration again: restart it")
+        return await self._reloads.now()
+
+    # --- reload -------------------------------------------------------------------------------------------------------
+
+    def _reloading(self, read: Callable[[], Configuration], watch: FileWatch) -> Reloads[Configuration]:
+        tell = self._shift.parts.lasting.tell
+        return Reloads(read, self._apply, watch, tell=tell, notify=self._notify, clock=self._clock, log=self._log)
+
+    async def _apply(self, configuration: Configuration) -> dict[str, Any]:
+        """Follow another configuration from now on, and return what it changes; raise, and everything stays as it was.
+
+        Whatever can fail comes first; then all is exchanged between two turns of the event loop.
+        """
+        before = self._shift
+        if configuration.store != before.parts.configuration.store:
+            raise _restart_for(configuration, "store", "can't change while Signpost runs")
+        parts = await self._assemble(configuration, before.parts.store, before.parts)
+        shift = Shift(parts, Behind(self._application(parts)), self._tasks)
+        try:
+            await shift.pages.prepare()
+            shift.site = await self._site(configuration, before)
+            if self._stop.is_set():
+                raise SignpostError("Signpost is stopping")
+        except BaseException:
+            await shift.discard(before)
+            raise
+        self._front.use(shift.pages)
+        shift.replace(before)
+        self._shift = shift
+        return shift.changes(before)
+
+    async def _site(self, configuration: Configuration, before: Shift) -> web.TCPSite | None:
+        address = configuration.http.listen
+        if address == before.parts.configuration.http.listen:
+            return before.site
+        try:
+            return await self._front.listen(address)
+        except OSError as error:
+            raise _restart_for(configuration, "http", f"can't listen on {address}: {error.strerror}") from error
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    async def _until_stopped(self) -> None:
         """Wait for the signal; raise what a part died of (the store is broken: better no daemon than a lying one)."""
-        stopped = asyncio.create_task(self._stop.wait(), name="stop")
-        done, _ = await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        fault: asyncio.Future[Any] = self._tasks.fault
+        stopped: asyncio.Future[Any] = asyncio.create_task(self._stop.wait(), name="stop")
+        await asyncio.wait([stopped, fault], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        for task in done - {stopped}:
-            task.result()
+        if fault.done():
+            fault.result()
+
+    async def _drain(self) -> None:
+        """Finish what is under way, and let go of everything else."""
+        shift, tasks, parts = self._shift, self._tasks, self._shift.parts
+        parts.crew.stop()
+        for task in tasks.running():
+            if not task.get_name().startswith((*STAGES, ENDING, _HEARTBEAT)):  # what is under way needs its leases
+                task.cancel()
+        await _at_most(_BATCH_S, tasks.running() - tasks.running(ENDING, _HEARTBEAT))
+        await asyncio.gather(*(dispatcher.drain(_DRAIN_S) for dispatcher in parts.sending))
+        await _at_most(_END_S, tasks.running(ENDING))
+        await tasks.cancel()
+        await parts.parsers.aclose()
+        await shift.aclose()
 
 
-async def _drain(parts: Parts, tasks: list[asyncio.Task[None]]) -> None:
-    """Stop taking in, finish what is under way, let go of everything else."""
-    working = {worker.name for worker in parts.workers}
-    for worker in parts.workers:
-        worker.stop()
-    for task in tasks:
-        if task.get_name() not in working | {_HEARTBEAT}:  # what is under way needs its leases
-            task.cancel()
-    ending = [task for task in tasks if task.get_name() != _HEARTBEAT]
-    await asyncio.wait(ending, timeout=_BATCH_S)
-    await asyncio.gather(*(dispatcher.drain(_DRAIN_S) for dispatcher in parts.dispatchers))
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await parts.parsers.aclose()
-    await asyncio.gather(*(sink.aclose() for sink in parts.sinks), return_exceptions=True)
+async def _at_most(seconds: float, tasks: set[asyncio.Task[None]]) -> None:
+    """Wait for the end of tasks, for a while."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
+def _restart_for(configuration: Configuration, section: str, what: str) -> ConfigError:
+    hint = "restart Signpost to use it, or set it back"
+    return ConfigError([problem_at(configuration.path, (section,), what, hint)])
 
 
 def _not_ready(parts: Parts) -> list[str]:
     reasons = []
     if not parts.heartbeat.alive():
         reasons.append("the store hasn't answered for a while")
-    if parts.serving.current() is None:
-        reasons.append("no model serves: everything goes to the fallback")
     return reasons
 
 
-def run_until_signal(daemon: Daemon, extend: Callable[[Parts, web.Application], None]) -> None:
+def _degraded(parts: Parts) -> dict[str, str]:
+    found = parts.lives.degraded()
+    if parts.serving.current() is None:
+        found["classifier"] = "no model serves: everything goes to the fallback"
+    return found
+
+
+def run_until_signal(daemon: Daemon, extend: Extend = lambda _parts, _app: None) -> None:
     """Run a daemon in this process until SIGTERM or SIGINT."""
 
     async def main() -> None:

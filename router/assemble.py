@@ -1,31 +1,41 @@
-"""Build the parts of a daemon from its configuration. Nothing runs yet."""
+"""Build the parts of a daemon from its configuration, at the start and for a reload. Nothing runs yet."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import fields
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from channels import _mime
+from channels import _failures, _mime
 from classifiers._text import prepare
+from config.files import named_in
 from router.alerts import Alerts
+from router.answering import answers_of
+from router.care import Care, watched
+from router.channel_watch import ChannelWatch
 from router.commands import Commands
 from router.destinations import Desks
 from router.dispatch import Dispatcher
+from router.files import content
 from router.forwarding import Forwarding
 from router.intake import Intake
 from router.interfaces import Context, mail_domain
 from router.language import Language
 from router.learning.corrections import Corrections
+from router.lives import KEEP_S, Lives
 from router.metrics import Metrics
 from router.model_commands import ModelCommands
 from router.orphans import Orphans
+from router.parts import Lasting, Outlet, Parts
 from router.plugins import classifier_types
 from router.records import Notice
+from router.returns import Returns
 from router.routing.model import Model
+from router.routing.reports import Reports
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
@@ -39,7 +49,7 @@ from router.store import keys
 from router.store.cursors import StoredCursor
 from router.understand import ParserPool
 from router.upkeep import Heartbeat
-from router.workers import Worker
+from router.workers import Crew, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +59,7 @@ if TYPE_CHECKING:
 
     from config.load import Configuration
     from config.schema import DestinationSettings
-    from router.interfaces import Channel, Clock, Sink, Source, Step, Webhook
+    from router.interfaces import Sink, Step
     from router.records import Destination
     from router.store.engine import Store
 
@@ -61,95 +71,39 @@ _POLL_S = 1.0
 _PARSE = "channels._mime:understand"
 
 
-@dataclass(kw_only=True)
-class Parts:
-    """What a daemon is made of."""
+async def assemble(
+    configuration: Configuration,
+    store: Store,
+    rng: Random,
+    log: FilteringBoundLogger,
+    before: Parts | None = None,
+) -> Parts:
+    """Return the parts of a daemon on an open store.
 
-    store: Store
-    clock: Clock
-    log: FilteringBoundLogger
-    keys: KeyRing
-    desks: Desks
-    alerts: Alerts
-    metrics: Metrics
-    corrections: Corrections
-    serving: Serving
-    intake: Intake
-    parsers: ParserPool
-    heartbeat: Heartbeat
-    orphans: Orphans = field(init=False)
-    commands: Commands
-    router: Router
-    workers: list[Worker]
-    dispatchers: list[Dispatcher] = field(default_factory=list)
-    sinks: list[Sink] = field(default_factory=list)
-    sources: dict[str, Source] = field(default_factory=dict)
-    webhooks: dict[str, tuple[Channel, Webhook]] = field(default_factory=dict)
-
-    def wake(self) -> None:
-        """There may be work for any stage."""
-        for worker in self.workers:
-            worker.wake()
-
-    async def tell(self, kind: str, notice: Notice) -> None:
-        """Tell operations about trouble of one kind."""
-        now = self.clock.now()
-        if await self.store.write(lambda c: self.alerts.tell(c, kind, notice, now)):
-            self.wake()
-
-    async def refresh_model(self) -> None:
-        """Follow the registry: another champion may have been promoted, here or by another daemon."""
-        if await self.serving.refresh():
-            self.metrics.serves(self.serving.version)
-            self.log.info("model_serves", model=self.serving.version)
-
-
-async def assemble(configuration: Configuration, store: Store, rng: Random, log: FilteringBoundLogger) -> Parts:
-    """Return the parts of a daemon on an open store."""
-    clock = store.clock
-    signing, mail_secret = await store.write(lambda c: keys.load(c, clock.now()))
-    ring = KeyRing(signing, mail_secret)
+    For a reload they are made with what lasts, and what hasn't changed, of those `before`. Nothing of these is touched:
+    see `take_over`.
+    """
+    marks = await asyncio.to_thread(_marks, configuration)
+    lasting = before.lasting if before else await _lasting(configuration, store, rng, log)
     desks = Desks(configuration.departments, configuration.schools, configuration.routing.fallback)
-    alerts = Alerts(records(configuration.operations.alerts), records(configuration.routing.urgent.notify))
-    corrections = Corrections(desks, alerts)
-    metrics = Metrics()
-    workers: list[Worker] = []
-
-    def wake() -> None:
-        for worker in workers:
-            worker.wake()
-
-    async def refused(why: str) -> None:
-        log.error("model_refused", why=why)
-        text = f"The champion can't be used: {why}\nThe last good model keeps serving.\n"
-        notice = Notice(subject="A model was refused", text=text)
-        await store.write(lambda c: alerts.tell(c, "model", notice, clock.now()))
-        wake()
-
-    serving = Serving(store, classifier_types(), configuration.routing.target_error, refused)
+    corrections = Corrections(desks, lasting.alerts)
     parts = Parts(
-        store=store,
-        clock=clock,
-        log=log,
-        keys=ring,
+        **{each.name: getattr(lasting, each.name) for each in fields(Lasting)},
+        lasting=lasting,
+        configuration=configuration,
         desks=desks,
-        alerts=alerts,
-        metrics=metrics,
         corrections=corrections,
-        serving=serving,
-        intake=Intake(
-            store,
-            mail_id=_mime.mail_id,
-            wake=partial(_wake, workers, "decide"),
-            max_message_bytes=MAX_MESSAGE_BYTES,
-            metrics=metrics,
-            log=log,
+        commands=Commands(store, corrections, lasting.wake, channels=lasting.lives.fresh_report),
+        forwarding=Forwarding(
+            configuration.organization.name,
+            configuration.organization.public_url,
+            ZoneInfo(configuration.organization.timezone),
+            lasting.keys,
+            desks,
         ),
-        parsers=ParserPool(_PARSE),
-        heartbeat=Heartbeat(store, secrets.token_hex(8), log),
-        commands=Commands(store, corrections, wake),
-        router=_router(configuration, store, ring, serving, log),
-        workers=workers,
+        router=_router(configuration, store, lasting.keys, lasting.serving, log),
+        workers=[lasting.looker],
+        marks=marks,
     )
     ModelCommands(
         store,
@@ -157,11 +111,97 @@ async def assemble(configuration: Configuration, store: Store, rng: Random, log:
         departments=configuration.departments,
         fallback=configuration.routing.fallback,
         target_error=configuration.routing.target_error,
-        refresh=parts.refresh_model,
+        refresh=lasting.refresh_model,
     ).offer(parts.commands)
     _add_deciders(parts)
-    _add_channels(parts, configuration, rng)
+    _add_channels(parts, before)
     return parts
+
+
+async def _lasting(configuration: Configuration, store: Store, rng: Random, log: FilteringBoundLogger) -> Lasting:
+    """Return what is made once."""
+    signing, mail_secret = await store.write(lambda c: keys.load(c, store.clock.now()))
+    alerts, metrics, crew, lives = Alerts(*_told(configuration)), Metrics(), Crew(), Lives(store)
+    await lives.exchange()
+    heartbeat = Heartbeat(store, secrets.token_hex(8), log)
+    deciding: list[DecideStage] = []
+    sending: list[Dispatcher] = []
+
+    async def refused(why: str) -> None:
+        log.error("model_refused", why=why)
+        text = f"The champion can't be used: {why}\nThe last good model keeps serving.\n"
+        await lasting.tell("model", Notice(subject="A model was refused", text=text))
+
+    def held() -> set[str]:
+        return {message_id for stage in deciding for message_id in stage.holding}
+
+    lasting = Lasting(
+        store=store,
+        clock=store.clock,
+        rng=rng,
+        log=log,
+        keys=KeyRing(signing, mail_secret),
+        alerts=alerts,
+        metrics=metrics,
+        serving=Serving(store, classifier_types(), configuration.routing.target_error, refused),
+        crew=crew,
+        intake=Intake(
+            store,
+            mail_id=_mime.mail_id,
+            wake=partial(crew.wake, "decide"),
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            metrics=metrics,
+            log=log,
+        ),
+        parsers=ParserPool(_PARSE),
+        heartbeat=heartbeat,
+        orphans=Orphans(store, heartbeat.daemon_id, held, sending, log),
+        lives=lives,
+        looker=_looker(store, alerts, lives, log),
+        deciding=deciding,
+        sending=sending,
+    )
+    return lasting
+
+
+def _looker(store: Store, alerts: Alerts, lives: Lives, log: FilteringBoundLogger) -> Worker:
+    """Return what looks at how the channels are."""
+    watch = ChannelWatch(store, alerts, lives)
+
+    async def run_once() -> int:
+        if await lives.keep():
+            await watch.look()
+        return 0
+
+    return Worker("lives", run_once, poll_s=KEEP_S, log=log)
+
+
+def _marks(configuration: Configuration) -> dict[str, object]:
+    """Return what each channel's source and sink are built from: where that stays the same, so do they.
+
+    What departments there are is no part of it: of a channel, only a page shows them, and webhooks are built anew.
+    """
+    organization = configuration.organization
+    common = (organization.name, organization.public_url, tuple(organization.languages))
+    return {
+        name: (channel.channel, channel.settings, content(named_in(channel.settings)), *common)
+        for name, channel in configuration.channels.items()
+    }
+
+
+def take_over(parts: Parts) -> None:
+    """Let what lasts follow the configuration of these parts from now on."""
+    parts.alerts.change(*_told(parts.configuration))
+    parts.serving.aim(parts.configuration.routing.target_error)
+    parts.lives.follow(parts.watched)
+    for outlet in parts.outlets.values():
+        outlet.dispatcher.forwarding = parts.forwarding
+    parts.crew.change(parts.workers)
+
+
+def _told(configuration: Configuration) -> tuple[tuple[Destination, ...], tuple[Destination, ...]]:
+    """Return who is told about trouble, and who about urgent messages."""
+    return records(configuration.operations.alerts), records(configuration.routing.urgent.notify)
 
 
 def steps(
@@ -177,6 +217,7 @@ def steps(
     ]
     return (
         Urgent(),
+        Reports(store, keys_, domain, _mailboxes(configuration), _failures.is_for_good),
         Loops(store, keys_, domain, _desk_addresses(configuration)),
         OptOut(),
         Threads(store, keys_, domain, THREAD_WINDOW),
@@ -185,6 +226,12 @@ def steps(
         Suspicion(fallback),
         Model(serving.current, prepare, configuration.departments, fallback, log),
     )
+
+
+def _mailboxes(configuration: Configuration) -> frozenset[str]:
+    """Return the channels that mail comes in by as a mail server wrote it."""
+    channels = configuration.channels.items()
+    return frozenset(name for name, each in channels if each.channel.source and each.channel.takes_in(each.settings))
 
 
 def _desk_addresses(configuration: Configuration) -> frozenset[str]:
@@ -210,7 +257,7 @@ def _router(
 
 def _add_deciders(parts: Parts) -> None:
     language = Language()
-    stage = DecideStage(
+    parts.stage = stage = DecideStage(
         parts.store,
         parts.router,
         daemon_id=parts.heartbeat.daemon_id,
@@ -219,62 +266,57 @@ def _add_deciders(parts: Parts) -> None:
         language_of=lambda content: language.detect(f"{content.subject}\n{content.text}"),
         desks=parts.desks,
         alerts=parts.alerts,
-        wake=partial(_wake, parts.workers, "dispatch"),
+        returns=Returns(parts.alerts, parts.desks, parts.rng),
+        answers=answers_of(parts.configuration, parts.desks, parts.keys, _desk_addresses(parts.configuration)),
+        wake=partial(parts.crew.wake, "dispatch"),
         metrics=parts.metrics,
         log=parts.log,
         suspects_after_s=SUSPECTS_AFTER_S,
     )
-    parts.orphans = Orphans(parts.store, parts.heartbeat.daemon_id, lambda: stage.holding, parts.dispatchers, parts.log)
     parts.workers.extend(Worker(f"decide-{n}", stage.run_once, poll_s=_POLL_S, log=parts.log) for n in range(DECIDERS))
 
 
-def _wake(workers: Sequence[Worker], stage: str) -> None:
-    """Wake the workers of one stage only: a look into the store for nothing costs as much as one for something."""
-    for worker in workers:
-        if worker.name.startswith(stage):
-            worker.wake()
-
-
-def _add_channels(parts: Parts, configuration: Configuration, rng: Random) -> None:
-    forwarding = Forwarding(
-        configuration.organization.name,
-        configuration.organization.public_url,
-        ZoneInfo(configuration.organization.timezone),
-        parts.keys,
-        parts.desks,
-    )
-    for name, configured in configuration.channels.items():
-        channel, context = configured.channel, _context(parts, configuration, name)
-        if channel.source is not None and channel.takes_in(configured.settings):
-            parts.sources[name] = channel.source(configured.settings, context)
+def _add_channels(parts: Parts, before: Parts | None) -> None:
+    care = Care(parts.store, parts.lives, parts.heartbeat.daemon_id, parts.heartbeat.alive, parts.log)
+    for name, configured in parts.configuration.channels.items():
+        channel, settings, context = configured.channel, configured.settings, _context(parts, name)
+        same = before if before and before.marks.get(name) == parts.marks[name] else None
+        source = webhook = sink = None
+        if channel.source is not None and channel.takes_in(settings):
+            source = same.sources[name] if same else care.source(channel, settings, context)
+            parts.sources[name] = source
         if channel.webhook is not None:
-            parts.webhooks[name] = (channel, channel.webhook(configured.settings, context))
+            webhook = care.webhook(channel, settings, context)
+            parts.webhooks[name] = (channel, webhook)
         if channel.sink is not None:
-            _add_sink(parts, name, channel.sink(configured.settings, context), forwarding, rng)
+            outlet = same.outlets[name] if same else _outlet(parts, name, care.sink(channel, settings, context))
+            sink = outlet.sink
+            parts.outlets[name] = outlet
+            parts.workers.append(outlet.worker)
+        parts.watched |= watched(name, channel, settings, source or webhook, sink)
 
 
-def _add_sink(parts: Parts, name: str, sink: Sink, forwarding: Forwarding, rng: Random) -> None:
+def _outlet(parts: Parts, name: str, sink: Sink) -> Outlet:
     dispatcher = Dispatcher(
         name,
         sink,
         parts.store,
         daemon_id=parts.heartbeat.daemon_id,
-        forwarding=forwarding,
+        forwarding=parts.forwarding,
         alerts=parts.alerts,
         alive=parts.heartbeat.alive,
-        rng=rng,
+        rng=parts.rng,
         metrics=parts.metrics,
         log=parts.log,
         suspects_after_s=SUSPECTS_AFTER_S,
     )
     worker = Worker(f"dispatch-{name}", dispatcher.run_once, poll_s=_POLL_S, log=parts.log)
     dispatcher.wake = worker.wake
-    parts.workers.append(worker)
-    parts.dispatchers.append(dispatcher)
-    parts.sinks.append(sink)
+    return Outlet(sink=sink, dispatcher=dispatcher, worker=worker)
 
 
-def _context(parts: Parts, configuration: Configuration, name: str) -> Context:
+def _context(parts: Parts, name: str) -> Context:
+    configuration = parts.configuration
     return Context(
         name=name,
         organization=configuration.organization.name,
@@ -286,13 +328,8 @@ def _context(parts: Parts, configuration: Configuration, name: str) -> Context:
         schools=configuration.schools,
         fallback=configuration.routing.fallback,
         max_message_bytes=MAX_MESSAGE_BYTES,
-        on_proof=partial(_proven, parts, name),
         cursor=partial(StoredCursor, parts.store, name),
     )
-
-
-def _proven(parts: Parts, name: str) -> None:
-    parts.metrics.proven(name, parts.clock.now().timestamp())
 
 
 def records(settings: Sequence[DestinationSettings]) -> tuple[Destination, ...]:

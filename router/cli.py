@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
         "run": Entry("daemon", "Run the daemon in the foreground."),
         "demo": Entry("daemon", "Run the embedded demo: no account and no other server is needed."),
+        "reload": Entry("reload", "Have the running daemon read its configuration again."),
         "check": Entry("settings", "Check the configuration and list every problem."),
         "status": Entry("desk", "Show the ledger: what was received, and what became of it."),
         "messages": Entry("desk", "Look at messages, and release what is held."),
@@ -43,6 +44,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "train": Entry("learning", "Train a challenger; it is promoted if the gate passes."),
         "evaluate": Entry("learning", "Measure a model on labelled messages."),
         "models": Entry("learning", "Look at the registry of models, promote one, or go back."),
+        "backup": Entry("backup", "Copy the store to a file while the daemon runs."),
         "channels": Entry("settings", "List the channel types, their settings and defaults."),
         "classifiers": Entry("settings", "List the classifier types, their settings and defaults."),
     }

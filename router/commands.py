@@ -12,7 +12,7 @@ from router.errors import Conflict, NotFound, SignpostError
 from router.ids import normalise
 from router.learning import corrections as rules
 from router.records import CorrectionState, DeliveryState
-from router.store import corrections, decisions, deliveries, ledger, messages
+from router.store import corrections, cursors, decisions, deliveries, ledger, messages
 from router.views import correction_view, decision_view, delivery_view, message_row_view, message_view
 
 if TYPE_CHECKING:
@@ -29,10 +29,18 @@ _MOST_ROWS = 1000
 class Commands:
     """One method per command; `run` calls them by name."""
 
-    def __init__(self, store: Store, corrections_: Corrections, wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        corrections_: Corrections,
+        wake: Callable[[], None] = lambda: None,
+        *,
+        channels: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None,
+    ) -> None:
         self._store = store
         self._corrections = corrections_
         self._wake = wake
+        self._channels = channels  # how each of them is
         self._more: dict[str, Callable[..., Awaitable[Any]]] = {}
 
     def add(self, name: str, command: Callable[..., Awaitable[Any]]) -> None:
@@ -50,8 +58,14 @@ class Commands:
             self._wake()
 
     async def do_status(self) -> dict[str, Any]:
-        """Return the ledger."""
-        return await self._store.read(lambda c: ledger.status(c, self._store.clock.now()))
+        """Return the ledger, and how each channel is."""
+        counts = await self._store.read(lambda c: ledger.status(c, self._store.clock.now()))
+        return counts | {"channels": await self._channels() if self._channels else []}
+
+    async def do_keep(self, channel: str, key: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Keep what a check of a channel was given and mustn't lose: a refresh token that the provider changed."""
+        await self._store.write(lambda c: cursors.put(c, channel, key, value))
+        return {"kept": True}
 
     async def do_messages_list(
         self, state: str | None = None, department: str | None = None, limit: int = 50, before: str = ""

@@ -18,11 +18,11 @@ from router import errors
 from router.errors import SignpostError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from structlog.typing import FilteringBoundLogger
 
-    from router.commands import Commands
+    Run = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 _LONGEST_LINE = 16 * 1_048_576
 _LONGEST_PATH = 100  # sun_path has room for 107 bytes
@@ -60,14 +60,14 @@ def claim_folder(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def serve(path: Path, commands: Commands, log: FilteringBoundLogger) -> AsyncIterator[None]:
-    """Answer commands while the block runs. Only the daemon's own user can connect."""
+async def serve(path: Path, run: Run, log: FilteringBoundLogger) -> AsyncIterator[None]:
+    """Answer commands while the block runs: `run` runs one. Only the daemon's own user can connect."""
     _make_room(path)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             line = await reader.readline()
-            writer.write(json.dumps(await _outcome(commands, line, log)).encode() + b"\n")
+            writer.write(json.dumps(await _outcome(run, line, log)).encode() + b"\n")
             await writer.drain()
         except (ConnectionError, ValueError):
             pass  # the command went away, or said something absurd
@@ -109,11 +109,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-async def _outcome(commands: Commands, line: bytes, log: FilteringBoundLogger) -> dict[str, Any]:
+async def _outcome(run: Run, line: bytes, log: FilteringBoundLogger) -> dict[str, Any]:
     try:
         asked = json.loads(line)
         log.info("command", command=str(asked["command"]))
-        return {"result": await commands.run(asked["command"], asked["arguments"])}
+        return {"result": await run(asked["command"], asked["arguments"])}
     except SignpostError as error:
         return {"error": {"kind": type(error).__name__, "message": str(error)}}
     except Exception as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from router.breaker import Breaker
 from router.errors import Permanent, Retryable, StoreBusy, Unclear
 from router.records import Delivery, DeliveryKind, DeliveryState, Forward
-from router.retry import RetryPolicy, one_line
+from router.retry import ANSWERS_LAST, RetryPolicy, one_line
 from router.store import deliveries
 
 if TYPE_CHECKING:
@@ -55,13 +55,14 @@ class Dispatcher:
         self._sink = sink
         self._store = store
         self._daemon_id = daemon_id
-        self._forwarding = forwarding
+        self.forwarding = forwarding  # a reload may exchange it
         self._alerts = alerts
         self._alive = alive
         self._rng = rng
         self._metrics = metrics
         self._log = log.bind(via=via)
         self._policy = policy or RetryPolicy()
+        self._policy_of_answers = self._policy.for_answers()
         self._breaker = Breaker(rng)
         self._slots = asyncio.Semaphore(sink.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
@@ -69,6 +70,7 @@ class Dispatcher:
         self._suspects: set[asyncio.Task[None]] = set()  # of those: deliveries that a process died over
         self._more = True  # there may be more that is due than was leased last
         self._suspects_from = monotonic() + suspects_after_s
+        self._retired = False
         self.wake: Callable[[], None] = lambda: None  # app.py sets it to the worker's
 
     async def run_once(self) -> int:
@@ -96,6 +98,12 @@ class Dispatcher:
         if self._more and len(self._sending) <= self._sink.concurrency:
             self.wake()
 
+    def retire(self) -> None:
+        """Give back what was leased and not begun: another takes over. What was begun ends in its own time."""
+        self._retired = True
+        for _ in self._sending:
+            self._slots.release()  # nobody waits for a turn any more
+
     async def settled(self) -> None:
         """Wait until no attempt is under way."""
         while self._sending:
@@ -111,6 +119,8 @@ class Dispatcher:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _lease(self) -> list[Forward]:
+        if self._retired:
+            return []
         room = self._breaker.allows(self._store.clock.now(), self._sink.concurrency + _AHEAD) - len(self._sending)
         if room <= 0 or len(self._sending) > self._sink.concurrency or not self._alive():
             self._more = True  # not now: a lease of few costs as much as one of many
@@ -123,7 +133,7 @@ class Dispatcher:
         if not found:
             return []
         try:
-            return await self._store.read(lambda c: self._forwarding.load(c, found))
+            return await self._store.read(lambda c: self.forwarding.load(c, found))
         except BaseException:
             await asyncio.shield(self._store.write(lambda c: _give_back(c, found)))
             raise
@@ -134,7 +144,10 @@ class Dispatcher:
             if delivery.lost_leases >= MOST_LOST_LEASES:
                 await self._settle(delivery, DeliveryState.DEAD, error=f"{delivery.lost_leases} processes died over it")
                 return
-            if not self._alive():  # our lease may be gone: whoever has it sends it
+            if why := _useless(delivery, self._store.clock.now()):
+                await self._settle(delivery, DeliveryState.DROPPED, error=why)
+                return
+            if self._retired or not self._alive():  # or our lease may be gone: whoever has it sends it
                 await self._write(partial(self._store.write, partial(deliveries.unlease, delivery=delivery)))
                 return
             try:
@@ -153,7 +166,8 @@ class Dispatcher:
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         now = self._store.clock.now()
         self._tell_breaker(error, now)
-        verdict = self._policy.after(delivery, error, now, self._rng)
+        policy = self._policy_of_answers if delivery.kind is DeliveryKind.ANSWER else self._policy
+        verdict = policy.after(delivery, error, now, self._rng)
         doubtful = verdict.unclear > delivery.unclear
         if verdict.next_attempt_at is not None:
             again = partial(
@@ -190,7 +204,8 @@ class Dispatcher:
         def work(connection: Connection) -> None:
             settled = deliveries.settle(connection, delivery, state, now, error=error, unclear=unclear)
             about_a_message = delivery.kind is DeliveryKind.ROUTE or delivery.message_id is not None
-            if settled and about_a_message:  # an alert about an alert of operations would never end
+            awaited = about_a_message and state is not DeliveryState.DROPPED  # an automatic answer: nobody waits for it
+            if settled and awaited:  # an alert about an alert of operations would never end
                 self._alerts.tell_unsettled(connection, delivery.id, state.value, error, now)
 
         await self._write(partial(self._store.write, work))
@@ -219,6 +234,15 @@ class Dispatcher:
             attempt=delivery.attempts,
             seconds=round(took_s, 3),
         )
+
+
+def _useless(delivery: Delivery, now: datetime) -> str:
+    """Return why an automatic answer isn't sent any more, "" if it is: too late, or perhaps sent already."""
+    if delivery.kind is not DeliveryKind.ANSWER:
+        return ""
+    if delivery.lost_leases:
+        return "a process died over it, which may have sent it"
+    return "it would come too late" if now - delivery.created_at >= ANSWERS_LAST else ""
 
 
 def _give_back(connection: Connection, found: Sequence[Delivery]) -> None:

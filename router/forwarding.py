@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.interfaces import mail_domain
-from router.records import Decision, Delivery, DeliveryKind, Forward, Message
+from router.records import Decision, Delivery, DeliveryKind, Forward, Medium, Message
 from router.store import decisions, messages, opt_outs
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Forwarding:
         message_ids = sorted({d.message_id for d in leased if d.message_id is not None})
         decision_ids = sorted({d.decision_id for d in leased if d.decision_id is not None})
         known = messages.get_many(connection, message_ids)
-        originals = messages.originals_of(connection, message_ids)
+        carried = sorted({d.message_id for d in leased if d.message_id and d.kind is not DeliveryKind.ANSWER})
+        originals = messages.originals_of(connection, carried)
         decided = decisions.get_many(connection, decision_ids)
         opted_out = opt_outs.among(connection, (delivery.to for delivery in leased))
         return [
@@ -63,6 +64,8 @@ class Forwarding:
         *,
         opted_out: bool,
     ) -> Forward:
+        if delivery.kind is DeliveryKind.ANSWER:
+            return self._answer(delivery, message, opted_out=opted_out)
         route = delivery.kind is DeliveryKind.ROUTE
         likely = [d for d in (decision.suggestions if decision else ()) if d != delivery.department]
         received = message.received_at.astimezone(self._zone) if message else None
@@ -79,5 +82,24 @@ class Forwarding:
             misroute_url=self.misroute_url(delivery.id) if route else "",
             local_time=f"{received:%A, %d %B %Y, %H:%M %Z}" if received else "",
             notice=delivery.notice,
+            meant_for=self._meant_for(delivery, decision),
             opted_out=opted_out,
         )
+
+    def _answer(self, delivery: Delivery, message: Message | None, *, opted_out: bool) -> Forward:
+        """Return an automatic answer: a sink that doesn't get the message can't quote it."""
+        answered = message.content.external_id if message is not None and message.medium is Medium.EMAIL else ""
+        return Forward(
+            delivery=delivery,
+            mail_id=self._keys.mail_id(delivery.id, self.domain),
+            organization=self._organization,
+            notice=delivery.notice,
+            in_reply_to=answered,
+            opted_out=opted_out,
+        )
+
+    def _meant_for(self, delivery: Delivery, decision: Decision | None) -> str:
+        """Return in whose place a department gets a message (see `router.returns`), "" if it is its own."""
+        if decision is None or delivery.kind is DeliveryKind.ALERT or delivery.department == decision.department:
+            return ""
+        return self._desks.name(decision.department)

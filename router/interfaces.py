@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
-from router.records import Department, Forward, Inbound, Message, Prediction, Receipt, School
+from router.findings import Checking
+from router.records import Department, Forward, Inbound, Message, Prediction, Receipt, Returned, School
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,7 +168,17 @@ class Context:
     base_dir: Path | None = None  # relative paths in settings are meant from here (the working directory if None)
     max_message_bytes: int = 26_214_400
     on_proof: Callable[[], None] = field(default=lambda: None)  # call after every proven poll or connection
+    on_trouble: Callable[[str], None] = field(default=lambda _why: None)  # with a sentence: what failed, and goes on
     cursor: Callable[[str], Cursor] = field(default_factory=memory_cursors)  # kept by a key of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckContext(Context):
+    """What a check is given: cursors that may be read, and what it needs to know to change nothing."""
+
+    destinations: tuple[str, ...] = ()  # what this channel, as a sink, is to deliver to
+    daemon_runs: bool = False  # ours, on this machine, at this moment
+    within_s: float = 15.0  # how long the whole check may take
 
 
 class Source(Protocol):
@@ -214,6 +225,10 @@ class Channel:
     `languages()` are the codes that this type's pages have texts in, () if it has no pages.
     `takes_in(settings)` tells whether these settings ask for the source at all: a type that is source and sink may be
     wanted as a sink only, and then its source isn't run and doesn't count as one.
+    `polls(settings)` is the longest time between two proven looks of a source that fetches by itself, None for one that
+    is called or listens: a polled source is run by one daemon at a time, and is told when it looks no more.
+    `check(settings, context)`, for `signpost check --connect`, is an async generator that changes nothing: it yields
+    what it is about to do, and a `Finding` for each thing proved or failed.
     """
 
     summary: str
@@ -226,6 +241,8 @@ class Channel:
     reads: Callable[[Any, str], bool] = field(default=lambda _settings, _address: True)
     languages: Callable[[], Iterable[str]] = field(default=lambda: ())
     takes_in: Callable[[Any], bool] = field(default=lambda _settings: True)
+    polls: Callable[[Any], timedelta | None] = field(default=lambda _settings: None)
+    check: Callable[[Any, CheckContext], Checking] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +325,8 @@ class File:
     """A step's answer: there is nothing to forward."""
 
     detail: str
+    delivery_id: int = 0  # it does nothing but report on this delivery of ours: its words are ours
+    returned: Returned | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import structlog
@@ -26,17 +28,25 @@ PRIVATE = frozenset(
 )
 _PAUSE_S = 0.05  # lines of this while go out together
 _MOST_WAITING = 50_000  # lines, should standard output be blocked
+_STANDARD_ERROR = 2
+_LAST_WORDS_S = 2.0  # for the last lines, should nobody read them
 _SILENT = ("aiohttp.server",)
 _QUIET = ("aiohttp.access", "aiosmtpd", "mail.log", "asyncio", "sqlalchemy.engine", "alembic")
 
 
 def configure(*, level: str = "info", stream: TextIO | None = None, pretty: bool | None = None) -> FilteringBoundLogger:
-    """Set up logging once, at start, and return the root logger. Pretty lines only for a terminal."""
+    """Set up logging once, at start, and return the root logger. Pretty lines only for a terminal.
+
+    `stream` is a file of the system, by default standard output.
+    """
     stream = stream or sys.stdout
+    if stream is None:  # the process was started without a standard output
+        stream = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
     if pretty is None:
         pretty = stream.isatty()
     number = logging.getLevelNamesMapping()[level.upper()]
-    lines = _Lines(stream, pretty=pretty)
+    lines = _Lines(stream.fileno(), pretty=pretty)
+    atexit.register(lines.close)
     _bridge_standard_logging(lines, number)
     structlog.configure(
         processors=[_hand_over],
@@ -46,6 +56,13 @@ def configure(*, level: str = "info", stream: TextIO | None = None, pretty: bool
     )
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+def close() -> None:
+    """Write the last lines. Nothing on standard output can keep the process from ending afterwards."""
+    lines = structlog.get_config()["logger_factory"]
+    if isinstance(lines, _Lines):
+        lines.close()
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -80,24 +97,25 @@ def _finished(at: float, method: str, event: EventDict) -> EventDict:
 
 
 class _Lines:
-    """A stream written by a thread of its own, so that a blocked standard output can't stall the event loop.
+    """A file written by a thread of its own, so that a blocked standard output can't stall the event loop.
 
     Waking that thread for each line would cost more than making the line, so it writes twenty times a second, and at
-    once what is urgent. It is what structlog asks for a logger, and that logger.
+    once what is urgent. It holds no lock while it writes: the process can end although the thread is stuck. This is
+    what structlog asks for a logger, and that logger.
     """
 
-    def __init__(self, stream: TextIO, *, pretty: bool) -> None:
-        self._stream = stream
+    def __init__(self, descriptor: int, *, pretty: bool) -> None:
+        self._descriptor = descriptor
         console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         encode = json.JSONEncoder(default=repr).encode  # made once: `json.dumps` would make one for every line
         self._render = partial(console, None, "") if pretty else encode
         self._events: deque[tuple[float, str, EventDict]] = deque()
         self._dropped = 0
+        self._closing = False
         self._due = threading.Event()
         self._urgent = threading.Event()
-        self._writing = threading.Lock()
-        threading.Thread(target=self._run, name="log", daemon=True).start()
-        atexit.register(self._flush)
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
 
     def __call__(self, *_args: object) -> _Lines:
         """Return what takes the lines."""
@@ -121,8 +139,17 @@ class _Lines:
 
     critical = exception = error
 
+    def close(self, within_s: float = _LAST_WORDS_S) -> None:
+        """Write what waits; if nobody reads it in time, give up standard output, so that nothing else waits for it."""
+        self._closing = True
+        self._due.set()
+        self._urgent.set()
+        self._thread.join(within_s)
+        if self._thread.is_alive():
+            _give_up(self._descriptor)
+
     def _run(self) -> None:
-        while True:
+        while not self._closing or self._events:
             self._due.wait()
             self._urgent.wait(_PAUSE_S)
             self._due.clear()  # before the lines are taken: what comes from here on is due again
@@ -130,15 +157,29 @@ class _Lines:
             self._flush()
 
     def _flush(self) -> None:
-        with self._writing:
-            events = [self._events.popleft() for _ in range(len(self._events))]
-            if self._dropped:
-                dropped, self._dropped = self._dropped, 0
-                events.append((time.time(), "warning", {"event": "log_lines_dropped", "count": dropped}))
-            if events:
-                with suppress(OSError, ValueError):  # nobody reads standard output any more: no reason to stop
-                    self._stream.write("".join([f"{self._render(_finished(*event))}\n" for event in events]))
-                    self._stream.flush()
+        events = [self._events.popleft() for _ in range(len(self._events))]
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            events.append((time.time(), "warning", {"event": "log_lines_dropped", "count": dropped}))
+        text = "".join([f"{self._render(_finished(*event))}\n" for event in events])
+        try:
+            _write(self._descriptor, text.encode("utf-8", "backslashreplace"))
+        except OSError:  # a full disk, or a reader that is gone: no reason to stop
+            self._dropped += dropped + len(events) - bool(dropped)  # the line that counted them isn't one of them
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _give_up(descriptor: int) -> None:
+    """Lead a file that takes nothing more to nowhere; standard error too, where it is the same file."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):  # there may be no standard error
+        if os.path.sameopenfile(descriptor, _STANDARD_ERROR):
+            os.dup2(nowhere, _STANDARD_ERROR)
+    os.dup2(nowhere, descriptor)
 
 
 class _Bridge(logging.Handler):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from router.records import Decision, Delivery, DeliveryState, Medium
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600)
@@ -27,14 +30,19 @@ class Metrics:
         self._to_desk = Histogram("message_to_desk_seconds", "From accepted to delivered", buckets=_SECONDS, **make)
         self._messages = Gauge("messages", "Messages by state", ["state"], **make)
         self._deliveries = Gauge("deliveries", "Deliveries by state", ["state"], **make)
+        self._answers = Gauge("answers", "Automatic answers by state", ["state"], **make)
         self._oldest = Gauge("oldest_waiting_seconds", "Age of the oldest message or delivery that waits", **make)
         self._model = Gauge("model_info", "The model that serves", ["version"], **make)
-        proven = Gauge("channel_last_proven_seconds", "Unix time of a channel's last proven poll", ["channel"], **make)
+        self._lag = Gauge("loop_lag_seconds", "Longest wait for the event loop in the last minute or two", **make)
+        way = ["channel", "direction"]
+        self._proven = Gauge("channel_last_proven_seconds", "Unix time when a channel last proved to work", way, **make)
+        self._degraded = Gauge("channel_degraded", "1 while a channel fails or is silent", way, **make)
+        expires = "Unix time when something of a channel runs out by itself"
+        self._expires = Gauge("channel_expires_seconds", expires, ["channel", "what"], **make)
 
         # Finding the counter of a label takes longer than counting, so each is found once.
         self._accepted, self._copies = cache(accepted.labels), cache(copies.labels)
         self._decided, self._attempts = cache(decided.labels), cache(attempts.labels)
-        self._proven = cache(proven.labels)
 
     def accepted(self, channel: str, medium: Medium, *, duplicate: bool) -> None:
         """Count one accepted message, or one recognised copy."""
@@ -60,9 +68,21 @@ class Metrics:
         self._model.clear()
         self._model.labels(version).set(1)
 
-    def proven(self, channel: str, at_s: float) -> None:
-        """Note that a channel has just been seen working (Unix seconds)."""
-        self._proven(channel).set(at_s)
+    def lagged(self, longest_s: float) -> None:
+        """Note how long the event loop kept somebody waiting lately, at most (seconds)."""
+        self._lag.set(longest_s)
+
+    def channels(self, report: Iterable[Mapping[str, Any]]) -> None:
+        """Note how each channel is (`router.lives.Lives.report`)."""
+        for gauge in (self._proven, self._degraded, self._expires):
+            gauge.clear()
+        for row in report:
+            way = row["channel"], row["direction"]
+            self._degraded.labels(*way).set(row["health"] in {"failing", "silent"})
+            if row["proven_at"]:
+                self._proven.labels(*way).set(_unix(row["proven_at"]))
+            for expiry in row["expires"]:
+                self._expires.labels(row["channel"], expiry["what"]).set(_unix(expiry["at"]))
 
     def render(self, status: dict[str, Any]) -> bytes:
         """Return the exposition text, with the ledger's counts of this moment."""
@@ -71,5 +91,11 @@ class Metrics:
                 self._messages.labels(state).set(count)
         for state, count in status["deliveries"].items():
             self._deliveries.labels(state).set(count)
+        for state, count in status["answers"].items():
+            self._answers.labels(state).set(count)
         self._oldest.set(status["oldest_waiting_s"])
         return generate_latest(self.registry)
+
+
+def _unix(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()

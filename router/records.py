@@ -48,10 +48,11 @@ class Reason(StrEnum):
 
 
 class DeliveryKind(StrEnum):
-    """A route forwards a message; an alert tells a person something."""
+    """A route forwards a message; an alert tells a person something; an answer goes back to who wrote, by itself."""
 
     ROUTE = "route"
     ALERT = "alert"
+    ANSWER = "answer"  # it may fail: it is dropped then, and nobody is told
 
 
 class DeliveryState(StrEnum):
@@ -108,6 +109,34 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of a mail for one recipient, as a mail server says (RFC 3464); "" for what it doesn't."""
+
+    recipients: tuple[str, ...] = ()  # addresses in lower case: where it was to go at last, where it was sent at first
+    action: str = ""  # failed, delayed, delivered, relayed or expanded
+    status: str = ""  # RFC 3463, such as 5.1.1
+    said: str = ""  # one line: the answer of the server that didn't take it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A mail server's report on an earlier mail, whose Message-ID is `mail_id` ("" if it doesn't say)."""
+
+    kind: str  # delivery-status, disposition-notification, feedback-report …, or bounce: a failure in words only
+    mail_id: str = ""
+    fates: tuple[Fate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """A delivery of ours that came back: why, in one line without addresses, and whether trying again is no use."""
+
+    delivery_id: int
+    reason: str
+    lasting: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """What was understood of an original, without an id: the result of parsing, or of failing to.
 
@@ -138,6 +167,7 @@ class Content:
     keyword: str = ""  # all that a text message says: stop, help or start (see `channels._keywords`); "" for any other
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
     unreadable: str = ""
+    report: Report | None = None  # of a mail server, on a mail that may be ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,8 +257,8 @@ class Notice:
 class Forward:
     """Everything a sink needs for one attempt.
 
-    A route carries a message with its original and decision; an alert carries a notice and may carry the message it
-    is about. `mail_id` is the outgoing Message-ID, a pure function of the delivery: a retry carries the same.
+    A route carries a message with its original and decision; an alert a notice and perhaps the message it is about; an
+    answer only a notice. `mail_id` is the outgoing Message-ID, a pure function of the delivery: a retry has the same.
     """
 
     delivery: Delivery
@@ -242,8 +272,10 @@ class Forward:
     suggestions: tuple[tuple[str, str], ...] = ()  # (department id, name), the likeliest first
     misroute_url: str = ""
     local_time: str = ""  # when it was received, in the district's time zone, for people
+    meant_for: str = ""  # the department whose mail server sent it back, where another stands in for it
     opted_out: bool = False  # the destination is a telephone number whose owner wants no more texts (STOP)
     notice: Notice | None = None
+    in_reply_to: str = ""  # the Message-ID of the mail that an answer answers, "" if it came by another way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"']+@[^\s<>()\[\],;:\"']+")
 REASON_LIMIT = 300
+ANSWERS_LAST = timedelta(days=1)  # an automatic answer that comes later than this is worth nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What becomes of a delivery after a failed attempt.
 
-    `state` is waiting (then `next_attempt_at` is set), unclear or dead; `unclear` is the delivery's new count of lost
-    answers; `reason` is one line of at most 300 characters without addresses.
+    `state` is waiting (then `next_attempt_at` is set), unclear, dead or dropped; `unclear` is the delivery's new count
+    of lost answers; `reason` is one line of at most 300 characters without addresses.
     """
 
     state: DeliveryState
@@ -42,7 +43,13 @@ class RetryPolicy:
     jitter: float = 0.2
     give_up_after: timedelta = timedelta(days=5)
     longest_asked: timedelta = timedelta(days=1)  # more than this a server can't ask for
+    first_after_return: timedelta = timedelta(hours=1)
     most_unclear: int = 2
+    gives_up_as: DeliveryState | None = None  # instead of dead or unclear, where no person is to look at it
+
+    def for_answers(self) -> RetryPolicy:
+        """Return the policy for automatic answers: for a day, never after a lost confirmation, then dropped."""
+        return replace(self, give_up_after=ANSWERS_LAST, most_unclear=1, gives_up_as=DeliveryState.DROPPED)
 
     def next_attempt_at(
         self, attempts: int, created_at: datetime, now: datetime, rng: Random, retry_after: float | None = None
@@ -57,6 +64,14 @@ class RetryPolicy:
             return None
         wait = self._backoff(attempts) * rng.uniform(1 - self.jitter, 1 + self.jitter)
         return now + max(wait, self._asked(retry_after) * rng.uniform(1, 1 + self.jitter))
+
+    def after_return(self, delivery: Delivery, now: datetime, rng: Random) -> datetime | None:
+        """Return when to send again what a mail server took and sent back for a passing reason, None if it is too old.
+
+        Much later than after a refusal, and each time twice as late: the server has tried for a while, too.
+        """
+        asked_s = self.first_after_return.total_seconds() * (1 << min(max(delivery.attempts - 1, 0), 32))
+        return self.next_attempt_at(delivery.attempts, delivery.created_at, now, rng, asked_s)
 
     def _backoff(self, attempts: int) -> timedelta:
         doublings = min(max(attempts - 1, 0), 32)
@@ -77,15 +92,18 @@ class RetryPolicy:
         lost = delivery.unclear + unclear
         reason = describe(error)
         if isinstance(error, Permanent):
-            return Verdict(state=DeliveryState.DEAD, reason=_with_doubt(reason, lost), unclear=lost)
+            return Verdict(state=self._end(DeliveryState.DEAD), reason=_with_doubt(reason, lost), unclear=lost)
         if unclear and lost >= self.most_unclear:
-            return Verdict(state=DeliveryState.UNCLEAR, reason=reason, unclear=lost)
+            return Verdict(state=self._end(DeliveryState.UNCLEAR), reason=reason, unclear=lost)
         asked = error.retry_after if isinstance(error, Retryable) else None
         at = self.next_attempt_at(delivery.attempts, delivery.created_at, now, rng, asked)
         if at is None:
-            state = DeliveryState.UNCLEAR if unclear else DeliveryState.DEAD
+            state = self._end(DeliveryState.UNCLEAR if unclear else DeliveryState.DEAD)
             return Verdict(state=state, reason=_with_doubt(f"gave up: {reason}", lost), unclear=lost)
         return Verdict(state=DeliveryState.WAITING, reason=reason, unclear=lost, next_attempt_at=at)
+
+    def _end(self, otherwise: DeliveryState) -> DeliveryState:
+        return self.gives_up_as or otherwise
 
 
 def describe(error: BaseException) -> str:

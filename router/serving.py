@@ -38,6 +38,7 @@ class Serving:
         self._target_error = target_error
         self._on_refused = on_refused
         self._current: tuple[Classifier, Thresholds] | None = None
+        self._meta: Mapping[str, Any] = {}
         self._version = ""
         self._refused = ""
         self._refreshing = asyncio.Lock()
@@ -55,6 +56,12 @@ class Serving:
     def current(self) -> tuple[Classifier, Thresholds] | None:
         """Return what answers now: always a model with its own thresholds, or None."""
         return self._current
+
+    def aim(self, target_error: float) -> None:
+        """From now on let at most this share of the routed messages be wrong, with whatever model serves."""
+        self._target_error = target_error
+        if self._current is not None:
+            self._current = self._current[0], thresholds(self._meta, target_error)
 
     async def refresh(self) -> bool:
         """Load the champion if it isn't the version that serves; return whether it was exchanged.
@@ -81,7 +88,7 @@ class Serving:
             self._refused = row.version
             await self._on_refused(str(error))
             return False
-        self._current = classifier, limits
+        self._current, self._meta = (classifier, limits), meta
         self._version, self._refused = row.version, ""
         return True
 

@@ -44,6 +44,7 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPEAKING_ENV = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")  # looks like a name, not like a secret pasted in its place
 _SECRET_FILE_LIMIT = 65_536
+_CREDENTIALS = "CREDENTIALS_DIRECTORY"  # where systemd puts a service's secrets (systemd.exec(5), LoadCredential=)
 
 DURATION_WORDS = "a duration such as 30s, 5m, 2h or 1d"
 RATE_WORDS = "a rate such as 30/min, 5/s or 1000/day"
@@ -196,6 +197,18 @@ class SecretMissing(SignpostError):
     """A secret isn't where the settings say; the text names the place, never the value."""
 
 
+def secret_path(given: str, env: Mapping[str, str] | None = None) -> Path:
+    """Return where a secret's file is: a bare name is looked for among the service's credentials first.
+
+    If there is no such credential it is a name in the working directory, as any relative path.
+    """
+    folder = (os.environ if env is None else env).get(_CREDENTIALS, "")
+    name = given.removeprefix(f"${{{_CREDENTIALS}}}/")
+    if folder and name == Path(name).name and (path := Path(folder, name)).exists():
+        return path
+    return Path(given)
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """Where a secret is kept: an environment variable or a file. It holds no value, so it may be printed."""
@@ -205,7 +218,8 @@ class Secret:
 
     def read(self, env: Mapping[str, str] | None = None) -> str:
         """Return the secret, read afresh; raise `SecretMissing`. One newline at the end of a file is left out."""
-        return self._from_env(os.environ if env is None else env) if self.env else self._from_file()
+        env = os.environ if env is None else env
+        return self._from_env(env) if self.env else self._from_file(env)
 
     def _from_env(self, env: Mapping[str, str]) -> str:
         shown = f"the environment variable {self.env if _SPEAKING_ENV.fullmatch(self.env) else 'named here'}"
@@ -215,9 +229,9 @@ class Secret:
             raise SecretMissing(f"{shown} is empty")
         return env[self.env]
 
-    def _from_file(self) -> str:
+    def _from_file(self, env: Mapping[str, str]) -> str:
         try:
-            with Path(self.file).open("rb") as stream:
+            with secret_path(self.file, env).open("rb") as stream:
                 raw = stream.read(_SECRET_FILE_LIMIT + 1)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "that is no path"
@@ -297,7 +311,9 @@ class WithPassword(WithSecrets):
 
     password_env: EnvName = Field("", description="Environment variable that holds the password.")
     password_file: SecretFile = Field(
-        "", description="File that holds the password; a newline at its end is left out. Instead of `password_env`."
+        "",
+        description="File that holds the password; a newline at its end is left out. Instead of `password_env`. "
+        "A bare name is looked for in systemd's `CREDENTIALS_DIRECTORY` first.",
     )
 
 
@@ -320,3 +336,13 @@ TimeOfDay = Annotated[
 Host = Annotated[str, AfterValidator(check_host), _typed("a host name or an IP address")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_check_pattern), _typed(PATTERN_WORDS)]
+
+
+class TakesIn(Settings):
+    """Base of the settings of a channel that messages come in by."""
+
+    expect_every: PositiveDuration | None = Field(
+        None,
+        description="Tell operations when no message at all has come in for so long, such as 2d; left out, silence is "
+        "no trouble.",
+    )

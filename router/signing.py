@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 
 from itsdangerous import BadData, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous.signer import SigningAlgorithm
 
 from router.errors import NotAuthentic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class _Hmac(SigningAlgorithm):
+    """HMAC-SHA-256 in one call: a third of the time of an `hmac.HMAC` object."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        """Return the MAC."""
+        return digest(key, value, "sha256")
 
 
 class KeyRing:
@@ -63,6 +72,6 @@ class KeyRing:
     def _signer(self, key_id: str, purpose: str) -> TimestampSigner:
         """Return the signer of one key and purpose, made once: there are few purposes, and many links."""
         if (key_id, purpose) not in self._signers:
-            signer = TimestampSigner(self._keys[key_id], salt=purpose, digest_method=sha256)
-            self._signers[key_id, purpose] = signer
+            derived = TimestampSigner(self._keys[key_id], salt=purpose, digest_method=sha256).derive_key()
+            self._signers[key_id, purpose] = TimestampSigner(derived, key_derivation="none", algorithm=_Hmac())
         return self._signers[key_id, purpose]

@@ -90,6 +90,18 @@ def sample_alert(number: int = 1, *, to: str = "it@maplevalley.example") -> Forw
     )
 
 
+def sample_answer(number: int = 1, *, to: str = "ana@example.org") -> Forward:
+    """Return an automatic answer to the sample original."""
+    delivery = replace(_delivery(number, to, DeliveryKind.ANSWER), message_id=f"message-{number}", decision_id=number)
+    return Forward(
+        delivery=delivery,
+        mail_id=f"<answer-{number}@signpost.maplevalley.example>",
+        organization="Maple Valley School District",
+        notice=Notice(subject=f"We have received your message (message-{number})", text="Thank you.\n\nCall 911."),
+        in_reply_to="<bus-12@example.org>",
+    )
+
+
 def _delivery(number: int, to: str, kind: DeliveryKind) -> Delivery:
     return Delivery(
         id=number,

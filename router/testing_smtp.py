@@ -136,9 +136,15 @@ class _Session(aiosmtpd_smtp.SMTP):
 
 
 @asynccontextmanager
-async def smtp_server(*, tls: ssl.SSLContext | None = None, port: int = 0, **options: Any) -> AsyncIterator[SmtpServer]:
-    """Run an `SmtpServer`; `tls` encrypts from the start, `options` go to aiosmtpd (tls_context for STARTTLS, …)."""
-    double = SmtpServer(options=options)
+async def smtp_server(
+    *, tls: ssl.SSLContext | None = None, port: int = 0, double: SmtpServer | None = None, **options: Any
+) -> AsyncIterator[SmtpServer]:
+    """Run an `SmtpServer`, or `double`, which knows more, such as a way to sign in (`auth_NAME`, as aiosmtpd has it).
+
+    `tls` encrypts from the start, `options` go to aiosmtpd (tls_context for STARTTLS, …).
+    """
+    double = double or SmtpServer()
+    double.options = options
     server = await asyncio.get_running_loop().create_server(lambda: _Session(double), double.host, port, ssl=tls)
     double.port = server.sockets[0].getsockname()[1]
     try:

@@ -1,6 +1,6 @@
 """Where would this go? The path of a decision without a store: nothing is accepted, remembered or sent.
 
-The steps are the daemon's, save the two that look at what was sent and received before (loops and threads).
+The steps are the daemon's, save those that look at what was sent and received before (reports, loops and threads).
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Glance = Callable[[bytes, Mapping[str, Any], str, str], Content]
 
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes; more is rubbish
+_PIECE = 256 * 1024  # bytes of an original that are written at a time: all at once would stop the event loop
 _START_S = 60.0  # an import on a busy machine with a cold disk
 
 
@@ -196,9 +197,12 @@ class _Child:
     async def exchange(self, question: bytes, original: bytes) -> bytes:
         """Send one message and return the answer; raise OSError or EOFError if the child is gone."""
         self.seen += 1 + len(original) // 20_000
-        parts = (FRAME.pack(len(question)), question, FRAME.pack(len(original)), original)
+        parts = (FRAME.pack(len(question)), question, FRAME.pack(len(original)), original[:_PIECE])
         self._questions.write(b"".join(parts))  # at once: each write is a system call
         await self._questions.drain()
+        for begin in range(_PIECE, len(original), _PIECE):
+            self._questions.write(original[begin : begin + _PIECE])
+            await self._questions.drain()
         return await self._frame()
 
     async def _frame(self) -> bytes:

@@ -11,12 +11,13 @@ import resource
 import signal
 import struct
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from router.records import Attachment, Content
+from router.store.codec import report_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ def encode_content(content: Content) -> bytes:
     shown: dict[str, Any] = {field.name: getattr(content, field.name) for field in fields(Content)}
     shown["attachments"] = [[item.name, item.content_type, item.size] for item in content.attachments]
     shown["headers"] = dict(content.headers)
+    shown["report"] = asdict(content.report) if content.report else None
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -44,6 +46,7 @@ def decode_content(data: bytes) -> Content:
         shown["attachments"] = tuple(_attachment(*item) for item in shown["attachments"])
         shown["references"] = _strings(shown["references"])
         shown["headers"] = MappingProxyType({str(key): _strings(value) for key, value in shown["headers"].items()})
+        shown["report"] = report_from_json(shown["report"]) if shown["report"] else None
         return Content(**shown)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"that is no content ({type(error).__name__})") from error

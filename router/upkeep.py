@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from router.store import daemons, deliveries, ledger, marks, messages
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import time
+    from datetime import datetime, time
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
@@ -34,6 +33,7 @@ class Heartbeat:
         self.daemon_id = daemon_id
         self._log = log
         self._good_until = 0.0
+        self._answered_at = 0.0
 
     async def register(self) -> None:
         """Announce this daemon; what dead ones held is free again."""
@@ -49,8 +49,18 @@ class Heartbeat:
         """Return whether nobody else can have taken our leases."""
         return asyncio.get_running_loop().time() < self._good_until
 
+    def silent_s(self) -> float:
+        """Return for how many seconds the store has answered nothing; a refusal is an answer, too."""
+        return asyncio.get_running_loop().time() - self._answered_at
+
     async def beat(self) -> None:
         """Prolong our life, and free the leases of those whose life has ended."""
+        try:
+            await self._beat()
+        finally:
+            self._answered_at = asyncio.get_running_loop().time()
+
+    async def _beat(self) -> None:
         began = asyncio.get_running_loop().time()
         now = self._now()
         if await self._store.write(lambda c: daemons.beat(c, self.daemon_id, now)):
@@ -74,6 +84,7 @@ class Heartbeat:
         return self._store.clock.now() if self._store.dialect == "sqlite" else None
 
     def _prolong(self, began: float) -> None:
+        self._answered_at = asyncio.get_running_loop().time()
         self._good_until = began + daemons.LIFETIME.total_seconds() - _SAFETY_S
 
 
@@ -95,10 +106,8 @@ class Digest:
     def _send(self, connection: Connection, local: datetime) -> bool:
         now = self._store.clock.now()
         started = local.replace(hour=self._at.hour, minute=self._at.minute, second=0, microsecond=0)
-        last = marks.get(connection, "digest")
-        if last is not None and last >= started:
+        if not marks.claim_since(connection, "digest", now, started):
             return False
-        marks.claim(connection, "digest", now, timedelta(0))
         text = digest_text(connection, now)
         if not text:
             return False

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from router.alerts import PENDING, QUIET
-from router.records import Notice
+from router.records import DeliveryState, Notice
 from router.store import marks, waiting
 from router.upkeep import digest_text
 
@@ -38,8 +38,8 @@ class Watch:
         now = self._store.clock.now()
         for lost in waiting.unreachable(connection, self._sinks):
             error = f"there is no channel '{lost.via}' any more; pass the message on to send it anew"
-            waiting.give_up(connection, lost.id, error, now)
-            self._alerts.tell_unsettled(connection, lost.id, "dead", error, now)
+            if waiting.give_up(connection, lost, error, now) is DeliveryState.DEAD:
+                self._alerts.tell_unsettled(connection, lost.id, "dead", error, now)
         for via, (count, error) in waiting.late(connection, now - LATE).items():
             text = f"{count} deliveries by {via} have waited for more than 15 minutes; the last was refused: {error}\n"
             self._alerts.tell(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from router.errors import StoreBroken, StoreBusy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -78,3 +78,28 @@ class Worker:
                     await self._awake.wait()
         except TimeoutError:
             pass
+
+
+class Crew:
+    """The workers that are at work now, so that whoever wakes them needn't know of a reload."""
+
+    def __init__(self) -> None:
+        self._workers: tuple[Worker, ...] = ()
+
+    def change(self, workers: Iterable[Worker]) -> None:
+        """From now on it is these."""
+        self._workers = tuple(workers)
+
+    def stop(self) -> None:
+        """Let them finish the batch at hand, and no more."""
+        for worker in self._workers:
+            worker.stop()
+
+    def wake(self, stage: str = "") -> None:
+        """There may be work for the workers of one stage, or for any.
+
+        A look into the store for nothing costs as much as one for something.
+        """
+        for worker in self._workers:
+            if worker.name.startswith(stage):
+                worker.wake()

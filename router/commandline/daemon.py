@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import socket
 from dataclasses import replace
 from functools import partial
@@ -10,14 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from config.files import files_of
 from router import log as logs
 from router.app import Daemon, run_until_signal
 from router.commandline.demo import MAIL_IN, Feeder, demo_path, mount, redirected
 from router.commandline.frame import Command, Invocation
 from router.commandline.model import prepare_first_model
 from router.errors import SignpostError
+from router.files import FileWatch
 from router.interfaces import SystemClock
 from router.learning.bundled import bundled
+from router.notify import Notify
 from router.settings import Address
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from config.load import Configuration
-    from router.assemble import Parts
+    from router.parts import Parts
 
 _LEVELS = click.Choice(["debug", "info", "warning", "error"])
 _PORT = click.IntRange(1, 65535)
@@ -39,23 +44,45 @@ _PORT = click.IntRange(1, 65535)
 def run(invocation: Invocation, log_level: str) -> None:
     """Run the daemon in the foreground.
 
-    It logs to standard output, and stops on SIGTERM or Ctrl-C after it has finished what is under way.
+    It logs to standard output, and stops on SIGTERM or Ctrl-C after it has finished what is under way. On SIGHUP, and
+    when the configuration's files change, it reads them again.
     """
-    configuration = invocation.configuration(secrets=True)
+    watch = FileWatch(partial(files_of, invocation.config))  # first: what changes from here on is read again
+    read = partial(invocation.configuration, secrets=True)
+    configuration = read()
     for warning in configuration.warnings:
         click.echo(f"remark: {warning}", err=True)
-    _start(configuration, logs.configure(level=log_level))
+    _start(configuration, logs.configure(level=log_level), read=read, watch=watch)
 
 
 def _start(
     configuration: Configuration,
     log: FilteringBoundLogger,
     extend: Callable[[Parts, web.Application], None] = lambda _parts, _application: None,
+    *,
+    read: Callable[[], Configuration] | None = None,
+    watch: FileWatch | None = None,
 ) -> None:
+    faulthandler.enable()  # a crash, or a watchdog's SIGABRT: what every thread was doing goes to standard error
+    notify = Notify.from_environment(os.environ)
+    notify.starting()
     prepare_first_model(configuration)
     configured = configuration.classifier
     provide = partial(bundled, configured.classifier, configured.settings, lambda _doing, _share: None)
-    run_until_signal(Daemon(configuration, provide=provide, rng=SystemRandom(), log=log, clock=SystemClock()), extend)
+    daemon = Daemon(
+        configuration,
+        provide=provide,
+        rng=SystemRandom(),
+        log=log,
+        clock=SystemClock(),
+        notify=notify,
+        read=read,
+        watch=watch,
+    )
+    try:
+        run_until_signal(daemon, extend)
+    finally:
+        logs.close()
 
 
 @click.command(cls=Command)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from config.load import Configuration
     from config.schema import ConfiguredChannel
-    from router.assemble import Parts
     from router.interfaces import Progress
+    from router.parts import Parts
 
 MAIL_IN, TEXT_LINE, DEPARTMENTS = "mail-in", "text-line", "departments-mail"  # channels of config/demo.yaml
 _PROGRESS = re.compile(r"Training: (.*) \((\d+)%\)")

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from config.files import store_url_of
 from router.commandline import show
 from router.commandline.frame import Command, CommandGroup, Invocation, login_name
-from router.commandline.reach import ask
+from router.commandline.reach import NoDaemon, ask, ask_daemon
+from router.errors import ConfigError
 from router.records import CorrectionState, DeliveryState, State
 
 _LIMIT = click.IntRange(1, 1000)
@@ -34,14 +36,61 @@ _by = click.option(
 @click.pass_obj
 def status(invocation: Invocation) -> None:
     """Show the ledger: what was received, and what became of it."""
-    ledger = ask(invocation.configuration(), "status")
+    ledger = _ledger(invocation)
     if invocation.json:
         show.as_json(ledger)
         return
-    for name in ("messages", "deliveries", "corrections"):
+    for name in ("messages", "deliveries", "answers", "corrections"):
         counts = ", ".join(f"{count} {state}" for state, count in ledger.get(name, {}).items())
         show.facts([(name.ljust(14), counts or "none")])
     show.facts([("oldest waiting", f"{ledger['oldest_waiting_s']:.0f} s" if ledger["oldest_waiting_s"] else "nothing")])
+    _configuration(ledger.get("configuration"))
+    _channels(ledger.get("channels", []))
+
+
+def _ledger(invocation: Invocation) -> dict[str, Any]:
+    """Return the ledger; of a running daemon even if the file has a problem now, for it runs with an earlier one."""
+    try:
+        configuration = invocation.configuration()
+    except ConfigError as error:
+        try:
+            ledger: dict[str, Any] = ask_daemon(store_url_of(invocation.config), "status")
+        except NoDaemon:
+            raise error from None
+        return ledger
+    counted: dict[str, Any] = ask(configuration, "status")
+    return counted
+
+
+def _configuration(told: dict[str, Any] | None) -> None:
+    """Show which configuration the daemon runs, and whether a newer one is refused."""
+    if told is None:
+        return
+    refused = told["refused_at"]
+    newer = f"; the file of {refused} isn't used:" if refused else ""
+    show.facts([("configuration ", f"that of {told['since']}{newer}")])
+    for problem in told["problems"]:
+        click.echo(f"  {show.plain(problem)}")
+
+
+def _channels(rows: list[dict[str, Any]]) -> None:
+    """Show how each channel is: the last proof that it works, and what went wrong since."""
+    if not rows:
+        return
+    show.heading("Channels, as last seen:")
+    columns = ["channel", "direction", "health", "proven", "last error", "runs out"]
+    shown = (
+        [
+            row["channel"],
+            row["direction"],
+            "no proof yet" if row["health"] == "unproven" else row["health"],
+            f"{show.age(row['proven_ago_s'])} ago" if row["proven_at"] else "",
+            row["error"],
+            ", ".join(f"{each['what']}: {each['at']}" for each in row["expires"]),
+        ]
+        for row in rows
+    )
+    show.table(columns, shown, empty="")
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -14,13 +14,30 @@ if TYPE_CHECKING:
 
     from router.interfaces import Progress
 
-_PAUSE_S = 3.0
+_PAUSE_S, _MOMENT_S = 3.0, 2.0
 
 
 @contextmanager
 def shown(what: str) -> Iterator[Progress]:
     """Show progress on standard error while the block runs."""
     with _bar(what) if sys.stderr.isatty() else _lines(what) as progress:
+        yield progress
+
+
+@contextmanager
+def shown_later(what: str) -> Iterator[Progress]:
+    """Show progress likewise, but only of what takes longer than two seconds."""
+    began = time.monotonic()
+    told: Progress | None = None
+    with ExitStack() as stack:
+
+        def progress(doing: str, share: float) -> None:
+            nonlocal told
+            if told is None and time.monotonic() - began >= _MOMENT_S:
+                told = stack.enter_context(shown(what))
+            if told is not None:
+                told(doing, share)
+
         yield progress
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import make_url
 
-from router import control, plugins
+from router import control, lives, plugins
 from router.alerts import Alerts
 from router.commands import Commands
 from router.destinations import Desks
 from router.errors import NotFound, SignpostError, StoreBusy
 from router.learning.corrections import Corrections
 from router.model_commands import ModelCommands
+from router.store import lives as stored_lives
 from router.store import migrate
 from router.store.engine import open_store
 
@@ -35,15 +36,36 @@ def ask(configuration: Configuration, command: str, **arguments: Any) -> Any:
 
 def ask_whom(configuration: Configuration, command: str, **arguments: Any) -> tuple[Any, str]:
     """As `ask`; return with the answer who gave it, in words: the running daemon, or the store and where it is."""
-    return asyncio.run(_ask(configuration, command, arguments))
+    return asyncio.run(ask_there(configuration, command, arguments))
 
 
-async def _ask(configuration: Configuration, command: str, arguments: dict[str, Any]) -> tuple[Any, str]:
-    path = control.socket_path(configuration.store.url)
+class NoDaemon(SignpostError):
+    """No daemon runs on this machine with the store in question."""
+
+
+def ask_daemon(store_url: str, command: str, **arguments: Any) -> Any:
+    """As `ask`, of the daemon that runs with a store; raise `NoDaemon` if none does."""
+    return asyncio.run(_ask_daemon(store_url, command, arguments))
+
+
+async def ask_there(
+    configuration: Configuration, command: str, arguments: dict[str, Any], *, make: bool = False
+) -> tuple[Any, str]:
+    """As `ask_whom`, within an event loop; with `make` a store that isn't there yet is made."""
     try:
-        return await control.ask(path, command, arguments), "the running daemon"
-    except (FileNotFoundError, ConnectionRefusedError):
-        pass  # no daemon: the store is ours for a moment
+        return await _ask_daemon(configuration.store.url, command, arguments), "the running daemon"
+    except NoDaemon:
+        pass  # the store is ours for a moment
+    async with _commands(configuration, make=make) as commands:
+        return await commands.run(command, arguments), f"the store {store_place(configuration)} (no daemon is running)"
+
+
+async def _ask_daemon(store_url: str, command: str, arguments: dict[str, Any]) -> Any:
+    path = control.socket_path(store_url)
+    try:
+        return await control.ask(path, command, arguments)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NoDaemon("no daemon runs here with this store: start it with signpost run") from error
     except PermissionError as error:
         raise SignpostError(
             f"{path} belongs to another user: run this command as the user that runs the daemon"
@@ -52,14 +74,12 @@ async def _ask(configuration: Configuration, command: str, arguments: dict[str, 
         raise SignpostError(
             "the daemon went away before it answered: look what was done before you repeat this"
         ) from error
-    async with _commands(configuration) as commands:
-        return await commands.run(command, arguments), f"the store {store_place(configuration)} (no daemon is running)"
 
 
 @asynccontextmanager
-async def _commands(configuration: Configuration) -> AsyncIterator[Commands]:
+async def _commands(configuration: Configuration, *, make: bool = False) -> AsyncIterator[Commands]:
     """Open the store for as long as the block runs."""
-    if not await _is_there(configuration):
+    if not make and not await _is_there(configuration):
         raise _missing(configuration, "start the daemon first, or run this command where the daemon runs")
     store = open_store(configuration.store.url_with_password())
     try:
@@ -80,7 +100,16 @@ def _offline(configuration: Configuration, store: Store) -> Commands:
         [each.record() for each in configuration.operations.alerts],
         [each.record() for each in configuration.routing.urgent.notify],
     )
-    commands = Commands(store, Corrections(desks, alerts))
+    watched = {
+        (name, side): watching
+        for name, each in configuration.channels.items()
+        for side, watching in lives.directions(each.channel, each.settings).items()
+    }
+
+    async def channels() -> list[dict[str, Any]]:
+        return lives.report(await store.read(stored_lives.load), watched, store.clock.now())
+
+    commands = Commands(store, Corrections(desks, alerts), channels=channels)
     model_commands = ModelCommands(
         store,
         plugins.classifier_types(),

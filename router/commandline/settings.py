@@ -14,9 +14,10 @@ from router.commandline import show
 from router.commandline.frame import CONFIG_ERROR, DONE, NO, Command, Invocation
 from router.commandline.model import champion
 from router.errors import ConfigError, SignpostError
+from router.settings import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from config.load import Configuration
     from router.errors import Problem
@@ -24,12 +25,29 @@ if TYPE_CHECKING:
     from router.plugins import Plugins
 
 
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds."""
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = parse_duration(value).total_seconds()
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return seconds or self.fail("must be longer than 0s", param, ctx)
+
+
 @click.command(cls=Command, prints=True)
+@click.option("--connect", is_flag=True, help="Also open the store, the pages and every channel, and say what to mend.")
+@click.option("--within", type=_Duration(), default="15s", help="With --connect: how long each may take (default 15s).")
 @click.pass_obj
-def check(invocation: Invocation) -> int:
+def check(invocation: Invocation, connect: bool, within: float) -> int:
     """Check the configuration and list every problem.
 
-    Nothing is opened and nothing is sent. Exit status 78 if there is a problem; remarks are no problem.
+    Nothing is opened, unless --connect says so, and nothing is sent in any case. Exit status 78 if the configuration
+    has a problem, 1 if something can't be connected to; remarks are no problem.
     """
     try:
         configuration = invocation.configuration(secrets=True)
@@ -38,10 +56,19 @@ def check(invocation: Invocation) -> int:
             raise
         show.as_json({"ok": False, "problems": [_problem(problem) for problem in error.problems], "remarks": []})
         return CONFIG_ERROR
+    return _connected(invocation, configuration, within) if connect else _in_order(invocation, configuration)
+
+
+def _in_order(invocation: Invocation, configuration: Configuration) -> int:
     remarks = [*map(str, configuration.warnings), *_coverage(configuration)]
     if invocation.json:
         show.as_json({"ok": True, "problems": [], "remarks": remarks})
         return DONE
+    _say_in_order(configuration, remarks)
+    return DONE
+
+
+def _say_in_order(configuration: Configuration, remarks: Iterable[str]) -> None:
     for remark in remarks:
         click.echo(f"remark: {show.plain(remark)}")
     click.echo(
@@ -49,7 +76,20 @@ def check(invocation: Invocation) -> int:
         f"{len(configuration.departments)} departments, {len(configuration.schools)} schools, "
         f"{len(configuration.rules)} rules."
     )
-    return DONE
+
+
+def _connected(invocation: Invocation, configuration: Configuration, within_s: float) -> int:
+    from router.commandline import connecting  # noqa: PLC0415  what a daemon is made of: not for a mere look at a file
+
+    remarks = [str(warning) for warning in configuration.warnings]
+    if not invocation.json:
+        _say_in_order(configuration, remarks)
+    connected = connecting.connect(configuration, within_s, quiet=invocation.json)
+    if invocation.json:
+        show.as_json({"ok": connected.ok, "problems": [], "remarks": remarks, **connecting.as_json(connected)})
+    else:
+        click.echo(f"\n{connecting.summary(connected)}")
+    return DONE if connected.ok else NO
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

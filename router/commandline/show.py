@@ -68,6 +68,14 @@ def percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}"
 
 
+def age(seconds: float) -> str:
+    """Return how long ago something was, roughly."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
 def _console() -> Console:
     width = None if sys.stdout.isatty() else _NO_TERMINAL_WIDTH
     return Console(width=width, markup=False, highlight=False, emoji=False)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from router.interfaces import Clock, Step
+    from router.records import Returned
     from router.routing.schools import Schools
 
 
@@ -28,6 +29,7 @@ class Verdict:
     decision: Decision | None = None
     urgent: str = ""
     school: str = ""
+    returned: Returned | None = None  # a delivery that this message reports to have come back
 
 
 class Router:
@@ -80,8 +82,9 @@ class Router:
         school = self._school_of(message)
         if isinstance(answer, Hold):
             return Verdict(message=message, state=State.HELD, detail=answer.detail, urgent=urgent, school=school)
-        if isinstance(answer, File) and not urgent:
-            return Verdict(message=message, state=State.FILED, detail=answer.detail, school=school)
+        if isinstance(answer, File) and (answer.delivery_id or not urgent):  # what reports on ours quotes what was told
+            filed = State.FILED
+            return Verdict(message=message, state=filed, detail=answer.detail, school=school, returned=answer.returned)
         if not isinstance(answer, Route):
             why = answer.detail if isinstance(answer, File) else "no step had an answer"
             answer = Route(department=self._fallback, reason=Reason.ABSTAINED, detail=why)

@@ -8,18 +8,23 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from router.records import Content, Message, State
 from router.store import messages, outbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
     from structlog.typing import FilteringBoundLogger
 
     from router.alerts import Alerts
+    from router.answers import Answers, Withheld
     from router.destinations import Desks
     from router.metrics import Metrics
+    from router.returns import Returns
     from router.routing.route import Router, Verdict
     from router.store.engine import Store
     from router.store.messages import Undecided
@@ -42,6 +47,8 @@ class DecideStage:
         language_of: Callable[[Content], str],
         desks: Desks,
         alerts: Alerts,
+        returns: Returns,
+        answers: Answers | None = None,
         wake: Callable[[], None],
         metrics: Metrics,
         log: FilteringBoundLogger,
@@ -56,6 +63,8 @@ class DecideStage:
         self._language_of = language_of
         self._desks = desks
         self._alerts = alerts
+        self._returns = returns
+        self._answers = answers
         self._wake = wake
         self._metrics = metrics
         self._log = log
@@ -82,10 +91,12 @@ class DecideStage:
     async def _take_on(self, leased: Sequence[Undecided]) -> None:
         verdicts = await self._decide(leased)
         fences = {undecided.id: undecided.fence for undecided in leased}
-        written = await self._store.write(lambda c: self._commit(c, verdicts, fences))
+        written, withheld = await self._store.write(lambda c: self._commit(c, verdicts, fences))
         self._wake()
         for verdict in written:
             self._report(verdict)
+        for each in withheld:
+            self._log.info("answer_withheld", message_id=each.message_id, why=each.why)
 
     async def _decide(self, leased: Sequence[Undecided]) -> list[Verdict]:
         return await self.router.decide(await asyncio.gather(*(self._read(undecided) for undecided in leased)))
@@ -115,20 +126,35 @@ class DecideStage:
             self._log.exception("language_failed")
             return ""
 
-    def _commit(self, connection: Connection, verdicts: Sequence[Verdict], fences: Mapping[str, int]) -> list[Verdict]:
+    def _commit(
+        self, connection: Connection, verdicts: Sequence[Verdict], fences: Mapping[str, int]
+    ) -> tuple[list[Verdict], list[Withheld]]:
         """Write the verdicts whose messages are still ours: another daemon may have taken over a lost lease."""
         now = self._store.clock.now()
         ours = outbox.still_leased(connection, fences)
         writing = [verdict for verdict in verdicts if verdict.message.id in ours]
         if not writing:
-            return []
+            return [], []
         ids = outbox.commit_verdicts(connection, writing, self._desks.destinations, now)
         for verdict in writing:
             if verdict.urgent:
                 self._alerts.tell_urgent(connection, verdict, ids.get(verdict.message.id), now)
+            if verdict.returned:
+                self._returns.take(connection, verdict.returned, now)
             if verdict.state is State.HELD:
                 self._alerts.tell_held(connection, verdict.message.id, verdict.detail, now)
-        return writing
+        return writing, self._answer(connection, writing, ids, now)
+
+    def _answer(
+        self, connection: Connection, verdicts: Sequence[Verdict], ids: Mapping[str, int], now: datetime
+    ) -> list[Withheld]:
+        try:
+            return self._answers.give(connection, verdicts, ids, now) if self._answers else []
+        except SQLAlchemyError:
+            raise  # the store's trouble: nothing of this is written
+        except Exception:  # no answer is better than no decision for the whole batch
+            self._log.exception("answers_failed")
+            return []
 
     def _report(self, verdict: Verdict) -> None:
         decision = verdict.decision

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from router.ids import normalise
 from router.interfaces import Answer, File, Hold, Route
-from router.records import Medium, Reason
-from router.store import messages
+from router.records import DeliveryKind, Medium, Reason
+from router.store import deliveries, messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +57,12 @@ class Loops:
         return None
 
     async def _answer_to(self, content: Content, delivery: int) -> Answer:
-        if content.headers.get("content-type", ("",))[0].startswith("multipart/report"):
-            return _report(content, delivery)
         if content.auto_submitted:
             return Hold(f"an automatic answer to our own mail (delivery {delivery})")
+        sent = await self._store.read(lambda c: deliveries.get(c, delivery))
+        if sent is not None and sent.kind is DeliveryKind.ANSWER:
+            # Anybody of a family may write back to its acknowledgement. What we told staff is answered by programs.
+            return None if sent.decision_id else Hold(f"a reply to our own answer (delivery {delivery})")
         if not await self._from_the_family(content, delivery):
             return Hold(f"a reply to our own mail (delivery {delivery}); it has not reached the family")
         return None
@@ -85,14 +87,6 @@ def answered_delivery(content: Content, keys: KeyRing, domain: str) -> int | Non
         if delivery is not None:
             return delivery
     return None
-
-
-def _report(content: Content, delivery: int) -> Answer:
-    """File a delivery report, but not one that says that the mail never arrived."""
-    action = (content.headers.get("report-action") or ("",))[0].casefold()
-    if action == "failed":
-        return Hold(f"delivery {delivery} has not reached its desk: the mail server sent it back")
-    return File(f"delivery report about delivery {delivery}")
 
 
 class OptOut:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -43,33 +42,25 @@ _OF_CONTENTS = select(messages.c.id, messages.c.sha256, messages.c.mail_id).wher
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
     """What is to be accepted: `sha256` of the original, in hex, and its mail id, "" if it has none.
 
-    Every arrival is itself: two with the same bytes are two.
+    `key` names it at its source; `content` tells a mail that came by another way, if it has a mail id. Every arrival
+    is itself: two with the same bytes are two.
     """
 
-    inbound: Inbound
-    sha256: str
-    mail_id: str = ""
+    __slots__ = ("content", "inbound", "key", "mail_id", "sha256")
 
-    @property
-    def key(self) -> Pair:
-        """What names it at its source."""
-        return (self.inbound.channel, self.inbound.source_key)
+    def __init__(self, inbound: Inbound, sha256: str, mail_id: str = "") -> None:
+        self.inbound = inbound
+        self.sha256 = sha256
+        self.mail_id = mail_id if len(mail_id) <= _LONGEST_MAIL_ID else _shortened(mail_id)
+        self.key: Pair = (inbound.channel, inbound.source_key)
+        self.content: Pair = (sha256, self.mail_id)
 
-    @property
-    def content(self) -> Pair:
-        """What tells a mail that came by another way, if it has a mail id."""
-        return (self.sha256, self.kept_mail_id)
 
-    @property
-    def kept_mail_id(self) -> str:
-        """What is stored of the mail id, which may be of any length."""
-        if len(self.mail_id) <= _LONGEST_MAIL_ID:
-            return self.mail_id
-        return f"sha256:{hashlib.sha256(self.mail_id.encode()).hexdigest()}"
+def _shortened(mail_id: str) -> str:
+    return f"sha256:{hashlib.sha256(mail_id.encode()).hexdigest()}"
 
 
 def accept(
@@ -103,8 +94,11 @@ def _lock_contents(connection: Connection, arrivals: Sequence[Arrival]) -> None:
 
 def _copies(connection: Connection, waiting: Sequence[Arrival], *, with_keys: bool) -> dict[Arrival, Receipt]:
     """Return receipts for what is stored already; the first round needn't ask for keys, which are unique anyway."""
+    mails = [arrival for arrival in waiting if arrival.mail_id]
+    if not (mails or with_keys):
+        return {}
     by_key = _stored_keys(connection, waiting) if with_keys else {}
-    by_content = _stored_contents(connection, [arrival for arrival in waiting if arrival.mail_id])
+    by_content = _stored_contents(connection, mails)
     found = {arrival: by_key.get(arrival.key) or by_content.get(arrival.content) for arrival in waiting}
     return {arrival: Receipt(message_id=earlier, duplicate=True) for arrival, earlier in found.items() if earlier}
 
@@ -118,7 +112,7 @@ def _stored_keys(connection: Connection, waiting: Sequence[Arrival]) -> dict[Pai
 def _stored_contents(connection: Connection, mails: Sequence[Arrival]) -> dict[Pair, str]:
     if not mails:
         return {}
-    digests, ids = [mail.sha256 for mail in mails], [mail.kept_mail_id for mail in mails]
+    digests, ids = [mail.sha256 for mail in mails], [mail.mail_id for mail in mails]
     rows = connection.execute(_OF_CONTENTS, {"digests": digests, "mail_ids": ids})
     return {(row.sha256, row.mail_id): row.id for row in rows}
 
@@ -128,15 +122,15 @@ def _leading(waiting: Iterable[Arrival]) -> list[Arrival]:
 
     They come in an order of their own, so that two daemons that insert the same keys wait for each other in turn.
     """
-    keys: set[Pair] = set()
+    first: dict[Pair, Arrival] = {}
     contents: set[Pair] = set()
-    first = []
     for arrival in waiting:
-        if arrival.key not in keys and not (arrival.mail_id and arrival.content in contents):
-            first.append(arrival)
-            keys.add(arrival.key)
+        if arrival.mail_id:
+            if arrival.content in contents:
+                continue
             contents.add(arrival.content)
-    return sorted(first, key=lambda arrival: arrival.key)
+        first.setdefault(arrival.key, arrival)
+    return [first[key] for key in sorted(first)]
 
 
 def _insert(
@@ -174,7 +168,7 @@ def _row(message_id: str, arrival: Arrival) -> tuple[Any, ...]:
         inbound.channel,
         inbound.medium.value,
         inbound.source_key,
-        arrival.kept_mail_id or None,
+        arrival.mail_id or None,
         arrival.sha256,
         inbound.received_at,
         dict(inbound.facts),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from router.records import Attachment, Content, Notice, Prediction
+from router.records import Attachment, Content, Fate, Notice, Prediction, Report
 
-_PLAIN = tuple(f.name for f in fields(Content) if f.name not in {"attachments", "headers", "references"})
+_PLAIN = tuple(f.name for f in fields(Content) if f.name not in {"attachments", "headers", "references", "report"})
 
 
 def content_to_json(content: Content) -> dict[str, Any]:
@@ -19,6 +19,8 @@ def content_to_json(content: Content) -> dict[str, Any]:
         value["references"] = list(content.references)
     if content.headers:
         value["headers"] = {name: list(values) for name, values in content.headers.items()}
+    if content.report:
+        value["report"] = asdict(content.report)
     return value
 
 
@@ -31,7 +33,15 @@ def content_from_json(value: dict[str, Any] | None) -> Content:
         known["references"] = tuple(known["references"])
     if "headers" in known:
         known["headers"] = {name: tuple(values) for name, values in known["headers"].items()}
+    if "report" in known:
+        known["report"] = report_from_json(known["report"])
     return Content(**known)
+
+
+def report_from_json(value: dict[str, Any]) -> Report:
+    """Return the record that `asdict` turned into a JSON value; raise KeyError or TypeError."""
+    fates = (Fate(**{**each, "recipients": tuple(each["recipients"])}) for each in value["fates"])
+    return Report(kind=value["kind"], mail_id=value["mail_id"], fates=tuple(fates))
 
 
 def prediction_to_json(prediction: Prediction | None) -> dict[str, Any] | None:

@@ -65,3 +65,9 @@ def _time(connection: Connection, now: datetime | None) -> datetime:
         return now
     present: datetime = connection.execute(select(func.now())).scalar_one()
     return present
+
+
+def living(connection: Connection, now: datetime | None) -> int:
+    """Return how many daemons are alive."""
+    count = select(func.count()).select_from(daemons).where(daemons.c.expires_at > _time(connection, now))
+    return connection.execute(count).scalar_one()

@@ -53,7 +53,9 @@ def add(
 def lease(
     connection: Connection, via: str, owner: str, now: datetime, limit: int, *, suspects: int = 1
 ) -> list[Delivery]:
-    """Lease what is due at one sink, urgent first, then by age. The attempt counts from here: a crash is one, too.
+    """Lease what is due at one sink, urgent first, then by age; the attempt counts from here: a crash is one, too.
+
+    Automatic answers wait until nothing else does.
 
     Of those that were leased when a process died, at most `suspects` more are taken, the least suspected first: were
     they leased together again, a few crashes in a row would bury them all for what one of them did, or none.
@@ -68,7 +70,8 @@ def lease(
         .returning(deliveries)
     )
     rows = connection.execute(leased).all()
-    return [to_delivery(row) for row in sorted(rows, key=lambda row: (not row.urgent, row.next_attempt_at, row.id))]
+    found = [to_delivery(row) for row in sorted(rows, key=lambda row: (not row.urgent, row.next_attempt_at, row.id))]
+    return sorted(found, key=lambda delivery: delivery.kind is DeliveryKind.ANSWER)
 
 
 def _due(via: str, now: datetime, which: ColumnElement[bool], limit: int) -> Select[tuple[int]]:
@@ -81,7 +84,13 @@ def _due(via: str, now: datetime, which: ColumnElement[bool], limit: int) -> Sel
             deliveries.c.next_attempt_at <= now,
             which,
         )
-        .order_by(deliveries.c.urgent.desc(), deliveries.c.lost_leases, deliveries.c.next_attempt_at, deliveries.c.id)
+        .order_by(
+            deliveries.c.urgent.desc(),
+            deliveries.c.kind == DeliveryKind.ANSWER.value,
+            deliveries.c.lost_leases,
+            deliveries.c.next_attempt_at,
+            deliveries.c.id,
+        )
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -189,6 +198,17 @@ def defer_unless_moved(
     return defer(connection, delivery, next_attempt_at, error, unclear=unclear)
 
 
+def hasten(connection: Connection, via: str, now: datetime) -> int:
+    """Make what waits for another try at one sink due now; return how many deliveries that were."""
+    waits = (
+        deliveries.c.state == DeliveryState.WAITING.value,
+        deliveries.c.via == via,
+        deliveries.c.owner.is_(None),
+        deliveries.c.next_attempt_at > now,
+    )
+    return connection.execute(update(deliveries).where(*waits).values(next_attempt_at=now)).rowcount
+
+
 def _moved(connection: Connection, delivery: Delivery) -> bool:
     in_force = select(messages.c.decision_id).where(messages.c.id == delivery.message_id)
     return connection.execute(in_force).scalar() != delivery.decision_id
@@ -293,10 +313,11 @@ def in_states(connection: Connection, states: list[str], limit: int) -> list[Del
     return [to_delivery(row) for row in rows]
 
 
-def count_by_state(connection: Connection) -> dict[str, int]:
-    """Return how many deliveries there are in each state."""
-    rows = connection.execute(select(deliveries.c.state, func.count()).group_by(deliveries.c.state))
-    return {state: int(n) for state, n in rows}
+def count(connection: Connection) -> dict[tuple[DeliveryKind, str], int]:
+    """Return how many deliveries there are of each kind in each state."""
+    kind, state = deliveries.c.kind, deliveries.c.state
+    rows = connection.execute(select(kind, state, func.count()).group_by(kind, state))
+    return {(DeliveryKind(kind), state): int(n) for kind, state, n in rows}
 
 
 def to_delivery(row: Row[Any]) -> Delivery:

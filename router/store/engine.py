@@ -24,7 +24,7 @@ from router.store import migrate
 from router.store.backends import Backend, PostgresBackend, SqliteBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -42,7 +42,7 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _MOST_WAITING = 20_000  # units; beyond it the store is busy, and sources refuse before accepting
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Write:
     """What waits for a commit: its share of a unit of work, and who waits for the result."""
 
@@ -129,16 +129,15 @@ class Store:
         result: T = await self._written(partial(_alone, work), None)
         return result
 
-    async def write_together(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
+    def write_together(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> Awaitable[T]:
         """Run `work` on this item and every other that waits for the same `work`; return this item's result.
 
         `work` returns one result per item, in order, and is cheaper for many at once: it needs few statements. Raises
         what `write` raises; an item that makes `work` fail doesn't spoil the others.
         """
-        result: T = await self._written(work, item)
-        return result
+        return self._written(work, item)
 
-    async def _written(self, work: Together, item: Any) -> Any:
+    def _written(self, work: Together, item: Any) -> asyncio.Future[Any]:
         if not self._open:
             raise StoreBroken("the store is not open")
         if len(self._waiting) >= _MOST_WAITING:
@@ -146,7 +145,7 @@ class Store:
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Write(work, item, outcome))
         self._begin()
-        return await outcome
+        return outcome
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a unit of work that only reads; raise what it raises, `StoreBusy` or `StoreBroken`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from router.records import DeliveryState, State
+from router.records import DeliveryKind, DeliveryState, State
 from router.store import corrections, deliveries, messages, tables
 
 if TYPE_CHECKING:
@@ -15,18 +15,26 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+_OF_ANSWERS = (DeliveryState.WAITING, DeliveryState.DELIVERED, DeliveryState.DROPPED)  # they end in no other
+
+
 def status(connection: Connection, now: datetime) -> dict[str, Any]:
-    """Return the counts, and the age in seconds of the oldest thing that still waits to be decided or delivered."""
+    """Return the counts, and the age in seconds of the oldest thing that still waits to be decided or delivered.
+
+    Automatic answers are counted apart, so that nobody takes one for a message that is under way.
+    """
     by_state = messages.count_by_state(connection)
     stands = {state.value: by_state.get(state.value, 0) for state in (State.ROUTED, State.HELD, State.FILED)}
-    sent = deliveries.count_by_state(connection)
+    sent = deliveries.count(connection)
+    forwarded = [DeliveryKind.ROUTE, DeliveryKind.ALERT]
     return {
         "messages": {
             "received": sum(by_state.values()),
             **stands,
             "undecided": by_state.get(State.UNDECIDED.value, 0),
         },
-        "deliveries": {state.value: sent.get(state.value, 0) for state in DeliveryState},
+        "deliveries": {s.value: sum(sent.get((kind, s.value), 0) for kind in forwarded) for s in DeliveryState},
+        "answers": {s.value: sent.get((DeliveryKind.ANSWER, s.value), 0) for s in _OF_ANSWERS},
         "oldest_waiting_s": _oldest_waiting_s(connection, now),
         "corrections": corrections.count_by_state(connection),
     }
@@ -40,7 +48,9 @@ def _oldest_waiting_s(connection: Connection, now: datetime) -> float:
             select(func.min(message.received_at)).where(message.state == State.UNDECIDED.value)
         ).scalar(),
         connection.execute(
-            select(func.min(delivery.created_at)).where(delivery.state == DeliveryState.WAITING.value)
+            select(func.min(delivery.created_at)).where(
+                delivery.state == DeliveryState.WAITING.value, delivery.kind != DeliveryKind.ANSWER.value
+            )
         ).scalar(),
     ]
     waiting = [at for at in since if at is not None]

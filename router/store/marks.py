@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -10,9 +11,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from router.store.tables import marks
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy import Connection
+
+_ABSURD = timedelta(days=1)  # a clock that is ahead by more was wrong
 
 
 def claim(connection: Connection, name: str, now: datetime, every: timedelta) -> bool:
@@ -21,11 +24,19 @@ def claim(connection: Connection, name: str, now: datetime, every: timedelta) ->
     A mark that is more than `every` ahead counts as old (a clock was wrong); one that is less ahead is another
     daemon's, whose clock differs a little.
     """
+    return _set(connection, name, now, or_(marks.c.at <= now - every, marks.c.at > now + every))
+
+
+def claim_since(connection: Connection, name: str, now: datetime, since: datetime) -> bool:
+    """Set the mark and return True unless it was set at `since` or later; one of days ahead counts as old."""
+    return _set(connection, name, now, or_(marks.c.at < since, marks.c.at > now + _ABSURD))
+
+
+def _set(connection: Connection, name: str, now: datetime, due: Any) -> bool:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     first = dialect.insert(marks).values(name=name, at=now).on_conflict_do_nothing().returning(marks.c.name)
     if connection.execute(first).first() is not None:
         return True
-    due = or_(marks.c.at <= now - every, marks.c.at > now + every)
     return connection.execute(update(marks).where(marks.c.name == name, due).values(at=now)).rowcount == 1
 
 
@@ -37,3 +48,8 @@ def get(connection: Connection, name: str) -> datetime | None:
 def clear(connection: Connection, name: str) -> None:
     """Forget a mark."""
     connection.execute(delete(marks).where(marks.c.name == name))
+
+
+def take(connection: Connection, name: str) -> bool:
+    """Forget a mark; return whether it was there: one daemon of several hears yes."""
+    return connection.execute(delete(marks).where(marks.c.name == name)).rowcount == 1

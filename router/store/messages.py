@@ -225,3 +225,9 @@ def to_message(row: Row[Any]) -> Message:
         content=content_from_json(row.content),
         lost_leases=row.lost_leases,
     )
+
+
+def newest(connection: Connection, channel: str) -> datetime | None:
+    """Return when the last message came in by a channel, None if none has."""
+    statement = select(messages.c.received_at).where(messages.c.channel == channel)
+    return connection.execute(statement.order_by(messages.c.received_at.desc()).limit(1)).scalar()

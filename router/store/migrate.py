@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-HEAD = "0003"  # the newest revision in migrations/versions; a test compares
+HEAD = "0004"  # the newest revision in migrations/versions; a test compares
 _LOCK = 0x5197057  # the advisory lock of migrations: any number that nothing else here uses
 _SCRIPTS = Path(__file__).with_name("migrations")
 
@@ -25,7 +25,7 @@ def upgrade(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":  # several daemons may start at once: one after the other
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    present = _revision(connection)
+    present = revision(connection)
     if present == HEAD:
         return
     if present and present not in _known():
@@ -38,7 +38,7 @@ def upgrade(connection: Connection) -> None:
 
 def has_schema(connection: Connection) -> bool:
     """Return whether there is a store at all: Signpost has run here before."""
-    return bool(_revision(connection))
+    return bool(revision(connection))
 
 
 def _upgrade_sqlite(connection: Connection, present: str) -> None:
@@ -62,7 +62,8 @@ def _upgrade_sqlite(connection: Connection, present: str) -> None:
         connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
-def _revision(connection: Connection) -> str:
+def revision(connection: Connection) -> str:
+    """Return the schema that a store has, "" if there is none yet."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")

@@ -263,6 +263,14 @@ cursors = Table(
     Column("value", JSON, nullable=False),
 )
 
+answers = Table(
+    "answers",  # who was answered automatically in the last day, and how many of one domain
+    metadata,
+    Column("key", String(400), primary_key=True),
+    Column("domain", String(255), nullable=False),
+    Column("at", Instant, nullable=False, index=True),
+)
+
 opt_outs = Table(
     "opt_outs",  # who wants no more texts, or wants them again: the last word of each telephone number
     metadata,

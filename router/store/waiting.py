@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
 
-from router.records import DeliveryState
+from router.records import DeliveryKind, DeliveryState
 from router.store.deliveries import to_delivery
 from router.store.tables import deliveries
 
@@ -33,6 +33,7 @@ def late(connection: Connection, since: datetime) -> dict[str, tuple[int, str]]:
         .where(
             deliveries.c.state == DeliveryState.WAITING.value,
             deliveries.c.created_at < since,
+            deliveries.c.kind != DeliveryKind.ANSWER.value,
             deliveries.c.last_error != "",
         )
         .group_by(deliveries.c.via)
@@ -40,10 +41,12 @@ def late(connection: Connection, since: datetime) -> dict[str, tuple[int, str]]:
     return {via: (int(n), error) for via, n, error in connection.execute(statement)}
 
 
-def give_up(connection: Connection, delivery_id: int, error: str, now: datetime) -> None:
-    """End a waiting delivery that nobody has leased."""
-    connection.execute(
+def give_up(connection: Connection, lost: Delivery, error: str, now: datetime) -> DeliveryState | None:
+    """End a waiting delivery that nobody has leased; return how (an answer is dropped), None if it has ended."""
+    state = DeliveryState.DROPPED if lost.kind is DeliveryKind.ANSWER else DeliveryState.DEAD
+    ended = connection.execute(
         update(deliveries)
-        .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.WAITING.value)
-        .values(state=DeliveryState.DEAD.value, settled_at=now, last_error=error, owner=None)
+        .where(deliveries.c.id == lost.id, deliveries.c.state == DeliveryState.WAITING.value)
+        .values(state=state.value, settled_at=now, last_error=error, owner=None)
     )
+    return state if ended.rowcount else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -10,19 +10,32 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from router.store import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from router.metrics import Metrics
     from router.store.engine import Store
 
 
 class Health:
-    """Whether the daemon lives, whether it is ready (`ready` returns the reasons why not), and its figures."""
+    """Whether the daemon lives, whether it is ready, and its figures.
 
-    def __init__(self, store: Store, metrics: Metrics, ready: Callable[[], list[str]]) -> None:
+    `ready` returns the reasons why it is of no use now, `degraded` what is wrong and goes on all the same, by channel,
+    and `channels` how each channel is (`router.lives.Lives.report`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        ready: Callable[[], list[str]],
+        degraded: Callable[[], Mapping[str, str]] = dict,
+        channels: Callable[[], list[dict[str, Any]]] = list,
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._ready = ready
+        self._degraded = degraded
+        self._channels = channels
 
     def routes(self) -> list[web.RouteDef]:
         """Return the addresses."""
@@ -37,12 +50,17 @@ class Health:
         return web.Response(text="ok")
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Answer 200, or 503 with the reasons why messages shouldn't be sent here now."""
+        """Answer 200, or 503 with the reasons why messages shouldn't be sent here now.
+
+        A channel that is down is no such reason: the others work, and another daemon wouldn't do better.
+        """
         reasons = self._ready()
-        return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+        answer = {"ready": not reasons, "reasons": reasons, "degraded": dict(self._degraded())}
+        return web.json_response(answer, status=503 if reasons else 200)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Answer in Prometheus' text format, with the ledger of this moment."""
         now = self._store.clock.now()
         status = await self._store.read(lambda connection: ledger.status(connection, now))
+        self._metrics.channels(self._channels())
         return web.Response(body=self._metrics.render(status), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -52,11 +52,13 @@ def build(
     organization: str,
     max_message_bytes: int,
     log: FilteringBoundLogger,
+    degraded: Callable[[], Mapping[str, str]] = dict,
+    channels: Callable[[], list[dict[str, Any]]] = list,
 ) -> web.Application:
     """Return the application, not yet listening.
 
     `webhooks` are the channels that are called over HTTP, by name; `ready` returns the reasons why the daemon isn't
-    ready; `wake` is called after a message moved.
+    ready; `wake` is called after a message moved; `degraded` and `channels` say how the channels are (`Health`).
     """
     pages = Pages(organization, urlsplit(public_url).path)
     refusals = Refusals(pages, max_message_bytes, log)
@@ -72,7 +74,7 @@ def build(
         log=log,
     )
     application.on_response_prepare.append(_secure)
-    application.add_routes([*Health(store, metrics, ready).routes(), *misroute.routes()])
+    application.add_routes([*Health(store, metrics, ready, degraded, channels).routes(), *misroute.routes()])
     application.router.add_get("/static/{name}", pages.assets.serve)
     application.router.add_get("/", _front(webhooks, accept, pages))
     for name, (channel, webhook) in webhooks.items():

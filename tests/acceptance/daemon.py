@@ -68,6 +68,7 @@ class Daemon:
         self.configuration = configuration
         self.config = self.folder / "signpost.yaml"
         self.log = self.folder / "daemon.log"
+        self.launcher = ()  # a command that starts the one given to it, such as tests/deploy/confined.py
         self._env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | (env or {})
         self._env.pop("SIGNPOST_CONFIG", None)
         self._process = None
@@ -164,7 +165,8 @@ class Daemon:
     # --- commands -----------------------------------------------------------------------------------------------------
 
     async def _run(self, *arguments, **how):
-        command = [sys.executable, "-P", "-m", "router", "--config", str(self.config), *map(str, arguments)]
+        command = [*self.launcher, sys.executable, "-P", "-m", "router", "--config", str(self.config)]
+        command += map(str, arguments)
         return await asyncio.create_subprocess_exec(*command, cwd=self.folder, env=self._env, **how)
 
     async def command(self, *arguments, timeout_s=START_S):

@@ -16,7 +16,9 @@ from router.plugins import channel_types
 
 FOLDER = Path(config.__file__).parent
 SHIPPED = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("examples/*.yaml")])
-ENV = {"SIGNPOST_DB_PASSWORD": "a", "SMTP_PASSWORD": "b"}
+CREDENTIALS = str(Path(__file__).with_name("credentials"))
+ENV = {"SIGNPOST_DB_PASSWORD": "a", "SMTP_PASSWORD": "b", "CREDENTIALS_DIRECTORY": CREDENTIALS}
+ENV |= {"M365_CLIENT_SECRET": "c", "TWILIO_AUTH_TOKEN": "d"}
 CORPUS = Path(classifiers.__file__).parent / "corpus"
 
 

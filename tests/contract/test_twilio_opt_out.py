@@ -109,7 +109,7 @@ async def test_after_stop_nothing_is_sent(store, log, rng):
     [delivery] = await district.deliveries(await district.route("buses again", sender=NUMBER, keyword=""))
     assert delivery.state is DeliveryState.WAITING
     forwards = await store.read(
-        lambda c: district.dispatcher._forwarding.load(c, [replace(delivery, to="+15555550123"), delivery])
+        lambda c: district.dispatcher.forwarding.load(c, [replace(delivery, to="+15555550123"), delivery])
     )
     assert [forward.opted_out for forward in forwards] == [True, False]
 

@@ -18,17 +18,22 @@ SOURCES = ("router", "channels", "classifiers", "config")
 PACKAGES = {"router", *SOURCES, "router.store", "router.learning", "router.routing", "router.web", "router.demo"}
 LONGEST = 350
 # Who puts everything together: only these may know the configuration and each other.
-ROOTS = ("router.app", "router.assemble", "router.trial", "router.cli", "router.commandline", "router.__main__")
-NOUNS = {"router.records", "router.errors", "router.interfaces"}
+ROOTS = (
+    "router.app", "router.assemble", "router.parts", "router.shift", "router.answering", "router.trial", "router.cli",
+    "router.commandline", "router.__main__",
+)  # fmt: skip
+NOUNS = {"router.records", "router.errors", "router.findings", "router.interfaces"}
 MAY_IMPORT = {
     "router.records": set(),
     "router.errors": set(),
-    "router.interfaces": {"router.records", "router.errors"},
+    "router.findings": set(),
+    "router.interfaces": {"router.records", "router.errors", "router.findings"},
     "router.settings": NOUNS,
     "router.plugins": {*NOUNS, "channels", "classifiers"},
-    "channels": {*NOUNS, "router.settings"},
+    "router.acknowledging": {*NOUNS, "router.settings"},
+    "channels": {*NOUNS, "router.settings", "router.acknowledging"},
     "classifiers": NOUNS,
-    "config": {*NOUNS, "router.settings", "router.plugins"},
+    "config": {*NOUNS, "router.settings", "router.acknowledging", "router.plugins"},
 }
 
 

@@ -206,11 +206,11 @@ class Dovecot:
         return False
 
 
-def make_certificate(folder):
-    """Make a key and a certificate for localhost."""
+def make_certificate(folder, days=2):
+    """Make a key and a certificate for localhost, good for so many days."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-         "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out",
+         str(days), "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out",
          "cert.pem"],
         cwd=folder, check=True, capture_output=True,
     )  # fmt: skip

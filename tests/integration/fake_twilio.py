@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "primary-token"
+NUMBER = "+15555550100"
 
 
 def text_parameters(number: int = 1, body: str = "Hello", **changes: str) -> dict[str, str]:
@@ -107,6 +108,25 @@ class FakeTwilio:
         self.now = datetime(2026, 9, 1, 13, 0, tzinfo=UTC)  # after the sample deliveries were created
         self.requests: list[str] = []
         self.let_go = asyncio.Event()
+        self.account = {"status": "active", "type": "Full"}
+        self.numbers: list[dict[str, Any]] = []  # with phone_number or short_code, sms_url, sms_method
+        self.services: dict[str, dict[str, Any]] = {}  # by sid
+
+    async def look(self, request: web.Request) -> web.StreamResponse:
+        """GET …/Accounts/SID.json, and what lies below it that tells where texts are sent."""
+        self.requests.append("GET")
+        if refusal := self._refusal(request):
+            return refusal
+        if request.match_info.get("service"):
+            service = self.services.get(request.match_info["service"])
+            missing = {"code": 20404, "message": "not found", "status": 404}
+            return web.json_response(service or missing, status=200 if service else 404)
+        wanted = {"incoming_phone_numbers": "phone_number", "short_codes": "short_code"}
+        for key, name in wanted.items():
+            asked = request.query.get({"phone_number": "PhoneNumber", "short_code": "ShortCode"}[name])
+            if asked:
+                return web.json_response({key: [each for each in self.numbers if each.get(name) == asked]})
+        return web.json_response({"sid": ACCOUNT, **self.account})
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST …/Messages.json."""
@@ -159,6 +179,10 @@ async def fake_twilio() -> AsyncIterator[FakeTwilio]:
     path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
     application.router.add_post(path, fake.create)
     application.router.add_get(path, fake.list)
+    account = f"/2010-04-01/Accounts/{ACCOUNT}"
+    for looked_at in (".json", "/IncomingPhoneNumbers.json", "/SMS/ShortCodes.json"):
+        application.router.add_get(account + looked_at, fake.look)
+    application.router.add_get("/v1/Services/{service}", fake.look)
     async with TestServer(application) as server:
         fake.base = str(server.make_url("")).rstrip("/")
         try:

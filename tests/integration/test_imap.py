@@ -22,6 +22,7 @@ from router.supervise import keep_running
 from router.testing import RecordingIntake, until
 from router.testing_sinks import sample_context
 from tests.integration.dovecot import PASSWORD, USER, Dovecot, make_certificate
+from tests.integration.proxy import Proxy
 from tests.unit.channels.imap_reading import ended, mail, reading
 
 
@@ -99,13 +100,6 @@ async def test_an_unknown_mailbox_is_for_a_person(dovecot):
     error = await ended(source_of(dovecot, mailbox="Nowhere"), RecordingIntake())
     assert isinstance(error, SourceRejected)
     assert "Nowhere" in str(error)
-
-
-async def test_a_check_tells_what_is_there(dovecot):
-    """`check` signs in, opens the mailbox and changes nothing."""
-    dovecot.deliver(mail(1))
-    assert await source_of(dovecot).check() == "signed in; INBOX has 1 unread"
-    assert dovecot.flags() in ([""], ["a"])
 
 
 # --- bytes and mailboxes ----------------------------------------------------------------------------------------------
@@ -214,40 +208,6 @@ async def test_a_server_that_is_killed_while_we_idle_is_noticed(log):
         await until(lambda: proofs)
         server.kill()
         assert isinstance(await end, SourceUnavailable)
-
-
-class Proxy:
-    """Passes bytes on between a client and a server, until it goes `dark`: then they vanish, and nobody hangs up."""
-
-    def __init__(self, port):
-        self._server_port = port
-        self._tasks = set()
-        self.dark = False
-        self.connections = 0
-
-    async def __aenter__(self):
-        self._listener = await asyncio.start_server(self._pair, "127.0.0.1", 0)
-        self.port = self._listener.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_error):
-        self._listener.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _pair(self, reader, writer):
-        self.connections += 1
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
-        self._tasks |= {asyncio.create_task(self._pass(*pair)) for pair in ((reader, up_writer), (up_reader, writer))}
-
-    async def _pass(self, reader, writer):
-        try:
-            while data := await reader.read(65_536):
-                if not self.dark:
-                    writer.write(data)
-        finally:
-            writer.transport.abort()
 
 
 async def test_a_line_that_goes_dead_in_a_backlog_and_in_idle(dovecot, log):

@@ -73,7 +73,7 @@ async def row_counts(store):
         tables = {
             t.name: connection.execute(select(func.count()).select_from(t)).scalar() for t in metadata.sorted_tables
         }
-        return tables, messages.count_by_state(connection), deliveries.count_by_state(connection)
+        return tables, messages.count_by_state(connection), deliveries.count(connection)
 
     return await store.read(count)
 

@@ -144,6 +144,24 @@ async def up_to_data(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         await reader.readline()
 
 
+@pytest.mark.parametrize(
+    ("hello", "rest"), [(b"250-hi\r\n250 DSN", b" ORCPT=rfc822;a+2Bb+3Dc@maplevalley.example"), (b"250 hi", b"")]
+)
+async def test_a_server_that_sends_reports_is_told_the_original_recipient(hello: bytes, rest: bytes):
+    """Where DSN is offered, and only there, RCPT carries our own address for reports (RFC 3461)."""
+    lines = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for reply in (b"220 hi", hello, b"250 ok", b"550 5.1.1 no"):
+            writer.write(reply + b"\r\n")
+            lines.append(await reader.readline())
+
+    async with talking(note) as server, sink_to(server) as sink:
+        with pytest.raises(Permanent):
+            await sink.send(sample_forward(to="a+b=c@maplevalley.example"))
+    assert lines[2] == b"RCPT TO:<a+b=c@maplevalley.example>" + rest + b"\r\n"
+
+
 async def test_a_connection_lost_before_the_last_dot_is_not_unclear():
     """A large mail cut off in the middle has certainly not been delivered: plainly retryable."""
 

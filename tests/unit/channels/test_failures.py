@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from aiosmtplib import errors
 
-from channels._failures import Phase, failure, http_failure, retry_after_seconds, smtp_failure
+from channels._failures import Phase, failure, http_failure, is_for_good, retry_after_seconds, smtp_failure
 from router.errors import Permanent, Retryable, Unclear
 
 NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
@@ -54,6 +54,7 @@ SMTP = [
     (535, "5.7.139 authentication unsuccessful, SmtpClientAuthentication is disabled", Phase.SESSION, False),
     (538, "encryption required", Phase.SESSION, False),
     (550, "5.7.60 client does not have permissions to send as this sender", Phase.DATA, False),
+    (554, "5.2.252 SendAsDenied; contact@b.example not allowed to send as router@b.example", Phase.DATA, False),
     (550, "5.7.26 mail from this domain is unauthenticated", Phase.DATA, False),
     (554, "5.7.1 relay access denied", Phase.RECIPIENT, False),
     (550, "5.7.54 unable to relay recipient in non-accepted domain", Phase.RECIPIENT, False),
@@ -156,3 +157,24 @@ def test_our_own_errors_pass():
 def test_a_long_reply_is_cut():
     """A hostile server's endless reply is neither searched nor kept as a whole."""
     assert len(str(smtp_failure(550, "x" * 30_000, Phase.DATA))) < 1100
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "for_good"),
+    [
+        ("5.1.1", "550 5.1.1 unknown user", True),
+        ("5.1.1", "550 5.1.1 quota.maker@x.example is no mailbox", True),
+        ("", "550 no such user", True),
+        ("5.7.1", "550 5.7.1 listed at a block list, please try again", True),
+        ("5.3.4", "552 5.3.4 message size exceeds quota", True),
+        ("5.2.2", "", False),
+        ("5.0.0", "552 5.2.2 E4.12 user MAILBOX FULL", False),
+        ("5.0.0", "550 The recipient is over its storage limit", False),
+        ("5.3.1", "", False),
+        ("4.4.7", "550 4.4.7 expired", False),
+        ("4.1.1", "450 4.1.1 unknown for now", False),
+    ],
+)
+def test_what_came_back_for_good(status: str, said: str, for_good: bool):
+    """Only a full mailbox and what a server gave up are worth another attempt; a policy must not hide a message."""
+    assert is_for_good(status, said) is for_good

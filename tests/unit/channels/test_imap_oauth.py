@@ -221,7 +221,7 @@ async def test_a_provider_out_of_reach(secrets, free_port):
 )
 def test_settings_that_cannot_work_are_refused(values):
     """Each flow says what it needs, and a token is never sent in the clear."""
-    with pytest.raises(ValidationError, match=r"needs|https"):
+    with pytest.raises(ValidationError, match=r"is missing|https"):
         OAuthSettings.model_validate(values)
 
 

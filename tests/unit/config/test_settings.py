@@ -158,6 +158,25 @@ def test_a_missing_secret_is_said_without_repeating_what_may_be_it(
     assert str(caught.value) == said
 
 
+def test_a_bare_name_is_a_credential_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With systemd's LoadCredential a bare name is enough; a path, or a name that is no credential, is what it says."""
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "imap").write_text("from systemd\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("imap", "relay"):
+        (tmp_path / name).write_text("from here\n")
+    env = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    for name, secret in (
+        ("imap", "from systemd"),
+        ("${CREDENTIALS_DIRECTORY}/imap", "from systemd"),
+        ("./imap", "from here"),
+        ("relay", "from here"),
+        (str(tmp_path / "imap"), "from here"),
+    ):
+        assert Secret(file=name).read(env) == secret
+    assert Secret(file="imap").read({}) == "from here"
+
+
 def test_a_secret_file_is_small_text(tmp_path: Path) -> None:
     """A file that can't be a secret is refused before it fills the memory."""
     path = tmp_path / "secret"

@@ -13,6 +13,7 @@ from router.interfaces import Route
 from router.learning.corrections import Corrections
 from router.metrics import Metrics
 from router.records import Content, Department, Destination, Inbound, Medium, Reason, School
+from router.returns import Returns
 from router.routing.route import Router
 from router.routing.schools import Schools
 from router.routing.stage import DecideStage
@@ -71,7 +72,7 @@ async def plain_text(original, facts, _medium):
 class District:
     """The stages of the path, on one store."""
 
-    def __init__(self, store, log, rng, *, steps=None, sink=None, understand=plain_text, observe=False):
+    def __init__(self, store, log, rng, *, steps=None, sink=None, understand=plain_text, observe=False, answers=None):
         self.store = store
         self.corrections = Corrections(DESKS, ALERTS)
         self.alive = True
@@ -93,6 +94,8 @@ class District:
             language_of=lambda _content: "en",
             desks=DESKS,
             alerts=ALERTS,
+            returns=Returns(ALERTS, DESKS, rng),
+            answers=answers,
             wake=lambda: None,
             metrics=Metrics(),
             log=log,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import structlog
 
 from router.cli import run
+from router.life import Life, Side
 from router.records import DeliveryState
-from router.store import deliveries
+from router.store import deliveries, lives
 from router.store.engine import open_store
 from router.store.lock import FileLock
 from tests.unit.router.commandline import write_district
@@ -51,6 +53,36 @@ def test_status_is_the_ledger(message_id, capsys):
     assert ledger["oldest_waiting_s"] >= 0
     assert run(["status", "--config", "district.yaml"]) == 0
     assert "1 received, 1 routed" in capsys.readouterr().out
+
+
+def test_status_says_how_each_channel_is(message_id, capsys):
+    """Without a daemon, what the last one knew: when a channel was last proven, and what has failed since."""
+    proven_at = datetime.now(UTC) - timedelta(minutes=5)
+    new = Life(first_at=proven_at)
+    known = {
+        ("contact", Side.IN): new.proven(proven_at),
+        ("out", Side.OUT): new.failed(proven_at, "the disk is full"),
+        ("gone", Side.IN): new,
+    }
+    asyncio.run(_live(known))
+
+    contact, out = _asked(capsys, "status")["channels"]
+    assert (contact["channel"], contact["direction"], contact["health"]) == ("contact", "in", "well")
+    assert 300 <= contact["proven_ago_s"] < 1000
+    assert (out["channel"], out["health"], out["error"]) == ("out", "failing", "the disk is full")
+    assert run(["status", "--config", "district.yaml"]) == 0
+    shown = capsys.readouterr().out
+    assert "5 min ago" in shown
+    assert "the disk is full" in shown
+
+
+async def _live(known):
+    store = open_store("sqlite:///var/signpost.db")
+    await store.open()
+    try:
+        await store.write(lambda c: lives.save(c, known))
+    finally:
+        await store.close()
 
 
 def test_messages_are_listed_and_shown(message_id, capsys):

@@ -21,7 +21,7 @@ async def socket(sqlite_store, log, rng, tmp_path):
     district = District(sqlite_store, log, rng, sink=RecordingSink())
     message_id = await district.route()
     path = tmp_path / "signpost.sock"
-    async with control.serve(path, Commands(sqlite_store, district.corrections), log):
+    async with control.serve(path, Commands(sqlite_store, district.corrections).run, log):
         yield path, message_id
 
 
@@ -79,8 +79,8 @@ async def test_a_stopping_daemon_removed_the_socket_of_the_next(sqlite_store, lo
     path = tmp_path / "signpost.sock"
     commands = Commands(sqlite_store, district.corrections)
 
-    async with control.serve(path, commands, log):
-        first = control.serve(path, commands, log)
+    async with control.serve(path, commands.run, log):
+        first = control.serve(path, commands.run, log)
         await first.__aenter__()
     kept = path.exists()
     answer = await control.ask(path, "status", {})

@@ -86,6 +86,18 @@ def test_verdicts(error: Exception, unclear_before: int, age_days: int, state: D
     assert verdict.unclear == unclear_before + isinstance(error, Unclear)
 
 
+def test_what_came_back_is_sent_again_ever_later():
+    """A mail that a full mailbox sent back costs about nine further copies in five days, then it is given up."""
+    rng, now, attempts = Random(7), SAMPLE_AT, 1
+    waits = []
+    while (at := POLICY.after_return(replace(DELIVERY, attempts=attempts), now, rng)) is not None:
+        waits.append(at - now)
+        now, attempts = at, attempts + 1
+    assert timedelta(hours=1) <= waits[0] <= timedelta(hours=1.2)
+    assert all(wait <= timedelta(days=1.2) for wait in waits)
+    assert 7 <= len(waits) <= 10
+
+
 def test_a_dead_letter_tells_of_an_earlier_lost_answer():
     """Whoever looks at a dead letter learns that a copy may have arrived all the same."""
     verdict = POLICY.after(replace(DELIVERY, unclear=1), Permanent("no such user"), SAMPLE_AT, Random(1))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
 
-from router.errors import Permanent
+from router.errors import Permanent, StoreBroken
 from router.records import DeliveryKind, Destination
 from router.store import deliveries
 from router.store.engine import open_store
@@ -81,6 +83,39 @@ async def test_a_daemon_is_alive_while_it_beats(clocked, log):
     await heart.beat()
 
     assert heart.alive()
+
+
+async def test_a_refusal_is_an_answer(store_url, log):
+    """A store that says no at once isn't stuck: a daemon that could only refuse is left running."""
+    store = open_store(store_url)
+    await store.open()
+    heart = Heartbeat(store, "d1", log)
+    await heart.register()
+    await store.close()
+    began = asyncio.get_running_loop().time()
+
+    with pytest.raises(StoreBroken):
+        await heart.beat()
+
+    assert heart.silent_s() <= asyncio.get_running_loop().time() - began
+
+
+async def test_a_store_that_says_nothing_is_silent(sqlite_store, log):
+    """While a beat waits for the store, the silence lasts from the answer before it."""
+    heart = Heartbeat(sqlite_store, "d1", log)
+    await heart.register()
+    answered = asyncio.get_running_loop().time()
+    begun, go_on = threading.Event(), threading.Event()
+    stuck = asyncio.create_task(sqlite_store.write(lambda _connection: begun.set() or go_on.wait()))
+    try:
+        await asyncio.to_thread(begun.wait)
+        beating = asyncio.create_task(heart.beat())
+        await asyncio.wait({beating}, timeout=0.05)
+        assert heart.silent_s() >= asyncio.get_running_loop().time() - answered - 0.001
+    finally:
+        go_on.set()
+        await asyncio.gather(stuck, beating)
+    assert heart.silent_s() < asyncio.get_running_loop().time() - answered
 
 
 async def test_who_was_taken_for_dead_comes_back_without_its_leases(clocked, log):

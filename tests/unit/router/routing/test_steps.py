@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.interfaces import File, Hold, Route
+from router.interfaces import Hold, Route
 from router.records import Content, Medium, Message, Reason, School
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
@@ -45,19 +45,13 @@ def loops(sqlite_store):
     [
         ({"in_reply_to": OURS, "auto_submitted": True}, Hold, "automatic answer"),
         ({"auto_submitted": True, "sender": "Buses@district.example"}, Hold, "an address that we deliver to"),
-        (
-            {"in_reply_to": OURS, "headers": {"content-type": ("multipart/report",), "report-action": ("failed",)}},
-            Hold,
-            "has not reached its desk",
-        ),
         ({"in_reply_to": OURS}, Hold, "reply to our own mail"),
         ({"references": ("<x@y>", OURS)}, Hold, "reply to our own mail"),
         ({"hops": MAX_HOPS + 1}, Hold, "probably a loop"),
-        ({"in_reply_to": OURS, "headers": {"content-type": ("multipart/report",)}}, File, "delivery report"),
     ],
 )
 async def test_what_would_go_round_in_circles_is_stopped(loops, content, kind, why):
-    """Held for a person, or filed with the delivery it reports on."""
+    """Held for a person."""
     found = await answer(loops, mail(**content))
 
     assert isinstance(found, kind)
@@ -72,7 +66,6 @@ async def test_what_would_go_round_in_circles_is_stopped(loops, content, kind, w
         {"in_reply_to": OURS.replace("42", "43")},  # a stranger guesses
         {"in_reply_to": "<signpost.42.0@d.example>"},
         {"hops": MAX_HOPS},
-        {"headers": {"content-type": ("multipart/report",)}},  # a report about somebody else's mail
     ],
 )
 async def test_everything_else_goes_on(loops, content):

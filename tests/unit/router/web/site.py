@@ -55,7 +55,7 @@ class LogLines:
     debug = info = warning = error = exception = _add
 
 
-def built(store, *, webhooks=None, accept=None, reasons=(), log=None, wake=lambda: None):
+def built(store, *, webhooks=None, accept=None, reasons=(), log=None, wake=lambda: None, **more):
     """Return an application of the test district."""
     return server.build(
         webhooks=webhooks if webhooks is not None else {},
@@ -71,6 +71,7 @@ def built(store, *, webhooks=None, accept=None, reasons=(), log=None, wake=lambd
         organization="Maple <Valley> District",
         max_message_bytes=10_000,
         log=log or LogLines(),
+        **more,
     )
 
 

@@ -16,7 +16,7 @@ async def test_ready_without_a_reason_against_it(sqlite_store):
     """`/readyz` is 200 when nothing speaks against it."""
     async with serving(sqlite_store) as client:
         answer = await client.get("/readyz")
-        assert (answer.status, await answer.json()) == (200, {"ready": True, "reasons": []})
+        assert (answer.status, await answer.json()) == (200, {"ready": True, "reasons": [], "degraded": {}})
 
 
 async def test_not_ready_for_a_reason(sqlite_store):
@@ -24,7 +24,21 @@ async def test_not_ready_for_a_reason(sqlite_store):
     async with serving(sqlite_store, reasons=["the store is busy", "stopping"]) as client:
         answer = await client.get("/readyz")
         assert answer.status == 503
-        assert await answer.json() == {"ready": False, "reasons": ["the store is busy", "stopping"]}
+        assert await answer.json() == {"ready": False, "reasons": ["the store is busy", "stopping"], "degraded": {}}
+
+
+async def test_a_channel_that_is_down_took_the_whole_daemon_out_of_service(sqlite_store):
+    """Degraded, not dead: `/readyz` stays 200 and names the channel; the metrics say since when."""
+    row = {"channel": "mail", "direction": "in", "health": "failing", "proven_at": "2026-09-01T12:00:00Z"}
+    row |= {"error": "away", "expires": [{"what": "the access token", "at": "2026-09-01T13:00:00Z"}]}
+    degraded = {"mail": "it takes nothing in: away"}
+    async with serving(sqlite_store, degraded=lambda: degraded, channels=lambda: [row]) as client:
+        answer = await client.get("/readyz")
+        assert (answer.status, await answer.json()) == (200, {"ready": True, "reasons": [], "degraded": degraded})
+        text = await (await client.get("/metrics")).text()
+    assert 'signpost_channel_last_proven_seconds{channel="mail",direction="in"} 1.788264e+09' in text
+    assert 'signpost_channel_degraded{channel="mail",direction="in"} 1.0' in text
+    assert 'signpost_channel_expires_seconds{channel="mail",what="the access token"}' in text
 
 
 async def test_metrics_hold_the_ledger(sqlite_store):
