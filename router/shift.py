@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from router.upkeep import Digest
 from router.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from typing import Any
 
     from aiohttp import web
@@ -94,7 +95,8 @@ class Shift:
     def _read(self, name: str, former: asyncio.Task[None] | None) -> asyncio.Task[None]:
         parts, configured = self.parts, self.parts.configuration.channels[name]
         polled = configured.channel.polls(configured.settings) is not None
-        running = keep_running(
+        run = partial(
+            keep_running,
             name,
             parts.sources[name],
             parts.intake.accept,
@@ -102,7 +104,7 @@ class Shift:
             rng=parts.rng,
             log=parts.log,
         )
-        return self._tasks.start(f"source-{name}", _after(former if polled else None, running))
+        return self._tasks.start(f"source-{name}", _after(former if polled else None, run))
 
     # --- the end of a shift -------------------------------------------------------------------------------------------
 
@@ -174,8 +176,9 @@ class Shift:
             successor.worker.wake()
 
 
-async def _after(former: asyncio.Task[None] | None, running: Coroutine[Any, Any, None]) -> None:
+async def _after(former: asyncio.Task[None] | None, run: Callable[[], Awaitable[None]]) -> None:
     """Run a source once the former one has left the mailbox; a listener takes the port over at once instead."""
     if former is not None:
         await asyncio.wait({former}, timeout=_LEAVE_S)
-    await running
+        del former  # or each would keep its predecessor, and that one its own
+    await run()
