@@ -12,7 +12,7 @@ from channels._imap_connection import Refusal
 from channels._imap_position import Position, account_of, key_of_name
 from router.errors import SourceRejected, SourceUnavailable
 from router.findings import Checking, Finding, failed, fine, remark
-from router.settings import SecretMissing
+from router.secrets import SecretMissing
 
 if TYPE_CHECKING:
     import ssl
@@ -136,14 +136,15 @@ def _no_mailbox(name: str, refusal: Refusal, names: list[str]) -> Finding:
 
 
 async def _waiting(settings: ImapSettings, context: CheckContext, connection: Connection, mailbox: Mailbox) -> Finding:
-    present, unread = await connection.search("ALL"), await connection.search("UNSEEN")
-    counted = f"{settings.mailbox} is open: {_mails(len(present))}, {len(unread)} of them unread"
+    unread = await connection.search("UNSEEN")
+    counted = f"{settings.mailbox} is open: {_mails(mailbox.mails)}, {len(unread)} of them unread"
     kept = await context.cursor(f"mailbox:{key_of_name(settings.mailbox)}").get()
     position = Position.from_json(kept) if kept else None
     if position is not None and position.fits(account_of(settings.host, settings.username), mailbox):
-        waits = sum(uid > position.last or uid in position.left for uid in present)
+        newer = await connection.search(f"UID {position.last + 1}:*")  # names the last mail, too, if there is no newer
+        waits = sum(uid > position.last for uid in newer) + len(position.left)
         return fine(f"{counted}; {waits or 'none'} of them {'waits' if waits == 1 else 'wait'} to be taken in.")
-    first = {"new": 0, "unseen": len(unread), "all": len(present)}[settings.start] or "none"
+    first = {"new": 0, "unseen": len(unread), "all": mailbox.mails}[settings.start] or "none"
     later = "and whatever comes from then on"
     return fine(f"{counted}; with start: {settings.start} the first run takes in {first} of them, {later}.")
 

@@ -17,7 +17,7 @@ from channels._check_line import Place, clocks, encrypted, patience, said_time, 
 from channels._failures import Phase
 from router.errors import SourceRejected, SourceUnavailable
 from router.findings import Checking, Finding, failed, fine, remark
-from router.settings import SecretMissing
+from router.secrets import SecretMissing
 
 if TYPE_CHECKING:
     import ssl

@@ -14,7 +14,8 @@ from channels._check_http import Answer, ask
 from channels._check_line import clocks
 from channels._twilio_request import SignatureCheck
 from router.findings import Checking, Finding, failed, fine, remark
-from router.settings import SecretMissing, is_loopback
+from router.secrets import SecretMissing
+from router.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

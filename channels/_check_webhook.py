@@ -13,12 +13,12 @@ from channels._check_line import clocks
 from channels._webhook_auth import signature
 from channels._webhook_out import is_public, public_socket
 from router.findings import Checking, Finding, failed, fine, remark
-from router.settings import SecretMissing
+from router.secrets import SecretMissing
 
 if TYPE_CHECKING:
     from channels._webhook_settings import WebhookSettings
     from router.interfaces import CheckContext
-    from router.settings import Secret
+    from router.secrets import Secret
 
 _SHORT = 16  # characters of a secret below which it can be guessed
 _NOT_THERE = frozenset({404, 410})

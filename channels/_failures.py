@@ -1,7 +1,8 @@
 """What an outside code (SMTP reply, HTTP status, exception) means: `Retryable`, `Permanent` or `Unclear`.
 
 Only a refusal of this very recipient or message is permanent. Whatever an administrator or time can mend (a password, a
-quota, a policy) is tried again, because an expired password must not bury a day of mail.
+quota, a policy) is tried again, because an expired password must not bury a day of mail. What a code means to the
+person who sets a channel up is in `_failures_mending`.
 """
 
 from __future__ import annotations

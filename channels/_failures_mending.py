@@ -20,7 +20,7 @@ from aiohttp import (
 )
 
 from channels._failures import Phase
-from router.findings import Finding, failed
+from router.findings import Finding, failed, remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -281,23 +281,27 @@ def token(said: str) -> Finding:
 # --- a mail server's other replies ------------------------------------------------------------------------------------
 
 _REPLIES: tuple[tuple[Phase, str, str], ...] = (
+    (Phase.SENDER, r"\bdomain\b.*(not found|not exist|resolve)|\bmx\b",
+     "set from to an address whose domain exists and takes mail"),
     (Phase.SENDER, r"not owned|send ?as|5\.7\.60\b|not (permitted|allowed)|denied|reject|relay",
      "allow the account of username to send as this address, or set from to the account's own address"),
     (Phase.SENDER, r"auth", "set username and password_env: the server takes mail only from those who sign in"),
-    (Phase.SENDER, r"domain|exist|resolve|mx", "set from to an address whose domain exists and takes mail"),
     (Phase.RECIPIENT, r"relay",
      "sign in (username, password_env), or have the server's administrator allow this machine's address to relay"),
     (Phase.RECIPIENT, r"auth", "set username and password_env: the server takes mail only from those who sign in"),
     (Phase.RECIPIENT, r"5\.1\.\d|5\.2\.1|unknown|no such|does(n't| not) exist|not found|invalid|reject",
      "correct the address in deliver, or have the mailbox made"),
-    (Phase.RECIPIENT, r"greylist|gr[ae]y|try again|temporar|4\.\d\.\d",
-     "nothing, if it is greylisting: mail is tried again; check once more in ten minutes"),
 )  # fmt: skip
 
 
 def refused_envelope(code: int, text: str, phase: Phase, address: str) -> Finding:
     """Tell why a mail server doesn't take our sender, or a recipient; `text` is the reply without its code."""
     who = "mail from" if phase is Phase.SENDER else "mail to"
+    if phase is Phase.RECIPIENT and 400 <= code <= 499:
+        return remark(
+            f'The server doesn\'t take mail to {address} just now: it answers "{code} {short(text)}".',
+            "nothing, if it is greylisting: mail is tried again; check once more in ten minutes",
+        )
     mend = next((m for p, pattern, m in _REPLIES if p is phase and re.search(pattern, text, re.IGNORECASE)), "")
     sentence = f'The server doesn\'t take {who} {address}: it answers "{code} {short(text)}".'
     return failed(sentence, mend or "ask the server's administrator what this answer means")

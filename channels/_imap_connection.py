@@ -48,6 +48,7 @@ class Mailbox:
     uid_validity: int
     uid_next: int
     read_only: bool
+    mails: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +170,9 @@ class Connection:
             uid_validity=_number(said.get("UIDVALIDITY", "")),
             uid_next=_number(said.get("UIDNEXT", "")),
             read_only=self._code == "READ-ONLY",
+            mails=max(
+                (_number(reply[0][2:-7].decode()) for reply in replies if reply[0].endswith(b" EXISTS")), default=0
+            ),
         )
 
     async def mailboxes(self, pattern: str = "*") -> list[str]:

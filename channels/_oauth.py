@@ -21,7 +21,8 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Wit
 
 from channels import _rs256
 from router.errors import SourceRejected, SourceUnavailable, StoreBusy
-from router.settings import EnvName, SecretFile, SecretMissing, WithSecrets, is_loopback, secret_path
+from router.secrets import EnvName, SecretFile, SecretMissing, WithSecrets, secret_path
+from router.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

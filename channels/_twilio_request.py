@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from router.settings import Secret
+    from router.secrets import Secret
 
 _MAX_BYTES = 200_000
 _SID = re.compile(r"[A-Za-z0-9_-]{1,100}")

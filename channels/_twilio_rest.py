@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from router.interfaces import Clock
-    from router.settings import Secret
+    from router.secrets import Secret
 
 _VERSION = "2010-04-01"
 _MOST_LOOKED_AT = 50

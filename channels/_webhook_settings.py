@@ -10,7 +10,8 @@ from channels._webhook_pointer import Pointer  # noqa: TC001 -- pydantic reads i
 from router.acknowledging import Acknowledging
 from router.interfaces import Settings
 from router.records import Medium
-from router.settings import EnvName, PositiveDuration, SecretFile, WithSecrets, parse_duration
+from router.secrets import EnvName, SecretFile, WithSecrets
+from router.settings import PositiveDuration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

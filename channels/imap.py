@@ -24,7 +24,8 @@ from channels._oauth import OAuthSettings, Tokens, sign_in_faults
 from router.acknowledging import Acknowledging
 from router.errors import SourceRejected, SourceUnavailable, StoreBusy
 from router.interfaces import Accept, Channel, Context
-from router.settings import Duration, Host, Port, SecretMissing, WithPassword, is_loopback, parse_duration
+from router.secrets import SecretMissing, WithPassword
+from router.settings import Duration, Host, Port, is_loopback, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

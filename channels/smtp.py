@@ -20,7 +20,8 @@ from channels._smtp import Link
 from router.errors import DeliveryError, Permanent, Retryable
 from router.interfaces import Channel, Context
 from router.records import DeliveryKind
-from router.settings import Duration, Host, Port, Rate, WithPassword, is_loopback, parse_duration
+from router.secrets import WithPassword
+from router.settings import Duration, Host, Port, Rate, is_loopback, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping

@@ -24,7 +24,8 @@ from router.acknowledging import Acknowledging
 from router.errors import Refused, SourceUnavailable, StoreBusy, TooLarge
 from router.interfaces import Accept, Channel, Context, mail_domain
 from router.records import Inbound, Medium
-from router.settings import Duration, ListenAddress, check_host, parse_duration, parse_listen, secret_path
+from router.secrets import secret_path
+from router.settings import Duration, ListenAddress, check_host, parse_duration, parse_listen
 
 if TYPE_CHECKING:
     import ssl

@@ -16,7 +16,8 @@ from channels._twilio_text import text_of
 from router.acknowledging import Acknowledging
 from router.errors import NotAuthentic, Permanent
 from router.interfaces import Accept, Channel, Context, mail_domain
-from router.settings import EnvName, PositiveDuration, Secret, SecretFile, WithSecrets, is_loopback, parse_duration
+from router.secrets import EnvName, Secret, SecretFile, WithSecrets
+from router.settings import PositiveDuration, is_loopback, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

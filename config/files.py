@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from config._document import read
 from config.schema import Store
 from router.errors import ConfigError
-from router.settings import secret_path
+from router.secrets import secret_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

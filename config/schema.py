@@ -34,7 +34,8 @@ from config._types import (
 from router.interfaces import Channel, ClassifierType, Settings  # noqa: TC001 (pydantic evaluates annotations)
 from router.plugins import channel_types, classifier_types
 from router.records import Destination, Medium
-from router.settings import Address, Duration, ListenAddress, Pattern, TimeOfDay, WithPassword
+from router.secrets import WithPassword
+from router.settings import Address, Duration, ListenAddress, Pattern, TimeOfDay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,9 +14,7 @@ from channels import _failures, _mime
 from classifiers._text import prepare
 from config.files import named_in
 from router.alerts import Alerts
-from router.answering import answers_of
-from router.care import Care, watched
-from router.channel_watch import ChannelWatch
+from router.answers.build import answers_of
 from router.commands import Commands
 from router.destinations import Desks
 from router.dispatch import Dispatcher
@@ -26,7 +24,9 @@ from router.intake import Intake
 from router.interfaces import Context, mail_domain
 from router.language import Language
 from router.learning.corrections import Corrections
-from router.lives import KEEP_S, Lives
+from router.life.care import Care, watched
+from router.life.channel_watch import ChannelWatch
+from router.life.lives import KEEP_S, Lives
 from router.metrics import Metrics
 from router.model_commands import ModelCommands
 from router.orphans import Orphans
@@ -59,8 +59,9 @@ if TYPE_CHECKING:
 
     from config.load import Configuration
     from config.schema import DestinationSettings
-    from router.interfaces import Sink, Step
+    from router.interfaces import Sink
     from router.records import Destination
+    from router.routing.answer import Step
     from router.store.engine import Store
 
 MAX_MESSAGE_BYTES = 26_214_400

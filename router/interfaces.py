@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
-from router.findings import Checking
-from router.records import Department, Forward, Inbound, Message, Prediction, Receipt, Returned, School
+from router.findings import Checking  # noqa: TC001 -- pydantic reads it at run time
+from router.records import Department, Forward, Inbound, Prediction, Receipt, School
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -299,51 +299,3 @@ class ClassifierType:
     settings: type[Settings]
     train: Callable[..., Any]
     load: Callable[[Any], Classifier]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """A step's answer: send it to this department."""
-
-    department: str
-    reason: str
-    detail: str = ""
-    prediction: Prediction | None = None
-    confidence: float | None = None
-    suggestions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A step's answer: a person has to look first."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A step's answer: there is nothing to forward."""
-
-    detail: str
-    delivery_id: int = 0  # it does nothing but report on this delivery of ours: its words are ours
-    returned: Returned | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MarkUrgent:
-    """A step's remark: tell people at once. It doesn't end the list of steps."""
-
-    detail: str
-
-
-Answer = Route | Hold | File | MarkUrgent | None
-
-
-class Step(Protocol):
-    """One step of routing. The first answer that isn't a remark wins."""
-
-    name: str
-
-    async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
-        """Return one answer per message, None where this step has nothing to say."""
-        ...

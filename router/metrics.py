@@ -73,7 +73,7 @@ class Metrics:
         self._lag.set(longest_s)
 
     def channels(self, report: Iterable[Mapping[str, Any]]) -> None:
-        """Note how each channel is (`router.lives.Lives.report`)."""
+        """Note how each channel is (`router.life.lives.Lives.report`)."""
         for gauge in (self._proven, self._degraded, self._expires):
             gauge.clear()
         for row in report:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from router.intake import Intake
     from router.interfaces import Channel, Clock, Sink, Source, Webhook
     from router.learning.corrections import Corrections
-    from router.lives import Lives, Watched
+    from router.life.lives import Lives, Watched
     from router.metrics import Metrics
     from router.orphans import Orphans
     from router.records import Notice
@@ -67,7 +67,7 @@ class Lasting:
             self.wake()
 
     async def tell_once(self, kind: str, notice: Notice) -> None:
-        """Tell operations about trouble of one kind that is told when it is over, too (`router.channel_watch`)."""
+        """Tell operations about trouble of one kind that is told when it is over, too (`router.life.channel_watch`)."""
         now = self.clock.now()
         if await self.store.write(lambda c: self.alerts.tell_once(c, kind, notice, now)):
             self.wake()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from classifiers._calibrate import min_confidence_for
@@ -61,7 +62,8 @@ class Serving:
         """From now on let at most this share of the routed messages be wrong, with whatever model serves."""
         self._target_error = target_error
         if self._current is not None:
-            self._current = self._current[0], thresholds(self._meta, target_error)
+            with suppress(BadArtifact):  # it has served: better the thresholds it had than none
+                self._current = self._current[0], thresholds(self._meta, target_error)
 
     async def refresh(self) -> bool:
         """Load the champion if it isn't the version that serves; return whether it was exchanged.

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from router.assemble import take_over
 from router.errors import SignpostError
+from router.life.watch import Watch
 from router.store import deliveries
 from router.supervise import keep_running
 from router.upkeep import Digest
-from router.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from config.load import Configuration
-    from router.interfaces import Classifier, Clock, ModelInput, Step
+    from router.interfaces import Classifier, Clock, ModelInput
     from router.records import Decision, Prediction
+    from router.routing.answer import Step
     from router.routing.policy import Thresholds
 
 BATCH = 256

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from router.findings import Checking
     from router.store.engine import Store
 
-_STORE_S = 5.0  # how long the channels' checks wait to know what is kept of them
+_STORE_S = 3.0  # how long the channels' checks wait to know what is kept of them
 _PAUSE_S = 3.0  # between two words on what is still being waited for
 _WORDS = {Level.FINE: "ok", Level.REMARK: "remark", Level.FAILED: "FAILED"}
 
@@ -124,10 +124,9 @@ async def _check_of(configured: ConfiguredChannel, context: CheckContext) -> Che
 
 def _destinations(configuration: Configuration) -> Mapping[str, list[str]]:
     """Return what each sink delivers to, the departments' own addresses first."""
-    urgent = configuration.routing.urgent
     everyone = [destination for department in configuration.departments for destination in department.deliver]
     everyone += [each for school in configuration.schools for tos in school.deliver.values() for each in tos]
-    told = (*configuration.operations.alerts, *urgent.notify, *urgent.then)
+    told = (*configuration.operations.alerts, *configuration.routing.urgent.notify)
     everyone += [each.record() for each in told]
     found: dict[str, list[str]] = {}
     for destination in everyone:

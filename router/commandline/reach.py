@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import make_url
 
-from router import control, lives, plugins
+from router import control, plugins
 from router.alerts import Alerts
 from router.commands import Commands
 from router.destinations import Desks
 from router.errors import NotFound, SignpostError, StoreBusy
 from router.learning.corrections import Corrections
+from router.life import lives
 from router.model_commands import ModelCommands
 from router.store import lives as stored_lives
 from router.store import migrate

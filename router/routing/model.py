@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from router.interfaces import Answer, ModelInput, Route
 from router.records import Reason
+from router.routing.answer import Answer, Route
 from router.routing.policy import Thresholds, choose
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from router.interfaces import Classifier
+    from router.interfaces import Classifier, ModelInput
     from router.records import Content, Department, Message, Prediction
 
 Serving = tuple["Classifier", Thresholds]

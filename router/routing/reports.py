@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from router.interfaces import Answer, File, Hold
 from router.records import DeliveryKind, DeliveryState, Medium, Returned
 from router.retry import one_line
+from router.routing.answer import Answer, File, Hold
 from router.routing.steps import answered_delivery
 from router.store import deliveries, reports
 

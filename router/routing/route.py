@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from router.errors import StoreBusy
-from router.interfaces import Answer, File, Hold, MarkUrgent, Route
 from router.records import Decision, Message, Reason, State
+from router.routing.answer import Answer, File, Hold, MarkUrgent, Route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from structlog.typing import FilteringBoundLogger
 
-    from router.interfaces import Clock, Step
+    from router.interfaces import Clock
     from router.records import Returned
+    from router.routing.answer import Step
     from router.routing.schools import Schools
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import re2
 
-from router.interfaces import Answer, Route
 from router.records import Reason
+from router.routing.answer import Answer, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from router.alerts import Alerts
-    from router.answers import Answers, Withheld
+    from router.answers.decide import Answers, Withheld
     from router.destinations import Desks
     from router.metrics import Metrics
     from router.returns import Returns

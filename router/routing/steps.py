@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.ids import normalise
-from router.interfaces import Answer, File, Hold, Route
 from router.records import DeliveryKind, Medium, Reason
+from router.routing.answer import Answer, File, Hold, Route
 from router.store import deliveries, messages
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from router.interfaces import Answer, Route
 from router.records import Medium, Reason
+from router.routing.answer import Answer, Route
 from router.routing.steps import answered_delivery
 from router.store import messages
 

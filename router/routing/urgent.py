@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import re2
 from ruamel.yaml import YAML
 
-from router.interfaces import Answer, MarkUrgent
+from router.routing.answer import Answer, MarkUrgent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

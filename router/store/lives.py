@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from router.life import Life, Side
+from router.life.proof import Life, Side
 from router.store.tables import cursors
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def unreachable(connection: Connection, sinks: Collection[str]) -> list[Delivery]:
-    """Return deliveries that wait for a channel that isn't there."""
-    waiting = deliveries.c.state == DeliveryState.WAITING.value
-    rows = connection.execute(select(deliveries).where(waiting, deliveries.c.via.not_in(list(sinks))).limit(1000))
+    """Return deliveries that wait for a channel that isn't there, and that nobody is just sending by it."""
+    waiting = (deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.owner.is_(None))
+    rows = connection.execute(select(deliveries).where(*waiting, deliveries.c.via.not_in(list(sinks))).limit(1000))
     return [to_delivery(row) for row in rows]
 
 

@@ -20,7 +20,7 @@ class Health:
     """Whether the daemon lives, whether it is ready, and its figures.
 
     `ready` returns the reasons why it is of no use now, `degraded` what is wrong and goes on all the same, by channel,
-    and `channels` how each channel is (`router.lives.Lives.report`).
+    and `channels` how each channel is (`router.life.lives.Lives.report`).
     """
 
     def __init__(

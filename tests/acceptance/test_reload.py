@@ -144,7 +144,13 @@ async def test_what_is_under_way_ends_where_it_began(daemon, collector, ledger):
         form = asyncio.create_task(client.post(f"{daemon.url}/forms/second", data=body(), headers=headers))
         mail_token, data = mail_message(ledger, ADDRESSES[DESK], steer(DESK))
         reader, writer = await asyncio.open_connection("127.0.0.1", smtp_port(daemon.configuration))
-        for line in (b"", b"HELO home.example", b"MAIL FROM:<ana@home.example>", b"RCPT TO:<contact@maple.example>", b"DATA"):
+        for line in (
+            b"",
+            b"HELO home.example",
+            b"MAIL FROM:<ana@home.example>",
+            b"RCPT TO:<contact@maple.example>",
+            b"DATA",
+        ):
             if line:
                 writer.write(line + b"\r\n")
             assert (await reader.readline())[:1] in b"23"

@@ -10,18 +10,8 @@ from pydantic import Field
 import classifiers
 from router.interfaces import Channel, ClassifierType, Settings
 from router.plugins import Plugins, channel_types
-from router.settings import (
-    Address,
-    Duration,
-    EnvName,
-    ListenAddress,
-    Port,
-    Rate,
-    SecretFile,
-    WithPassword,
-    WithSecrets,
-    parse_duration,
-)
+from router.secrets import EnvName, SecretFile, WithPassword, WithSecrets
+from router.settings import Address, Duration, ListenAddress, Port, Rate, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,8 @@ import pytest
 from config.load import Configuration, Coverage, load, uncovered
 from router.errors import ConfigError, NotFound
 from router.records import Department, Destination
-from router.settings import Address, Pace, Secret
+from router.secrets import Secret
+from router.settings import Address, Pace
 
 if TYPE_CHECKING:
     from pathlib import Path

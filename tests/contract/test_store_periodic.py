@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from router.alerts import PENDING
+from router.life.watch import Watch
 from router.records import DeliveryKind, DeliveryState, Destination, Notice, State
 from router.store import deliveries, marks, messages
 from router.store.engine import open_store
 from router.testing import FakeClock
 from router.upkeep import Digest
-from router.watch import Watch
 from tests.contract.store_helpers import accept, inbound
 from tests.unit.router.district import ALERTS
 

@@ -19,7 +19,7 @@ PACKAGES = {"router", *SOURCES, "router.store", "router.learning", "router.routi
 LONGEST = 350
 # Who puts everything together: only these may know the configuration and each other.
 ROOTS = (
-    "router.app", "router.assemble", "router.parts", "router.shift", "router.answering", "router.trial", "router.cli",
+    "router.app", "router.assemble", "router.parts", "router.shift", "router.answers.build", "router.trial", "router.cli",
     "router.commandline", "router.__main__",
 )  # fmt: skip
 NOUNS = {"router.records", "router.errors", "router.findings", "router.interfaces"}
@@ -29,11 +29,12 @@ MAY_IMPORT = {
     "router.findings": set(),
     "router.interfaces": {"router.records", "router.errors", "router.findings"},
     "router.settings": NOUNS,
+    "router.secrets": {*NOUNS, "router.settings"},
     "router.plugins": {*NOUNS, "channels", "classifiers"},
     "router.acknowledging": {*NOUNS, "router.settings"},
-    "channels": {*NOUNS, "router.settings", "router.acknowledging"},
+    "channels": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging"},
     "classifiers": NOUNS,
-    "config": {*NOUNS, "router.settings", "router.acknowledging", "router.plugins"},
+    "config": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging", "router.plugins"},
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from channels._mime import understand
 from channels.smtp import SmtpSettings, SmtpSink
 from channels.twilio_sms import TwilioSettings, TwilioSink
-from router.answer_texts import Wording
+from router.answers.texts import Wording
 from router.errors import Permanent, Retryable, Unclear
 from router.testing_sinks import sample_answer, sample_context, sample_forward
 from router.testing_smtp import DROP, smtp_server

@@ -141,7 +141,7 @@ def test_a_certificate_that_is_not_trusted(code, what, mend):
     [
         (550, "5.7.60 SMTP; Client does not have permissions to send as this sender", Phase.SENDER, "send as"),
         (530, "5.7.57 Client not authenticated to send mail", Phase.SENDER, "set username"),
-        (450, "4.1.8 Sender address rejected: Domain not found", Phase.SENDER, "from"),
+        (450, "4.1.8 Sender address rejected: Domain not found", Phase.SENDER, "whose domain exists"),
         (550, "5.1.1 The email account that you tried to reach does not exist", Phase.RECIPIENT, "correct the address"),
         (550, "5.7.54 SMTP; Unable to relay recipient in non-accepted domain", Phase.RECIPIENT, "sign in"),
         (450, "4.2.0 Recipient address rejected: Greylisted", Phase.RECIPIENT, "greylisting"),

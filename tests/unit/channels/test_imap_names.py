@@ -25,7 +25,7 @@ def test_a_list():
         (b'* LIST (\\HasNoChildren) "/" "Routed mail"',),
         (b"* LIST () NIL INBOX",),
         (b'* LIST (\\Noselect \\HasChildren) "." Public',),
-        (b'* LIST () "/" {6}', b'a"b\\c&', b""),
+        (b'* LIST () "/" ', b'a"b\\c&', b""),
         (b'* LIST () "/" "no end',),
         (b"* OK done",),
     ]

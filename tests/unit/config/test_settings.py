@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from router.interfaces import Settings
+from router.secrets import EnvName, Secret, SecretFile, SecretMissing, WithSecrets, secret_names
 from router.settings import (
     Address,
-    EnvName,
     Pace,
-    Secret,
-    SecretFile,
-    SecretMissing,
-    WithSecrets,
     check_host,
     compile_pattern,
     format_duration,
@@ -27,7 +23,6 @@ from router.settings import (
     parse_listen,
     parse_rate,
     parse_time,
-    secret_names,
 )
 
 if TYPE_CHECKING:

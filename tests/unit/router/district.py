@@ -9,11 +9,11 @@ from router.alerts import Alerts
 from router.destinations import Desks
 from router.dispatch import Dispatcher
 from router.forwarding import Forwarding
-from router.interfaces import Route
 from router.learning.corrections import Corrections
 from router.metrics import Metrics
 from router.records import Content, Department, Destination, Inbound, Medium, Reason, School
 from router.returns import Returns
+from router.routing.answer import Route
 from router.routing.route import Router
 from router.routing.schools import Schools
 from router.routing.stage import DecideStage

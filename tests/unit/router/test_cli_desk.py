@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from router.cli import run
-from router.life import Life, Side
+from router.life.proof import Life, Side
 from router.records import DeliveryState
 from router.store import deliveries, lives
 from router.store.engine import open_store

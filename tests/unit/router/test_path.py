@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import update
 
 from router.errors import Permanent, Retryable, Unclear
-from router.interfaces import File, Hold, MarkUrgent
 from router.records import Content, DeliveryKind, DeliveryState, Reason, State
+from router.routing.answer import File, Hold, MarkUrgent
 from router.store import decisions, deliveries, ledger, messages
 from router.store.tables import deliveries as delivery_rows
 from router.store.tables import messages as message_rows

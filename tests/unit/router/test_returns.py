@@ -9,8 +9,8 @@ import pytest
 
 from channels._failures import is_for_good
 from channels._mime import understand
-from router.interfaces import MarkUrgent
 from router.records import DeliveryKind, DeliveryState, Destination, Inbound, Medium, State
+from router.routing.answer import MarkUrgent
 from router.routing.reports import Reports
 from router.store import arrivals, deliveries, ledger, messages
 from router.store.arrivals import Arrival

@@ -8,8 +8,8 @@ import pytest
 
 from channels._failures import is_for_good
 from channels._mime import understand
-from router.interfaces import File, Hold
 from router.records import Content, DeliveryState, Fate, Medium, Message, Report
+from router.routing.answer import File, Hold
 from router.routing.reports import LATEST, Reports
 from router.store import deliveries
 from tests.unit.channels import bounces

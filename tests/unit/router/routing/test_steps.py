@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.interfaces import Hold, Route
 from router.records import Content, Medium, Message, Reason, School
+from router.routing.answer import Hold, Route
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
 from router.routing.steps import MAX_HOPS, Loops, Suspicion, Unreadable

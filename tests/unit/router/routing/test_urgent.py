@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.interfaces import MarkUrgent
 from router.records import Content, Medium, Message
+from router.routing.answer import MarkUrgent
 from router.routing.urgent import MAX_TEXT, Phrases, Urgent, urgent_reason
 
 if TYPE_CHECKING:

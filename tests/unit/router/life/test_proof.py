@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.life import Expiry, Health, Life, silent_after
+from router.life.proof import Expiry, Health, Life, silent_after
 
 NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

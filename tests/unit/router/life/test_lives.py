@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from router.care import Care, watched
 from router.errors import Permanent, Retryable, SourceRejected, SourceUnavailable, Unclear
 from router.interfaces import Channel, Settings
-from router.life import Side
-from router.lives import Lives, Watched
+from router.life.care import Care, watched
+from router.life.lives import Lives, Watched
+from router.life.proof import Side
 from router.ownership import OwnedSource
 from router.settings import TakesIn
 from router.store.engine import open_store

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from config._acknowledge import sink_of
-from router.answer_texts import Wording
-from router.answers import Answers, Caps
+from router.answers.decide import Answers, Caps
+from router.answers.texts import Wording
 from router.interfaces import mail_domain
 
 if TYPE_CHECKING:

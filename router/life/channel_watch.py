@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.life import Expiry, Side
+from router.life.proof import Expiry, Side
 from router.records import Notice
 from router.settings import format_duration
 from router.store import messages
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from router.alerts import Alerts
-    from router.life import Life
-    from router.lives import Lives, Watched
+    from router.life.lives import Lives, Watched
+    from router.life.proof import Life
     from router.store.engine import Store
     from router.store.lives import Key
 

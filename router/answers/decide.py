@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.answerable import address_of, domain_of, key_of, why_not
+from router.answers.answerable import address_of, domain_of, key_of, why_not
 from router.records import DeliveryKind, Destination, Medium, Reason, State
 from router.routing.steps import answered_delivery
 from router.store import answers, deliveries, messages, opt_outs
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from router.answer_texts import Wording
+    from router.answers.texts import Wording
     from router.destinations import Desks
     from router.records import Delivery, Message, Notice
     from router.routing.route import Verdict
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """How many answers leave in an hour at most: in all, and to one domain (see `router.answerable.domain_of`)."""
+    """How many answers leave in an hour at most: in all, and to one domain (see `router.answers.answerable.domain_of`)."""
 
     per_hour: int
     per_domain: int

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
+from tests.unit.router.answers.answering import ANA, DOMAIN, Answering
 
-from router.answers import Answers
+from router.answers.decide import Answers
 from router.errors import Permanent, Retryable, Unclear
+from router.life.watch import Watch
 from router.records import DeliveryKind, DeliveryState, Medium, State
 from router.store import deliveries, ledger, messages, tables
 from router.store.engine import open_store
 from router.testing import FakeClock
 from router.testing_sinks import RecordingSink
-from router.watch import Watch
-from tests.unit.router.answering import ANA, DOMAIN, Answering
 from tests.unit.router.district import ALERTS, RING
 
 ANSWER, ROUTE = DeliveryKind.ANSWER, DeliveryKind.ROUTE

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from itertools import count
 
-from router.answer_texts import Wording
-from router.answers import Answers, Caps
-from router.interfaces import File, Hold, MarkUrgent
+from router.answers.decide import Answers, Caps
+from router.answers.texts import Wording
 from router.records import Content, Inbound, Medium
+from router.routing.answer import File, Hold, MarkUrgent
 from router.routing.steps import Loops
 from router.store import arrivals
 from router.store.arrivals import Arrival

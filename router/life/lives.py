@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from router.life import FIRST_LOOKS, Expiry, Health, Life, Side, silent_after
+from router.life.proof import FIRST_LOOKS, Expiry, Health, Life, Side, silent_after
 from router.retry import one_line
 from router.settings import TakesIn
 from router.store import lives

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from router.errors import Permanent, Retryable, SignpostError, Unclear
-from router.life import Side
-from router.lives import directions
+from router.life.lives import directions
+from router.life.proof import Side
 from router.ownership import OwnedSource, Ownership
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from router.interfaces import Accept, Channel, Context, Settings, Sink, Source, Webhook
-    from router.lives import Lives, Watched
+    from router.life.lives import Lives, Watched
     from router.records import Forward
     from router.store.engine import Store
     from router.store.lives import Key

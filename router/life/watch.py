@@ -12,6 +12,7 @@ from router.upkeep import digest_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LATE = timedelta(minutes=15)  # a mail that has been refused for so long needs a person
 _AGAIN = timedelta(hours=6)
+_ROLLING = timedelta(minutes=5)  # daemons that share a store needn't get a new configuration at the same moment
 
 
 class Watch:
@@ -29,6 +31,8 @@ class Watch:
         self._store = store
         self._alerts = alerts
         self._sinks = frozenset(sinks)
+        self._gone: dict[str, datetime] = {}  # when a channel was first missed
+        self._patience = timedelta(0) if store.dialect == "sqlite" else _ROLLING
 
     async def look(self) -> None:
         """Tell what has to be told."""
@@ -36,7 +40,11 @@ class Watch:
 
     def _look(self, connection: Connection) -> None:
         now = self._store.clock.now()
-        for lost in waiting.unreachable(connection, self._sinks):
+        unreachable = waiting.unreachable(connection, self._sinks)
+        self._gone = {lost.via: self._gone.get(lost.via, now) for lost in unreachable}
+        for lost in unreachable:
+            if now - self._gone[lost.via] < self._patience:
+                continue
             error = f"there is no channel '{lost.via}' any more; pass the message on to send it anew"
             if waiting.give_up(connection, lost, error, now) is DeliveryState.DEAD:
                 self._alerts.tell_unsettled(connection, lost.id, "dead", error, now)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from config._acknowledge import AnswerTexts
-from router.answer_texts import TEXTS, Wording
+from router.answers.texts import TEXTS, Wording
 
 DISTRICT = "Maple Valley School District"
 EMERGENCY = {"en": "If this is an emergency, call 911.", "es": "Si es una emergencia, llame al 911."}

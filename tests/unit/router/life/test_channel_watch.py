@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from router.alerts import Alerts
-from router.channel_watch import ChannelWatch
-from router.life import Side
-from router.lives import Lives, Watched
+from router.life.channel_watch import ChannelWatch
+from router.life.lives import Lives, Watched
+from router.life.proof import Side
 from router.records import DeliveryKind, Destination, Notice
 from router.store import deliveries
 from router.store.engine import open_store

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from channels._mime import understand
-from router.answerable import address_of, domain_of, key_of, why_not
+from router.answers.answerable import address_of, domain_of, key_of, why_not
 from router.records import Content, Medium, Message
 
 NOW = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)

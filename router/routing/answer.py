@@ -1,0 +1,59 @@
+"""What a step of routing is, and what it may answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from router.records import Message, Prediction, Returned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A step's answer: send it to this department."""
+
+    department: str
+    reason: str
+    detail: str = ""
+    prediction: Prediction | None = None
+    confidence: float | None = None
+    suggestions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A step's answer: a person has to look first."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A step's answer: there is nothing to forward."""
+
+    detail: str
+    delivery_id: int = 0  # it does nothing but report on this delivery of ours: its words are ours
+    returned: Returned | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkUrgent:
+    """A step's remark: tell people at once. It doesn't end the list of steps."""
+
+    detail: str
+
+
+Answer = Route | Hold | File | MarkUrgent | None
+
+
+class Step(Protocol):
+    """One step of routing. The first answer that isn't a remark wins."""
+
+    name: str
+
+    async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
+        """Return one answer per message, None where this step has nothing to say."""
+        ...
