@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 import ssl
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from channels._certificates import presented
 from channels._check_line import encrypted_until, names_in
+from channels._check_port import near, why_not_bound
 from router.errors import SourceUnavailable
 from router.findings import Checking, Finding, failed, fine, remark
 from router.settings import is_loopback
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from router.settings import Address
 
 _GREETING_S = 3.0
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what to connect to, in place of "every address"
 
 
 async def check_listener(
@@ -32,8 +31,13 @@ async def check_listener(
 ) -> Checking:
     """Yield what is fine and what isn't. `tls` reads the certificate; `hostname` is what the greeting says."""
     yield f"looking at {settings.listen}"
-    free: Finding | None = await asyncio.to_thread(_bound, settings.listen)
-    yield free or await _taken(settings.listen, context)
+    problem = await asyncio.to_thread(why_not_bound, settings.listen)
+    if problem is None:
+        yield fine(f"{settings.listen} is free to listen on.")
+    elif problem.errno == errno.EADDRINUSE:
+        yield await _taken(settings.listen, context)
+    else:
+        yield _not_bound(settings.listen, problem)
     try:
         server_side = await asyncio.to_thread(tls)
     except SourceUnavailable as error:
@@ -47,18 +51,6 @@ async def check_listener(
         yield await asyncio.to_thread(_certificate, server_side, chain, hostname, context)
     for found in _open_to_all(settings):
         yield found
-
-
-def _bound(address: Address) -> Finding | None:
-    """Return a finding unless the port is taken. It is bound only, so that no sender finds a closed door behind it."""
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-    except OSError as error:
-        return None if error.errno == errno.EADDRINUSE else _not_bound(address, error)
-    return fine(f"{address} is free to listen on.")
 
 
 def _not_bound(address: Address, error: OSError) -> Finding:
@@ -83,8 +75,8 @@ async def _taken(address: Address, context: CheckContext) -> Finding:
 async def _greeting(address: Address) -> str:
     with suppress(OSError, TimeoutError, ValueError):
         async with asyncio.timeout(_GREETING_S):
-            host = _ANYWHERE.get(address.host, address.host)
-            reader, writer = await asyncio.open_connection(host, address.port)
+            here = near(address)
+            reader, writer = await asyncio.open_connection(here.host, here.port)
             try:
                 line = (await reader.readline()).decode("utf-8", "replace")
                 return " ".join("".join(c if c.isprintable() else " " for c in line).split())[:120]

@@ -88,6 +88,14 @@ _COMMON = {
 }
 
 
+_ALL_COMMON = frozenset(word for words in _COMMON.values() for word in words.split())
+
+
+def is_common(word: str) -> bool:
+    """Tell whether a word, in small letters, is among the commonest of one of these languages ("les" is)."""
+    return word in _ALL_COMMON
+
+
 class Language:
     """Tells about fifteen languages apart by script, letters and common words."""
 

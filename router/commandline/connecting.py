@@ -246,7 +246,8 @@ def _print(report: Report) -> None:
     for finding in report.findings:
         click.echo(f"  {_WORDS[finding.level].ljust(6)}  {show.plain(finding.what)}")
         if finding.mend:
-            click.echo(f"          What to do: {show.plain(finding.mend)}.")
+            end = "" if finding.mend.endswith("?") else "."
+            click.echo(f"          What to do: {show.plain(finding.mend)}{end}")
 
 
 def as_json(connected: Connected) -> dict[str, Any]:

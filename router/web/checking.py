@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from channels._check_http import Answer, ask
 from channels._check_line import clocks
+from channels._check_port import near, why_not_bound
 from router.findings import Checking, Finding, failed, fine, remark
 from router.settings import is_loopback
 from router.web.server import CONTENT_SECURITY_POLICY
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from router.settings import Address
 
 _WAITS = frozenset({502, 503, 504})  # a proxy that finds nothing behind it
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what to connect to, in place of "every address"
 
 
 async def check_pages(
@@ -51,32 +50,20 @@ async def check_pages(
 
 
 async def _port(listen: Address, *, daemon_runs: bool, limit_s: float) -> Finding:
-    problem = await asyncio.to_thread(_bind, listen)
+    problem = await asyncio.to_thread(why_not_bound, listen)
     if problem is None:
         free = f"{listen} is free to listen on."
         return remark(free, "the daemon runs without its pages: look at its log") if daemon_runs else fine(free)
     if problem.errno != errno.EADDRINUSE:
         mend = "set http.listen to an address of this machine and a port above 1023; 0.0.0.0 stands for all addresses"
         return failed(f"Nobody may listen on {listen} here: {(problem.strerror or '').lower()}.", mend)
-    here = f"http://{type(listen)(_ANYWHERE.get(listen.host, listen.host), listen.port)}/livez"
+    here = f"http://{near(listen)}/livez"
     answer = await ask("GET", here, limit_s=limit_s)
     if not (isinstance(answer, Answer) and _is_ours(answer)):
         return failed(f"Another program listens on {listen}.", "stop it, or set http.listen to another port")
     if daemon_runs:
         return fine(f"The running daemon serves its pages on {listen}.")
     return failed(f"Another Signpost serves its pages on {listen}.", "stop it, or set http.listen to another port")
-
-
-def _bind(listen: Address) -> OSError | None:
-    """Return why the address can't be bound, None if it can; nothing listens, so nobody finds a door that closes."""
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-    except OSError as error:
-        return error
-    return None
 
 
 def _form(public_url: str) -> list[Finding]:

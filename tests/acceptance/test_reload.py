@@ -1,85 +1,23 @@
-"""Another configuration while messages flow: nobody is refused, nothing is lost, and a bad file changes nothing."""
+"""Another configuration while messages flow: nobody is refused, nothing is lost, and nothing is left behind."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import signal
-import socket
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from router import control
 from router.testing_smtp import smtp_server
 from tests.acceptance.daemon import free_port, until
-from tests.acceptance.district import ADDRESSES, ALERTS, smtp_port, steer
+from tests.acceptance.district import ADDRESSES, district, smtp_port, steer
 from tests.acceptance.district import relay as relay_settings
 from tests.acceptance.load import Load
-from tests.acceptance.senders import NotTaken, by_form, by_smtp, form_message, mail_message
+from tests.acceptance.reloading import DESK, change, listens, reload, send_form, send_mail, streams
+from tests.acceptance.senders import NotTaken, form_message, mail_message
 from tests.acceptance.test_faults import all_arrived
-
-DESK = "transportation"
-
-
-async def reload(daemon):
-    """Ask the daemon for a reload and return its outcome."""
-    path = control.socket_path(daemon.configuration["store"]["url"])
-    return await control.ask(path, "reload", {})
-
-
-async def change(daemon):
-    """Write the daemon's configuration and have it used; return what changed."""
-    daemon.write_configuration()
-    outcome = await reload(daemon)
-    assert outcome["applied"], outcome
-    return outcome
-
-
-async def send_form(daemon, ledger, to=None):
-    """Hand in a message by the form, once, and return its token."""
-    token, fields = form_message(ledger, to or ADDRESSES[DESK], steer(DESK))
-    await by_form(daemon.url, fields, key=token)
-    ledger.acked.add(token)
-    return token
-
-
-async def send_mail(daemon, ledger, to=None, port=None):
-    """Hand in a message by SMTP, once, and return its token."""
-    token, data = mail_message(ledger, to or ADDRESSES[DESK], steer(DESK))
-    await by_smtp(port or smtp_port(daemon.configuration), data)
-    ledger.acked.add(token)
-    return token
-
-
-@asynccontextmanager
-async def streams(*sends):
-    """Repeat each send, one after the other, while the block runs; what one raises, the block raises."""
-    over = asyncio.Event()
-    counts = [0] * len(sends)
-
-    async def repeat(index, send):
-        while not over.is_set():
-            await send()
-            counts[index] += 1
-
-    tasks = [asyncio.create_task(repeat(index, send)) for index, send in enumerate(sends)]
-
-    async def more():
-        """Return when each stream has handed in two more."""
-        goal = [count + 2 for count in counts]
-        while any(count < least for count, least in zip(counts, goal, strict=True)):
-            done = [task for task in tasks if task.done()]
-            assert not done, done[0].exception()
-            await asyncio.sleep(0.01)
-
-    try:
-        yield more
-    finally:
-        over.set()
-        await asyncio.gather(*tasks)
 
 
 async def test_nobody_is_refused_while_messages_flow(daemon, collector, ledger, rng):
@@ -159,53 +97,19 @@ async def test_what_is_under_way_ends_where_it_began(daemon, collector, ledger):
         channels["mail-in"]["max_connections"] = 7
         outcome = await change(daemon)
         assert (outcome["stopped"], outcome["changed"]) == (["second"], ["mail-in"])
-        await send_mail(daemon, ledger)
+        await until(lambda: _mailed(daemon, ledger), 60, "the listener takes mail again")
         body_may_end.set()
         async with await form as answer:
             assert answer.status == 202, await answer.text()
         writer.write(data.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         assert (await reader.readline()).startswith(b"250")
         writer.close()
+        await writer.wait_closed()
         async with client.post(f"{daemon.url}/forms/second", json=fields) as gone:
             assert gone.status == 404
     ledger.acked |= {token, mail_token}
     audit = await all_arrived(collector, ledger, 60)
     assert audit.duplicates == {}
-
-
-async def test_a_file_with_a_problem_changes_nothing(daemon, collector, ledger):
-    """A configuration that can't be used is told, once and with its lines, and the earlier one goes on.
-
-    Mended, it is used without being asked for: the daemon looks at its file.
-    """
-    department = daemon.configuration["departments"][DESK]
-    department["deliver"] = [{"via": "nobody", "to": "x@maple.example"}]
-    daemon.configuration["routing"]["target_eror"] = 0.1
-    daemon.write_configuration()
-    await until(lambda: daemon.events("configuration_refused"), 60, daemon.output)
-    refused = await reload(daemon)
-    assert (refused["applied"], refused["invalid"], len(refused["problems"])) == (False, True, 2)
-    assert all("signpost.yaml:" in problem for problem in refused["problems"])
-    await send_form(daemon, ledger)
-    await all_arrived(collector, ledger, 60)
-    told = [alert for alert in collector.on_shelf(ALERTS) if "configuration" in alert["Subject"]]
-    assert [alert["Subject"] for alert in told] == ["The changed configuration is not used: 2 problems"]
-    assert all(problem in told[0].words.replace("\n", " ") for problem in refused["problems"])
-    status = (await daemon.status())["configuration"]
-    assert (status["problems"], status["refused_at"] > status["since"]) == (refused["problems"], True)
-    shown = await daemon.command("status")
-    assert "isn't used" in shown.out
-    assert (await daemon.command("reload")).status == 78
-
-    del daemon.configuration["routing"]["target_eror"]
-    department["deliver"] = [{"via": "relay", "to": "new-buses@maple.example"}]
-    daemon.write_configuration()
-    await until(lambda: daemon.events("configuration_reloaded"), 60, daemon.output)
-    await send_form(daemon, ledger, to="new-buses@maple.example")
-    await all_arrived(collector, ledger, 60)
-    assert (await daemon.status())["configuration"]["problems"] == []
-    done = await daemon.command("reload")
-    assert (done.status, done.out) == (0, "The configuration is in force.\n")
 
 
 async def test_channels_come_and_go(daemon, collector, ledger):
@@ -228,27 +132,21 @@ async def test_channels_come_and_go(daemon, collector, ledger):
     departments[DESK]["deliver"] = [{"via": "shelf", "to": "buses"}]
     del channels["more-mail"], channels["other-relay"]
     assert (await change(daemon))["stopped"] == ["more-mail", "other-relay"]
-    await until(lambda: not _listens(port), 60, "the listener is gone")
+    await until(lambda: not listens(port), 60, "the listener is gone")
     await send_form(daemon, ledger, to="buses")
     await all_arrived(collector, ledger, 60)
 
 
-async def _mailed(daemon, ledger, port):
+async def _mailed(daemon, ledger, port=None):
+    """Hand in a mail; as every mail server does, whoever finds nobody listening tries again."""
     try:
         return await send_mail(daemon, ledger, port=port)
     except NotTaken:
         return ""
 
 
-def _listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 async def test_what_waits_goes_out_by_the_new_settings(daemons, tmp_path, collector, ledger):
     """Messages that a wrong port has kept are delivered when the port is mended, without waiting for their next try."""
-    from tests.acceptance.district import district  # noqa: PLC0415
-
     daemon = daemons(tmp_path, district(tmp_path, free_port()))
     await daemon.start()
     for _ in range(8):
@@ -296,35 +194,6 @@ async def test_killed_in_the_middle_of_a_reload(daemon, collector, ledger, rng):
     await daemon.settled()
     audit = await all_arrived(collector, ledger, 60)
     assert all(len(set(mail_ids)) == 1 for mail_ids in audit.duplicates.values())
-
-
-async def test_the_pages_move(daemon, ledger, collector):
-    """`http.listen` may change: the new address answers, the old one no more; one that is taken is refused."""
-    old = daemon.configuration["http"]["listen"]
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        daemon.configuration["http"]["listen"] = f"127.0.0.1:{taken.getsockname()[1]}"
-        daemon.write_configuration()
-        refused = await reload(daemon)
-    assert (refused["applied"], refused["invalid"]) == (False, True)
-    assert "http: can't listen on" in refused["problems"][0]
-    daemon.configuration["http"]["listen"] = f"127.0.0.1:{free_port()}"
-    await change(daemon)
-    await send_form(daemon, ledger)
-    assert not _listens(int(old.rpartition(":")[2]))
-    await all_arrived(collector, ledger, 60)
-
-
-async def test_the_store_stays(daemon, tmp_path):
-    """Another store needs a restart; the daemon says so, and nothing else of the file is used."""
-    here = daemon.configuration["store"]["url"]
-    daemon.configuration["store"]["url"] = f"sqlite:///{tmp_path}/other.db"
-    daemon.configuration["organization"]["name"] = "Another District"
-    daemon.write_configuration()
-    refused = await control.ask(control.socket_path(here), "reload", {})
-    assert (refused["applied"], refused["invalid"]) == (False, True)
-    assert "store: can't change while Signpost runs; restart" in refused["problems"][0]
-    async with aiohttp.ClientSession() as client, client.get(daemon.url) as page:
-        assert "Another District" not in await page.text()
 
 
 def _resources(pid):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from router.store import deliveries
+from router.testing import until
 from router.testing_sinks import RecordingSink
 from tests.unit.router.district import District
 
@@ -38,3 +42,57 @@ async def test_what_is_under_way_is_not_topped_up_one_by_one(sqlite_store, log, 
     assert again == 0
     assert await district.dispatcher.run_once() == first
     await district.dispatcher.settled()
+
+
+class SlowSink(RecordingSink):
+    """A sink whose attempts end when they may."""
+
+    def __init__(self):
+        super().__init__()
+        self.concurrency = 2
+        self.begun, self.may_end = [], asyncio.Event()
+
+    async def send(self, forward):
+        """Begin, and wait."""
+        self.begun.append(forward.delivery.id)
+        await self.may_end.wait()
+        return await super().send(forward)
+
+
+async def test_who_retires_ends_what_was_begun_and_gives_back_the_rest(sqlite_store, log, rng):
+    """The rest is there for a successor at once, unattempted, however long what was begun may take; each goes once."""
+    former = District(sqlite_store, log, rng, sink=SlowSink())
+    for n in range(9):
+        await former.route(f"buses {n}")
+    await former.dispatcher.run_once()
+    sink = former.dispatcher._sink
+    await until(lambda: len(sink.begun) == 2)
+
+    former.dispatcher.retire()
+    await until(lambda: len(former.dispatcher.holding) == 2)
+    assert await former.dispatcher.run_once() == 0
+    successor = District(sqlite_store, log, rng, sink=RecordingSink())
+    taken = await successor.dispatcher.run_once()
+    await successor.dispatcher.settled()
+    sink.may_end.set()
+    await former.dispatcher.settled()
+
+    assert taken == 7
+    assert sink.begun == [forward.delivery.id for forward in sink.sent]
+    found = await sqlite_store.read(lambda c: deliveries.in_states(c, ["delivered"], 100))
+    assert (len(found), {delivery.attempts for delivery in found}) == (9, {1})
+
+
+async def test_what_is_leased_at_that_moment_is_given_back_too(sqlite_store, log, rng):
+    """A lease that was being asked for when its dispatcher retired isn't sent by it."""
+    former = District(sqlite_store, log, rng, sink=RecordingSink())
+    await former.route()
+    leasing = asyncio.create_task(former.dispatcher.run_once())
+    await asyncio.sleep(0)
+    former.dispatcher.retire()
+    assert await leasing == 1
+    await former.dispatcher.settled()
+
+    assert former.dispatcher._sink.sent == []
+    [waiting] = await sqlite_store.read(lambda c: deliveries.in_states(c, ["waiting"], 100))
+    assert waiting.attempts == 0

@@ -85,6 +85,19 @@ async def test_the_champion_serves_with_the_thresholds_of_the_wanted_error(store
     assert await serving.refresh() is False
 
 
+async def test_another_wanted_error_takes_effect_at_once(store, serving, version_of):
+    """With the model that serves, and with those that come; before there is one it is noted."""
+    serving.aim(0.01)
+    one = await registry.register(store, version_of("one"), promote=True)
+    await serving.refresh()
+    assert serving.current()[1].min_confidence == 0.9
+    serving.aim(0.05)
+    assert (serving.version, serving.current()[1].min_confidence) == (one.version, 0.6)
+    await registry.register(store, version_of("two", one.version), promote=True)
+    await serving.refresh()
+    assert serving.current()[1].min_confidence == 0.6
+
+
 async def test_promotion_and_rollback_take_effect_at_the_next_look(store, serving, version_of):
     """What routing holds is exchanged whole; whoever asked before keeps the old pair."""
     one = await registry.register(store, version_of("one"), promote=True)
