@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from router.records import Department, School
 
 MAX_MESSAGE_CHARS = 20_000
+_LINES = ("name", "email", "topic", "school", "subject")
+_SHOWN = ("name", "phone", "topic", "school", "language", "reference")  # as they were typed
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 
@@ -35,6 +37,7 @@ class Answers:
     subject: str = ""
     message: str = ""
     language: str = ""
+    reference: str = ""  # of an earlier message, as its receipt shows it
 
     def facts(self, suspicion: str) -> dict[str, str]:
         """Return what the channel knows beside the original (see `channels._mime`)."""
@@ -46,6 +49,7 @@ class Answers:
             "topic": self.topic,
             "school": self.school,
             "language": self.language,
+            "reference": self.reference,
             "suspicion": suspicion,
         }
         return {name: value for name, value in known.items() if value}
@@ -54,7 +58,7 @@ class Answers:
         self, form: str, typed: Mapping[str, str], date: datetime, mail_id: str, files: Sequence[Upload]
     ) -> bytes:
         """Return the original: the message, and every field as it was `typed`."""
-        shown = {name: typed.get(name, "") for name in ("name", "phone", "topic", "school", "language")}
+        shown = {name: one_line(typed[name], 200) for name in _SHOWN if typed.get(name)}
         return compose(
             text=self.message,
             date=date,
@@ -62,14 +66,14 @@ class Answers:
             sender=self.email,
             sender_name=self.name,
             message_id=mail_id,
-            fields={"form": form, **{name: one_line(value, 200) for name, value in shown.items() if value}},
+            fields={"form": form, **shown},
             uploads=files,
         )
 
 
 def check(typed: Mapping[str, str], context: Context, region: str) -> tuple[Answers, dict[str, str]]:
     """Return the cleaned answers, and by field the key of the text that says what is wrong with it."""
-    lines = {name: one_line(typed.get(name, ""), 300) for name in ("name", "email", "topic", "school", "subject")}
+    name, email, topic, school, subject = [one_line(typed[key], 300) if typed.get(key) else "" for key in _LINES]
     phone, raw_phone = "", one_line(typed.get("phone", ""), 60)
     errors: dict[str, str] = {}
     message = clean(typed.get("message", "")).strip()
@@ -77,22 +81,23 @@ def check(typed: Mapping[str, str], context: Context, region: str) -> tuple[Answ
         errors["message"] = "error_message_missing"
     elif len(message) > MAX_MESSAGE_CHARS:
         errors["message"] = "error_message_long"
-    if lines["email"] and not is_public_address(lines["email"]):
+    if email and not is_public_address(email):
         errors["email"] = "error_email"
     if raw_phone and not (phone := e164(raw_phone, region)):
         errors["phone"] = "error_phone"
-    if not lines["email"] and not raw_phone:
+    if not email and not raw_phone:
         errors["email"] = "error_no_way_to_answer"
     language = typed.get("language", "").strip().lower()
     answers = Answers(
-        name=lines["name"],
-        email=lines["email"],
+        name=name,
+        email=email,
         phone=phone,
-        topic=_topic(lines["topic"], context.departments),
-        school=_school(lines["school"], context.schools),
-        subject=lines["subject"],
+        topic=topic and _topic(topic, context.departments),
+        school=school and _school(school, context.schools),
+        subject=subject,
         message=message,
-        language=language if _LANGUAGE.fullmatch(language) else "",
+        language=language if language and _LANGUAGE.fullmatch(language) else "",
+        reference=one_line(typed.get("reference", ""), 60),
     )
     return answers, errors
 
@@ -111,7 +116,7 @@ def e164(text: str, region: str) -> str:
 def _topic(chosen: str, departments: Sequence[Department]) -> str:
     """Return the department's id; a topic nobody knows (any more) stays as it was written, as a hint."""
     wanted = chosen.lower()
-    for department in departments if wanted else ():
+    for department in departments:
         if wanted in (department.id.lower(), department.name.lower()):
             return department.id
     return chosen
@@ -119,7 +124,7 @@ def _topic(chosen: str, departments: Sequence[Department]) -> str:
 
 def _school(chosen: str, schools: Sequence[School]) -> str:
     wanted = chosen.lower()
-    for school in schools if wanted else ():
+    for school in schools:
         if wanted in (school.id.lower(), school.name.lower(), *(alias.lower() for alias in school.aliases)):
             return school.id
     return ""

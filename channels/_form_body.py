@@ -17,7 +17,7 @@ from router.errors import Malformed, Refused, TooLarge
 if TYPE_CHECKING:
     from aiohttp import MultipartReader, web
 
-FIELDS = ("name", "email", "phone", "topic", "school", "subject", "message", "language")
+FIELDS = ("name", "email", "phone", "topic", "school", "subject", "message", "language", "reference")
 TOKEN_FIELD = "form_token"  # noqa: S105 - a field's name
 TRAP_FIELD = "leave_blank"  # hidden from people; programs fill it in
 _KNOWN = frozenset([*FIELDS, TOKEN_FIELD, TRAP_FIELD])

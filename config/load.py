@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from config._acknowledge import Acknowledgements
     from config._document import Document
+    from config._rules import Rule
     from config.schema import (
         ConfiguredChannel,
         ConfiguredClassifier,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         Operations,
         Organization,
         Routing,
-        Rule,
         SchoolSettings,
         Store,
     )

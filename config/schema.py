@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import time, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
 
 from config._acknowledge import Acknowledgements
+from config._rules import Rule  # noqa: TC001 (pydantic evaluates annotations)
 from config._typed import choose_type, typed_block
 from config._types import (
     DepartmentId,
@@ -23,19 +24,18 @@ from config._types import (
     Names,
     NewDepartmentId,
     PublicUrl,
-    SchoolId,
     Section,
     SinkName,
-    SourceName,
     StoreUrl,
     TimeZone,
     fault,
 )
+from router.contacts import fault_of
 from router.interfaces import Channel, ClassifierType, Settings  # noqa: TC001 (pydantic evaluates annotations)
 from router.plugins import channel_types, classifier_types
-from router.records import Destination, Medium
-from router.secrets import WithPassword
-from router.settings import Address, Duration, ListenAddress, Pattern, TimeOfDay
+from router.records import Destination
+from router.secrets import WithPassword, secret_path
+from router.settings import Address, Duration, ListenAddress, TimeOfDay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,6 +63,21 @@ class Organization(Section):
     languages: tuple[Language, ...] = Field(
         ("en",), min_length=1, description="Languages of the public pages, the first by default."
     )
+    contacts_file: str = Field(
+        "",
+        description="CSV with columns for email, phone and school: whose message names no school is of their own. A "
+        "bare name is looked for in systemd's `CREDENTIALS_DIRECTORY` first.",
+        json_schema_extra={"x-type": "the path of a file"},
+    )
+
+    @field_validator("contacts_file")
+    @classmethod
+    def _is_a_contact_list(cls, name: str, info: ValidationInfo) -> str:
+        """Look at the first line, where secrets are looked at too: who only looks at the file may not see the list."""
+        env = info.context.env if isinstance(info.context, Names) else None
+        if name and env is not None and (problem := fault_of(secret_path(name, env))):
+            raise fault(problem)
+        return name
 
 
 class Store(WithPassword, Section):
@@ -172,6 +187,10 @@ class Routing(Section):
         lt=1,
         description="At most this share of automatically routed messages may be wrong; thresholds follow from it.",
     )
+    thread_window: Duration = Field(
+        timedelta(minutes=30),
+        description="A text that comes so soon after another one from the same phone follows it; `0s`: never.",
+    )
     urgent: Urgent = Field(Urgent(), description="Who is told at once of an urgent message.")
 
 
@@ -210,34 +229,6 @@ class SchoolSettings(Section):
     deliver: dict[DepartmentId, Annotated[Destinations, Field(min_length=1)]] = Field(
         {}, description="For messages about this school: by department, where they are sent instead."
     )
-
-
-class Condition(Section):
-    """What a message must be for a rule to apply: every condition that is given."""
-
-    channel: SourceName | None = Field(None, description="The channel it came by.")
-    medium: Medium | None = Field(None, description="How the person wrote, whatever the channel.")
-    sender: Pattern | None = Field(None, description="Found in the sender's mail address or phone number.")
-    recipient: Pattern | None = Field(None, description="Found in the address or number it was sent to.")
-    subject: Pattern | None = Field(None, description="Found in the subject.")
-    text: Pattern | None = Field(None, description="Found in the subject or the text.")
-    topic: Pattern | None = Field(None, description="Found in the topic chosen on a form.")
-    school: SchoolId | None = Field(None, description="The school it is about.")
-    language: Language | None = Field(None, description="The language it is written in.")
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if all(getattr(self, key) is None for key in type(self).model_fields):
-            raise fault("must hold a condition, or the rule would take every message")
-        return self
-
-
-class Rule(Section):
-    """A decision made before the model is asked; the first rule that fits wins."""
-
-    name: Line = Field(description="What the rule is called where its decisions are explained.")
-    when: Condition = Field(description="Conditions; all must hold. Patterns ignore case and are found anywhere.")
-    to: DepartmentId = Field(description="The department that gets the message.")
 
 
 # --- blocks whose settings depend on their type -----------------------------------------------------------------------

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Renew requirements.lock and requirements-dev.lock from pyproject.toml: exact versions with SHA-256, no addresses.
+# Renew requirements.lock, requirements-embed.lock and requirements-dev.lock from pyproject.toml: exact versions with SHA-256, no addresses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,5 +10,7 @@ fi
 compile=(uv pip compile --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -q pyproject.toml)
 echo "Renewing requirements.lock…"
 "${compile[@]}" --extra build -o requirements.lock "$@"
+echo "Renewing requirements-embed.lock…"
+"${compile[@]}" --extra build --extra embed -o requirements-embed.lock "$@"
 echo "Renewing requirements-dev.lock…"
-"${compile[@]}" --extra build --extra dev -o requirements-dev.lock "$@"
+"${compile[@]}" --extra build --extra embed --extra dev -o requirements-dev.lock "$@"

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from config.load import problem_at
-from router import control
+from router import control, garbage
 from router.assemble import MAX_MESSAGE_BYTES, assemble
 from router.errors import ConfigError, SignpostError
 from router.lag import watch_lag
@@ -136,6 +136,7 @@ class Daemon:
         if self._read and self._watch:
             self._reloads = self._reloading(self._read, self._watch)
             self._tasks.start("reload", self._reloads.run())
+        garbage.settle()
         self._notify.ready(f"takes messages in; pages on {address}, model {parts.serving.version}")
         self._log.info("ready", http=str(address), model=parts.serving.version)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import fields
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -65,7 +64,6 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 MAX_MESSAGE_BYTES = 26_214_400
-THREAD_WINDOW = timedelta(minutes=30)
 SUSPECTS_AFTER_S = 2.0  # what earlier daemons died over waits so long: one that dies sooner has not died of it
 DECIDERS = 2  # batches under way at once: one is parsed while the other commits
 _POLL_S = 1.0
@@ -85,6 +83,7 @@ async def assemble(
     see `take_over`.
     """
     marks = await asyncio.to_thread(_marks, configuration)
+    schools = await asyncio.to_thread(_schools, configuration, log)
     lasting = before.lasting if before else await _lasting(configuration, store, rng, log)
     desks = Desks(configuration.departments, configuration.schools, configuration.routing.fallback)
     corrections = Corrections(desks, lasting.alerts)
@@ -102,7 +101,7 @@ async def assemble(
             lasting.keys,
             desks,
         ),
-        router=_router(configuration, store, lasting.keys, lasting.serving, log),
+        router=_router(configuration, schools, lasting),
         workers=[lasting.looker],
         marks=marks,
     )
@@ -112,6 +111,7 @@ async def assemble(
         departments=configuration.departments,
         fallback=configuration.routing.fallback,
         target_error=configuration.routing.target_error,
+        schools=schools,
         refresh=lasting.refresh_model,
     ).offer(parts.commands)
     _add_deciders(parts)
@@ -205,27 +205,30 @@ def _told(configuration: Configuration) -> tuple[tuple[Destination, ...], tuple[
     return records(configuration.operations.alerts), records(configuration.routing.urgent.notify)
 
 
-def steps(
-    configuration: Configuration, store: Store, keys_: KeyRing, serving: Serving, log: FilteringBoundLogger
-) -> tuple[Step, ...]:
+def _schools(configuration: Configuration, log: FilteringBoundLogger) -> Schools:
+    organization = configuration.organization
+    schools = Schools.reading(configuration.schools, organization.name, organization.contacts_file)
+    if contacts := schools.contacts:
+        log.info("contacts_read", rows=contacts.rows, contacts=len(contacts), unknown_schools=contacts.unknown)
+    return schools
+
+
+def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> tuple[Step, ...]:
     """Return the path of a decision, in order: the first step with an answer wins, the last always answers."""
-    fallback = configuration.routing.fallback
+    store, keys_, fallback = lasting.store, lasting.keys, configuration.routing.fallback
+    zone = ZoneInfo(configuration.organization.timezone)
     domain = mail_domain(configuration.organization.public_url)
-    schools = Schools(configuration.schools)
-    rules = [
-        Rule(name=rule.name, to=rule.to, conditions=rule.when.model_dump(mode="json", exclude_none=True))
-        for rule in configuration.rules
-    ]
+    rules = [Rule(name=rule.name, to=rule.to, conditions=rule.conditions()) for rule in configuration.rules]
     return (
         Urgent(),
         Reports(store, keys_, domain, _mailboxes(configuration), _failures.is_for_good),
         Loops(store, keys_, domain, _desk_addresses(configuration)),
         OptOut(),
-        Threads(store, keys_, domain, THREAD_WINDOW),
-        Rules(rules, schools.recognise),
+        Threads(store, keys_, domain, configuration.routing.thread_window),
+        Rules(rules, schools.recognise, zone),
         Unreadable(fallback),
         Suspicion(fallback),
-        Model(serving.current, prepare, configuration.departments, fallback, log),
+        Model(lasting.serving.current, prepare, configuration.departments, fallback, lasting.log),
     )
 
 
@@ -243,16 +246,14 @@ def _desk_addresses(configuration: Configuration) -> frozenset[str]:
     return frozenset(destination.to.casefold() for destination in (*told, *at_schools, *at_desks))
 
 
-def _router(
-    configuration: Configuration, store: Store, keys_: KeyRing, serving: Serving, log: FilteringBoundLogger
-) -> Router:
+def _router(configuration: Configuration, schools: Schools, lasting: Lasting) -> Router:
     return Router(
-        steps(configuration, store, keys_, serving, log),
+        steps(configuration, schools, lasting),
         fallback=configuration.routing.fallback,
-        schools=Schools(configuration.schools),
+        schools=schools,
         observe=configuration.routing.mode == "observe",
-        clock=store.clock,
-        log=log,
+        clock=lasting.clock,
+        log=lasting.log,
     )
 
 

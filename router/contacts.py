@@ -90,30 +90,36 @@ def read(path: Path, schools: Sequence[School]) -> Contacts:
     CSV with a header, in UTF-8; the columns' names decide (any that says email, phone or school), and several of a kind
     may be there. A school stands by id, name or alias. 100,000 rows take about half a second.
     """
-    names = {_plain(name): number for number, school in enumerate(schools)
-             for name in (*school.aliases, school.name, school.id)}  # fmt: skip
+    names: dict[str, int | None] = {
+        _plain(name): number
+        for number, school in enumerate(schools)
+        for name in (*school.aliases, school.name, school.id)
+    }
     found: dict[int, int] = {}
     rows = unknown = 0
+    for said, addresses in _rows(path):
+        if said not in names:  # each spelling is looked up once
+            names[said] = names.get(_plain(said))
+        rows, number = rows + 1, names[said]
+        if number is None:
+            unknown += 1
+            continue
+        for key in map(_digest, addresses):
+            found[key] = number if found.get(key, number) == number else _SEVERAL
+    return Contacts(found, [school.id for school in schools], rows, unknown)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Iterator[str]]]:
+    """Yield each row's school, as it is written, and its addresses; raise `SignpostError`."""
     try:
         with path.open("rb") as stream:
             columns, lines = _opened(stream)
-            for row in lines:
-                rows += 1
-                if rows > _MOST_ROWS:
+            for number, row in enumerate(lines):
+                if number >= _MOST_ROWS:
                     raise SignpostError(f"the contact list has more than {_MOST_ROWS:,} rows")
-                said = row[columns.school] if len(row) > columns.school else ""
-                if said not in names:  # each spelling is looked up once
-                    names[said] = names.get(_plain(said))
-                number = names[said]
-                if number is None:
-                    unknown += 1
-                    continue
-                for address in _addresses(row, columns):
-                    key = _digest(address)
-                    found[key] = number if found.get(key, number) == number else _SEVERAL
-    except (OSError, csv.Error, UnicodeError) as error:
+                yield row[columns.school] if len(row) > columns.school else "", _addresses(row, columns)
+    except (OSError, csv.Error, ValueError) as error:
         raise SignpostError(f"the contact list can't be read: {_why(error)}") from None  # the cause may show a row
-    return Contacts(found, [school.id for school in schools], rows, unknown)
 
 
 def fault_of(path: Path) -> str:
@@ -123,7 +129,7 @@ def fault_of(path: Path) -> str:
             _opened(stream)
     except SignpostError as error:
         return str(error)
-    except (OSError, csv.Error, UnicodeError, ValueError) as error:
+    except (OSError, csv.Error, ValueError) as error:
         return f"the contact list can't be read: {_why(error)}"
     return ""
 

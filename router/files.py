@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-_MOST = 1_048_576  # bytes of a file that are looked at
+_MOST = 67_108_864  # bytes of a file that are looked at: a contact list is long
 
 _Sign = tuple[int, int, int, int]
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from router.interfaces import ClassifierType
     from router.plugins import Plugins
     from router.records import Decision, Department, Message
+    from router.routing.schools import Schools
     from router.store.engine import Store
     from router.store.models import ModelRow
 
@@ -47,6 +48,7 @@ class ModelCommands:
         departments: Sequence[Department],
         fallback: str,
         target_error: float,
+        schools: Schools | None = None,
         refresh: Callable[[], Awaitable[object]] = _nothing_to_refresh,
     ) -> None:
         self._store = store
@@ -54,6 +56,7 @@ class ModelCommands:
         self._departments = departments
         self._fallback = fallback
         self._target_error = target_error
+        self._schools = schools
         self._refresh = refresh
 
     def offer(self, commands: Commands) -> None:
@@ -117,6 +120,8 @@ class ModelCommands:
             prediction,
             departments=self._departments,
             fallback=self._fallback,
+            schools=self._schools.known if self._schools else (),
+            seen=await asyncio.to_thread(self._schools.look, message) if self._schools else None,
             asked=asked,
         )
 

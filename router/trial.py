@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from channels._mime import understand
 from classifiers._text import prepare
@@ -60,7 +62,7 @@ class Trial:
         self.departments = configuration.departments if configuration else _own(classifier.labels)
         self.fallback = configuration.routing.fallback if configuration else fallback
         self._language = Language()
-        schools = Schools(configuration.schools if configuration else ())
+        self.schools = schools = _schools(configuration)
         self._router = Router(
             self._steps(configuration, schools, log),
             fallback=self.fallback,
@@ -74,12 +76,12 @@ class Trial:
         self, configuration: Configuration | None, schools: Schools, log: FilteringBoundLogger
     ) -> tuple[Step, ...]:
         rules = [
-            Rule(name=rule.name, to=rule.to, conditions=rule.when.model_dump(mode="json", exclude_none=True))
+            Rule(name=rule.name, to=rule.to, conditions=rule.conditions())
             for rule in (configuration.rules if configuration else ())
         ]
         return (
             Urgent(),
-            Rules(rules, schools.recognise),
+            Rules(rules, schools.recognise, ZoneInfo(configuration.organization.timezone) if configuration else UTC),
             Unreadable(self.fallback),
             Suspicion(self.fallback),
             Model(lambda: (self.classifier, self.thresholds), prepare, self.departments, self.fallback, log),
@@ -122,8 +124,22 @@ class Trial:
         decided, decision, prediction = next(iter(self.decide([message])))
         asked = Asked(classifier=self.classifier, thresholds=self.thresholds, model_input=_input(decided))
         return explanation(
-            decided, decision, prediction, departments=self.departments, fallback=self.fallback, asked=asked
+            decided,
+            decision,
+            prediction,
+            departments=self.departments,
+            fallback=self.fallback,
+            schools=self.schools.known,
+            seen=self.schools.look(decided),
+            asked=asked,
         )
+
+
+def _schools(configuration: Configuration | None) -> Schools:
+    if configuration is None:
+        return Schools(())
+    organization = configuration.organization
+    return Schools.reading(configuration.schools, organization.name, organization.contacts_file)
 
 
 def _batches(messages: Iterable[Message]) -> Iterator[tuple[list[Message], SignpostError | None]]:

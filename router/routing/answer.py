@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from router.records import Reason
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.records import Message, Prediction, Returned
+
+UNDECIDED = frozenset({Reason.ABSTAINED, Reason.MODEL_DOWN, Reason.UNREADABLE, Reason.OBSERVE})
+"""Reasons by which nothing was decided: what continues such a message speaks for itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +26,7 @@ class Route:
     prediction: Prediction | None = None
     confidence: float | None = None
     suggestions: tuple[str, ...] = ()
+    school: str = ""  # of the message that this one continues: meant unless this one names another
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,14 @@ class MarkUrgent:
     detail: str
 
 
-Answer = Route | Hold | File | MarkUrgent | None
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A step's answer: send it where another message of the same batch goes, if anybody knows where that is."""
+
+    message_id: str
+
+
+Answer = Route | Hold | File | Follow | MarkUrgent | None
 
 
 class Step(Protocol):

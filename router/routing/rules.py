@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, tzinfo
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
 import re2
 
@@ -11,68 +13,130 @@ from router.records import Reason
 from router.routing.answer import Answer, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from router.records import Message
 
-_EXACT = ("channel", "medium", "school", "language")
-_PATTERNS = ("sender", "recipient", "subject", "text", "topic")
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+_PATTERNS: Mapping[str, Callable[[Message], str]] = {
+    "sender": lambda message: message.content.sender,
+    "recipient": lambda message: message.content.recipient,
+    "subject": lambda message: message.content.subject,
+    "text": lambda message: f"{message.content.subject}\n{message.content.text}",
+    "topic": lambda message: message.content.topic,
+    "list_id": lambda message: "\n".join(message.content.headers.get("list-id", ())),
+}
+_CHECKS: Mapping[str, Callable[[Message, Sequence[str]], bool]] = {
+    "channel": lambda message, wanted: message.channel in wanted,
+    "medium": lambda message, wanted: message.medium.value in wanted,
+    "language": lambda message, wanted: message.content.language in wanted,
+    "sender_in": lambda message, wanted: _is_among(message.content.sender, wanted),
+    "recipient_in": lambda message, wanted: _is_among(message.content.recipient, wanted),
+    "attachment": lambda message, wanted: any(
+        _is_of_kind(each.name, each.content_type, wanted) for each in message.content.attachments
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule of the configuration; all its conditions must hold (see `config.schema.Condition`)."""
+    """A rule of the configuration (see `config._rules.Rule`).
+
+    `conditions` are lists by key, of which one entry has to fit each; below the key `not` are those that must not all
+    hold.
+    """
 
     name: str
     to: str
-    conditions: Mapping[str, str]
+    conditions: Mapping[str, Any]
 
 
 class Rules:
-    """The first rule whose conditions all hold decides."""
+    """The first rule whose conditions all hold decides. `zone` is where the times and days of the rules are meant."""
 
     name = "rules"
 
-    def __init__(self, rules: Sequence[Rule], school_of: Callable[[Message], str]) -> None:
-        self._rules = [(rule, _compile(rule.conditions)) for rule in rules]
-        self._school_of = school_of
+    def __init__(self, rules: Sequence[Rule], school_of: Callable[[Message], str], zone: tzinfo = UTC) -> None:
+        self._rules = [(rule, _all_of(rule.conditions, school_of, zone)) for rule in rules]
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Route what a rule names."""
         return [self._one(message) for message in batch]
 
     def _one(self, message: Message) -> Answer:
-        for rule, tests in self._rules:
-            if all(test(value_of(message, name, self._school_of)) for name, test in tests):
+        for rule, fits in self._rules:
+            if fits(message):
                 return Route(department=rule.to, reason=Reason.RULE, detail=rule.name)
         return None
 
 
-def value_of(message: Message, name: str, school_of: Callable[[Message], str]) -> str:
-    """Return what a condition looks at."""
-    content = message.content
-    values = {
-        "channel": message.channel,
-        "medium": message.medium.value,
-        "language": content.language,
-        "sender": content.sender,
-        "recipient": content.recipient,
-        "subject": content.subject,
-        "text": f"{content.subject}\n{content.text}",
-        "topic": content.topic,
+def _all_of(
+    conditions: Mapping[str, Any], school_of: Callable[[Message], str], zone: tzinfo
+) -> Callable[[Message], bool]:
+    tests = [_test(name, wanted, school_of, zone) for name, wanted in conditions.items()]
+    return lambda message: all(test(message) for test in tests)
+
+
+def _test(name: str, wanted: Any, school_of: Callable[[Message], str], zone: tzinfo) -> Callable[[Message], bool]:
+    """Return the test of one condition; raise KeyError for one that there isn't."""
+    if name == "not":
+        unwanted = _all_of(wanted, school_of, zone)
+        return lambda message: not unwanted(message)
+    if name in _PATTERNS:
+        return _found(_PATTERNS[name], [compile_pattern(pattern) for pattern in wanted])
+    days = frozenset(day for each in wanted for day in _days(each)) if name == "days" else frozenset()
+    placed: dict[str, Callable[[Message], bool]] = {
+        "school": lambda message: school_of(message) in wanted,
+        "time": lambda message: _is_within(f"{message.received_at.astimezone(zone):%H:%M}", wanted),
+        "days": lambda message: _DAYS[message.received_at.astimezone(zone).weekday()] in days,
     }
-    return school_of(message) if name == "school" else values[name]
+    if name in placed:
+        return placed[name]
+    check = _CHECKS[name]
+    return lambda message: check(message, wanted)
 
 
-def _compile(conditions: Mapping[str, str]) -> list[tuple[str, Callable[[str], bool]]]:
-    tests: list[tuple[str, Callable[[str], bool]]] = []
-    for name, wanted in conditions.items():
-        if name in _EXACT:
-            tests.append((name, lambda value, wanted=wanted: value == wanted))  # type: ignore[misc]  # a default binds
-        elif name in _PATTERNS:
-            pattern = compile_pattern(wanted)
-            tests.append((name, lambda value, pattern=pattern: pattern.search(value) is not None))  # type: ignore[misc]  # as above
-    return tests
+def _found(text_of: Callable[[Message], str], patterns: Sequence[re2.Regexp]) -> Callable[[Message], bool]:
+    def fits(message: Message) -> bool:
+        text = text_of(message)
+        return any(pattern.search(text) for pattern in patterns)
+
+    return fits
+
+
+def _is_of_kind(name: str, content_type: str, kinds: Sequence[str]) -> bool:
+    """Tell whether a file is of one of some kinds: an ending (`pdf`) or a type (`application/pdf`, `image/*`)."""
+    ending = name.rpartition(".")[2].lower()
+    return any(fnmatchcase(content_type.lower(), kind) if "/" in kind else kind == ending for kind in kinds)
+
+
+def _is_within(time: str, spans: Sequence[str]) -> bool:
+    """Tell whether a time of day ("18:05") lies in one of some spans ("17:00-07:00"); a span's end is no part of it."""
+    for span in spans:
+        begin, _, end = span.partition("-")
+        if begin <= time < end or (begin > end and not end <= time < begin):
+            return True
+    return False
+
+
+def _days(days: str) -> Iterator[str]:
+    """Yield the days of "sat" or "fri-mon"."""
+    first, _, last = days.partition("-")
+    at = _DAYS.index(first)
+    yield first
+    while last and _DAYS[at] != last:
+        at = (at + 1) % len(_DAYS)
+        yield _DAYS[at]
+
+
+def _is_among(address: str, wanted: Sequence[str]) -> bool:
+    """Tell whether an address or number is one of those wanted, or in one of the domains wanted or below it."""
+    address = address.casefold()
+    if address in wanted:
+        return True
+    domain = address.rpartition("@")[2] if "@" in address else ""
+    return bool(domain) and any(domain == each or domain.endswith(f".{each}") for each in wanted if "@" not in each)
 
 
 def compile_pattern(pattern: str) -> re2.Regexp:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from router.contacts import read
 from router.language import is_common
 from router.routing.school_forms import (
     LEVELS,
@@ -18,12 +19,13 @@ from router.routing.school_forms import (
     tokens_of,
     words_of,
 )
+from router.secrets import secret_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from router.records import Message, School
     from router.contacts import Contacts
+    from router.records import Message, School
     from router.routing.school_forms import Token
 
 MAX_TEXT = 20_000  # characters in which names are looked for
@@ -79,10 +81,22 @@ class Schools:
     """
 
     def __init__(self, schools: Sequence[School], *, organization: str = "", contacts: Contacts | None = None) -> None:
+        self.known = tuple(schools)
         self._ids = {school.id for school in schools}
         self._forms = Forms(schools)
         self._organization = "".join(token.word for token in tokens_of(organization))
         self._contacts = contacts
+
+    @classmethod
+    def reading(cls, schools: Sequence[School], organization: str, contacts_file: str) -> Schools:
+        """Return what recognises schools, with the contact list read, if there is one; raise `SignpostError`."""
+        contacts = read(secret_path(contacts_file), schools) if contacts_file else None
+        return cls(schools, organization=organization, contacts=contacts)
+
+    @property
+    def contacts(self) -> Contacts | None:
+        """The contact list, None if there is none."""
+        return self._contacts
 
     def recognise(self, message: Message) -> str:
         """Return a school's id, or "" if none or several are named."""

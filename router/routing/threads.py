@@ -1,32 +1,47 @@
-"""Follow a conversation: a reply goes where the message it continues stands now, also after a correction."""
+"""Follow a conversation: a message goes where the one it continues stands now, also after a correction."""
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
-from router.records import Medium, Reason
-from router.routing.answer import Answer, Route
+from router.contacts import key_of
+from router.ids import normalise
+from router.records import DeliveryKind, Medium, Reason
+from router.routing.answer import UNDECIDED, Answer, Follow, Route
 from router.routing.steps import answered_delivery
-from router.store import messages
+from router.store import deliveries, threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from sqlalchemy import Row
+    from sqlalchemy import Connection
 
     from router.records import Content, Message
     from router.signing import KeyRing
     from router.store.engine import Store
+    from router.store.threads import Standing
 
-_SHORT_WORDS = 8  # a longer text can stand for itself
+_MOST_IDS = 50
+_MOST_REFERENCES = 5
+_LOOKED_AT = 2_000  # characters of a text in which a reference is looked for
+_REFERENCE = re.compile(r"(?<![0-9A-Za-z])[0-9A-Za-z]{4}([ -]?)[0-9A-Za-z]{4}\1[0-9A-Za-z]{4}(?![0-9A-Za-z])")
+_OTHER_TOPIC = re.compile(
+    r"\b(?:(?:an)?other (?:thing|question|matter|topic|subject)|different (?:question|matter|topic|subject)"
+    r"|new (?:question|topic)|unrelated|otra (?:cosa|pregunta|duda)|otro (?:tema|asunto)|cambiando de tema)\b",
+    re.IGNORECASE,
+)
 
 
 class Threads:
-    """Our signed id, the same sender's earlier Message-ID, or a short second text from the same phone in the window.
+    """What a message continues, the surest sign first.
 
-    Knowing an id isn't enough: the sender has to be the one who wrote the earlier message.
+    Our own signed id, in an answer to what only the writer was sent, is proof enough. The Message-ID of an earlier mail
+    and the reference on a receipt aren't: whoever knows one has to be the person who wrote the earlier message, by
+    address or phone. A second text from the same phone within `window` follows, unless it says that it is about
+    something else, or unless nobody knew what the first was about.
     """
 
     name = "threads"
@@ -38,29 +53,72 @@ class Threads:
         self._window = window
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
-        """Route what continues an earlier message."""
-        return [await self._one(message) for message in batch]
+        """Route what continues an earlier message; of two texts in one batch the later one follows the earlier."""
+        return [await self._one(message) or self._beside(message, batch) for message in batch]
 
     async def _one(self, message: Message) -> Answer:
-        content = message.content
-        ids = [i for i in (content.in_reply_to, *content.references) if i][-50:]
-        ids += await self._answered(content)
-        texted = message.medium is Medium.SMS and len(content.text.split()) < _SHORT_WORDS
-        since = message.received_at - self._window if texted else None
-        if not content.sender or not (ids or since):
+        if not (_mail_ids(message.content) or _references(message.content) or self._may_follow(message)):
+            return None  # most messages are the first: no need to ask the store
+        found: Standing | None = await self._store.read(partial(self._find, message=message))
+        if found is None:
             return None
-        find = partial(
-            messages.earlier, sender=content.sender, external_ids=ids, since=since, before=message.received_at
-        )
-        earlier: Row[str, str, str] | None = await self._store.read(find)
-        if earlier is None:
-            return None
-        return Route(department=earlier.department, reason=Reason.THREAD, detail=f"continues {earlier.id}")
+        detail = f"continues {found.id}"
+        return Route(department=found.department, reason=Reason.THREAD, detail=detail, school=found.school)
 
-    async def _answered(self, content: Content) -> list[str]:
-        """Return the id of the message that a mail of ours, which this one answers, had forwarded."""
+    def _find(self, connection: Connection, message: Message) -> Standing | None:
+        content, before = message.content, message.received_at
+        answered, to_the_writer = self._answered(connection, content)
+        ids = ([answered] if answered else []) + _references(content)
+        writer = _keys_of(content)
+        for earlier in threads.named(connection, ids, _mail_ids(content), before):
+            proved = to_the_writer and earlier.id == answered
+            if proved or writer & _keys_of(earlier.content):
+                return earlier
+        if not self._may_follow(message):
+            return None
+        last = threads.latest(connection, content.sender, before - self._window, before)
+        return last if last and last.reason not in UNDECIDED else None
+
+    def _answered(self, connection: Connection, content: Content) -> tuple[str, bool]:
+        """Return what the answered mail of ours was about, and whether only who wrote that was sent the mail."""
         delivery_id = answered_delivery(content, self._keys, self._domain)
-        if delivery_id is None:
-            return []
-        first = await self._store.read(lambda c: messages.of_delivery(c, delivery_id))
-        return [first.content.external_id] if first and first.content.external_id else []
+        delivery = deliveries.get(connection, delivery_id) if delivery_id is not None else None
+        if delivery is None or delivery.message_id is None:
+            return "", False
+        return delivery.message_id, delivery.kind is DeliveryKind.ANSWER and delivery.decision_id is not None
+
+    def _may_follow(self, message: Message) -> bool:
+        texted = message.medium is Medium.SMS and bool(message.content.sender) and bool(self._window)
+        return texted and not _OTHER_TOPIC.search(message.content.text[:_LOOKED_AT])
+
+    def _beside(self, message: Message, batch: Sequence[Message]) -> Answer:
+        """Follow the text that came just before in the same batch, which isn't in the store yet as decided."""
+        if not self._may_follow(message):
+            return None
+        sender, since = message.content.sender.casefold(), message.received_at - self._window
+        earlier = [
+            other
+            for other in batch
+            if other.medium is Medium.SMS
+            and other.content.sender.casefold() == sender
+            and since <= other.received_at < message.received_at
+        ]
+        return Follow(max(earlier, key=lambda other: other.received_at).id) if earlier else None
+
+
+def _mail_ids(content: Content) -> list[str]:
+    return [each for each in (content.in_reply_to, *content.references) if each][-_MOST_IDS:]
+
+
+def _references(content: Content) -> list[str]:
+    """Return the ids of messages that a message names, as a receipt shows them: a few that may be some."""
+    said = [each for each in content.references if "@" not in each]
+    text = f"{content.subject}\n{content.text[:_LOOKED_AT]}"
+    said += [match[0] for match in _REFERENCE.finditer(text) if any(char.isdigit() for char in match[0])]
+    return [found for each in dict.fromkeys(said) if (found := normalise(each))][:_MOST_REFERENCES]
+
+
+def _keys_of(content: Content) -> set[str]:
+    """Return what stands for the person who wrote: addresses and numbers, however they are written."""
+    addresses = (content.sender, content.reply_to, content.phone)
+    return {key for address in addresses if address and (key := key_of(address))}

@@ -71,6 +71,7 @@ class SqliteBackend:
         self.path = Path(database).absolute()
         self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
         self._engine: Engine | None = None
+        self._writing: Connection | None = None  # taken once: taking it for each transaction would double its cost
         self._reading: Engine | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
@@ -112,8 +113,7 @@ class SqliteBackend:
         self._engine = create_engine(f"sqlite:///{self.path}", poolclass=StaticPool, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_writer)
         event.listen(self._engine, "begin", _begin_immediate)
-        with self._engine.connect():
-            pass
+        self._writing = self._engine.connect()
         self._connect_reader()
 
     def _connect_reader(self) -> None:
@@ -122,16 +122,18 @@ class SqliteBackend:
         event.listen(self._reading, "connect", _prepare_reader)
 
     def _disconnect(self) -> None:
+        if self._writing is not None:
+            self._writing.close()
         for engine in (self._reading, self._engine):
             if engine is not None:
                 engine.dispose()
 
     def _transact(self, draw: Draw) -> list[Any]:
         works = draw()
-        if self._engine is None:
+        if self._writing is None:
             raise StoreBroken("this store was opened for reading only")
-        with self._engine.begin() as connection:
-            return [work(connection) for work in works]
+        with self._writing.begin():
+            return [work(self._writing) for work in works]
 
     def _alone(self, work: Callable[[Connection], None]) -> None:
         assert self._engine is not None

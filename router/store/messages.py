@@ -14,7 +14,7 @@ from router.store.tables import decisions, deliveries, messages, originals
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, Row, Select
+    from sqlalchemy import Connection, Row, Select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,34 +151,6 @@ def original(connection: Connection, message_id: str) -> bytes:
     """Return the bytes as they were accepted."""
     found = connection.execute(select(originals.c.content).where(originals.c.message_id == message_id))
     return bytes(found.scalar_one())
-
-
-def earlier(
-    connection: Connection, sender: str, external_ids: list[str], since: datetime | None, before: datetime
-) -> Row[Any, Any, Any] | None:
-    """Return the newest routed message of this sender that has one of these ids, or that came after `since`."""
-    if not sender:
-        return None
-    matches: list[ColumnElement[bool]] = []
-    if external_ids:
-        matches.append(messages.c.external_id.in_(external_ids))
-    if since is not None:
-        matches.append(messages.c.received_at >= since)
-    if not matches:
-        return None
-    statement = (
-        select(messages.c.id, decisions.c.department, decisions.c.school)
-        .join(decisions, decisions.c.id == messages.c.decision_id)
-        .where(
-            messages.c.sender == sender.casefold(),
-            messages.c.state == State.ROUTED.value,
-            messages.c.received_at < before,
-            or_(*matches),
-        )
-        .order_by(messages.c.received_at.desc())
-        .limit(1)
-    )
-    return connection.execute(statement).first()
 
 
 def listing(state: str | None, department: str | None, limit: int, before_id: str = "") -> Select[Any]:

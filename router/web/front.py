@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from router.settings import Address
 
 
@@ -79,5 +81,5 @@ class Front:
     def _request(self, *parts: Any) -> web.BaseRequest:
         return self._behind.request(*parts)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await self._behind.answer(request)
+    def _answer(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        return self._behind.answer(request)

@@ -67,12 +67,16 @@ class Refusals:
                 if (request.content_length or 0) > self._max_bytes and not request.path.startswith(_OWN_LIMITS):
                     return self.answer(request, 413, _SENTENCES[413])
                 return await handler(request)
-            except web.HTTPException as error:
-                return self._from_aiohttp(request, error)
             except Exception as error:
-                return self._from_error(request, error)
+                return self.of(request, error)
 
         return answer_all
+
+    def of(self, request: web.Request, error: Exception) -> web.Response:
+        """Return the refusal that an error means; raise it again if it is a redirect."""
+        if isinstance(error, web.HTTPException):
+            return self._from_aiohttp(request, error)
+        return self._from_error(request, error)
 
     def answer(
         self, request: web.Request, status: int, text: str, headers: dict[str, str] | None = None

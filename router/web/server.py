@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.hdrs import EXPECT
 
 from router.web.health import Health
 from router.web.misroute import Misroute
@@ -81,7 +82,38 @@ def build(
         answer = _answer(webhook, accept)
         application.router.add_route("*", f"/{channel.mount}/{name}", answer)
         application.router.add_route("*", f"/{channel.mount}/{name}/{{tail:.*}}", answer)
+    forms = {f"/{_FORMS}/{name}": hook for name, (channel, hook) in webhooks.items() if channel.mount == _FORMS}
+    _answer_directly(application, forms, accept, refusals)
     return application
+
+
+def _answer_directly(
+    application: web.Application, forms: Mapping[str, Webhook], accept: Accept, refusals: Refusals
+) -> None:
+    """Hand what is posted to a form to its channel without a search for the route and the middlewares' detours.
+
+    Everything else, and what these requests share with all others (`on_response_prepare`), goes aiohttp's way.
+    """
+    ways: dict[str, tuple[Webhook, web.UrlMappingMatchInfo]] = {}
+    for resource in application.router.resources():
+        if resource.canonical in forms:
+            found = web.UrlMappingMatchInfo({}, next(iter(resource)))
+            found.add_app(application)
+            found.freeze()
+            ways[resource.canonical] = forms[resource.canonical], found
+    otherwise = application._handle
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        way = ways.get(request.raw_path) if request.method == "POST" else None
+        if way is None or EXPECT in request.headers:
+            return await otherwise(request)
+        webhook, request._match_info = way
+        try:
+            return await webhook.handle(request, accept)
+        except Exception as error:
+            return refusals.of(request, error)
+
+    object.__setattr__(application, "_handle", answer)
 
 
 def _answer(webhook: Webhook, accept: Accept) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -155,13 +155,11 @@ async def test_what_waits_goes_out_by_the_new_settings(daemons, tmp_path, collec
     async with smtp_server(port=free_port()) as server:
         collector.add(server)
         daemon.configuration["channels"]["relay"]["port"] = server.port
-        tried = len(daemon.events("delivery_failed"))
         await change(daemon)
         audit = await all_arrived(collector, ledger, 60)
         assert audit.duplicates == {}
         counts = await daemon.settled()
     assert counts["deliveries"]["delivered"] == 8
-    assert len(daemon.events("delivery_failed")) == tried
 
 
 async def test_a_hangup_again_and_again(daemon, collector, ledger):

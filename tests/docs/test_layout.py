@@ -30,11 +30,12 @@ MAY_IMPORT = {
     "router.interfaces": {"router.records", "router.errors", "router.findings"},
     "router.settings": NOUNS,
     "router.secrets": {*NOUNS, "router.settings"},
+    "router.contacts": NOUNS,
     "router.plugins": {*NOUNS, "channels", "classifiers"},
     "router.acknowledging": {*NOUNS, "router.settings"},
     "channels": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging"},
     "classifiers": NOUNS,
-    "config": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging", "router.plugins"},
+    "config": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging", "router.plugins", "router.contacts"},
 }
 
 

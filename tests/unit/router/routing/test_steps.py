@@ -118,17 +118,17 @@ async def test_unreadable_and_suspicious_messages_reach_a_person():
 @pytest.mark.parametrize(
     ("conditions", "fits"),
     [
-        ({"channel": "mail"}, True),
-        ({"channel": "forms"}, False),
-        ({"medium": "email", "text": "w-?2"}, True),
-        ({"medium": "sms", "text": "w-?2"}, False),
-        ({"text": "payroll form"}, True),  # the subject counts as text
-        ({"subject": "^payroll"}, True),
-        ({"sender": "@home\\.example$"}, True),
-        ({"recipient": "hr@"}, False),
-        ({"language": "es"}, False),
-        ({"school": "lincoln"}, True),
-        ({"topic": "pay"}, True),
+        ({"channel": ["mail"]}, True),
+        ({"channel": ["forms"]}, False),
+        ({"medium": ["email"], "text": ["w-?2"]}, True),
+        ({"medium": ["sms"], "text": ["w-?2"]}, False),
+        ({"text": ["payroll form"]}, True),  # the subject counts as text
+        ({"subject": ["^payroll"]}, True),
+        ({"sender": ["@home\\.example$"]}, True),
+        ({"recipient": ["hr@"]}, False),
+        ({"language": ["es"]}, False),
+        ({"school": ["lincoln"]}, True),
+        ({"topic": ["pay"]}, True),
     ],
 )
 async def test_a_rule_needs_all_its_conditions(conditions, fits):
@@ -146,7 +146,7 @@ async def test_a_rule_needs_all_its_conditions(conditions, fits):
 async def test_the_first_rule_that_fits_wins():
     """Rules are asked in order."""
     rules = [
-        Rule(name=name, to=name, conditions={"text": text}) for name, text in (("a", "bus"), ("b", "bus"), ("c", "."))
+        Rule(name=name, to=name, conditions={"text": [text]}) for name, text in (("a", "bus"), ("b", "bus"), ("c", "."))
     ]
 
     assert (await answer(Rules(rules, lambda _m: ""), mail(text="the bus"))).detail == "a"

@@ -1,0 +1,79 @@
+"""What a message may continue: earlier messages by id, by Message-ID or by sender, with the decision in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, text
+
+from router.records import Reason, State
+from router.store.codec import content_from_json
+from router.store.tables import decisions, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Select
+
+    from router.records import Content
+
+_MOST = 20
+# In these very words, or the partial indexes of these columns aren't used.
+_HAS_ID, _HAS_SENDER = text("messages.external_id <> ''"), text("messages.sender <> ''")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """An earlier message, and where it stands now."""
+
+    id: str
+    received_at: datetime
+    content: Content
+    department: str
+    school: str
+    reason: Reason
+
+
+def named(
+    connection: Connection, message_ids: Sequence[str], external_ids: Sequence[str], before: datetime
+) -> list[Standing]:
+    """Return the routed messages that came before and have one of these ids, newest first; anybody's."""
+    found: list[Standing] = []
+    if message_ids:
+        found += _all(connection, _routed(before).where(messages.c.id.in_(message_ids)))
+    if external_ids:
+        found += _all(connection, _routed(before).where(_HAS_ID, messages.c.external_id.in_(external_ids)))
+    return sorted(found, key=lambda earlier: earlier.received_at, reverse=True)
+
+
+def latest(connection: Connection, sender: str, since: datetime, before: datetime) -> Standing | None:
+    """Return the newest routed message of a sender in a span of time, None if there is none."""
+    own = (_HAS_SENDER, messages.c.sender == sender[:320].casefold(), messages.c.received_at >= since)
+    return next(iter(_all(connection, _routed(before).where(*own).limit(1))), None)
+
+
+def _routed(before: datetime) -> Select[Any]:
+    present = (decisions.c.department, decisions.c.school, decisions.c.reason)
+    return (
+        select(messages.c.id, messages.c.received_at, messages.c.content, *present)
+        .join(decisions, decisions.c.id == messages.c.decision_id)
+        .where(messages.c.state == State.ROUTED.value, messages.c.received_at < before)
+        .order_by(messages.c.received_at.desc(), messages.c.id.desc())
+        .limit(_MOST)
+    )
+
+
+def _all(connection: Connection, statement: Select[Any]) -> list[Standing]:
+    return [
+        Standing(
+            id=row.id,
+            received_at=row.received_at,
+            content=content_from_json(row.content),
+            department=row.department,
+            school=row.school,
+            reason=Reason(row.reason),
+        )
+        for row in connection.execute(statement)
+    ]
