@@ -11,7 +11,7 @@ SETUP := VENV="$(VENV)" deploy/setup.sh
 SOURCES := router channels classifiers config tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench install lock clean
+.PHONY: help demo test check format bench install embed encoder lock clean
 
 help:  ## List the commands
 	@echo "Signpost: every message to the right desk"
@@ -39,6 +39,12 @@ bench: $(VENV)/.ready-dev  ## Measure, and print a JSON object of figures
 
 install: $(VENV)/.ready-run  ## Set up and put the command `signpost` into PREFIX/bin (default /usr/local)
 	@deploy/link.sh "$(BIN)/signpost" "$(PREFIX)/bin"
+
+embed:  ## Add the optional sentence encoder's libraries (docs/howto/embed.md)
+	@$(SETUP) embed
+
+encoder: $(VENV)/.ready-run  ## Build the English encoder MiniLM into var/encoders/minilm (downloads 150 MB, once)
+	@VENV="$(VENV)" deploy/encoder.sh
 
 lock:  ## Renew the lock files after a change of the dependencies (needs uv)
 	@deploy/lock.sh

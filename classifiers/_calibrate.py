@@ -86,13 +86,12 @@ class Trial:
     weight: Floats
 
 
-def share_weights(in_scope: NDArray[np.bool_], out_of_scope_share: float) -> Floats:
+def share_weights(weights: Floats, in_scope: NDArray[np.bool_], out_of_scope_share: float) -> Floats:
     """Return row weights with which the out-of-scope rows make up the given share, however many were collected."""
-    weights: Floats = np.ones(len(in_scope))
-    inside, outside = int(in_scope.sum()), int((~in_scope).sum())
-    if inside and outside:
-        weights[~in_scope] = out_of_scope_share / (1 - out_of_scope_share) * inside / outside
-    return weights
+    inside, outside = float(weights[in_scope].sum()), float(weights[~in_scope].sum())
+    if not (inside and outside):
+        return weights
+    return np.where(in_scope, 1.0, out_of_scope_share / (1 - out_of_scope_share) * inside / outside) * weights
 
 
 def operating_points(trial: Trial, targets: Sequence[float] = TARGETS) -> list[list[float]]:

@@ -53,7 +53,13 @@ def evaluate(
     without rows behind it is None. `is_urgent` answers for a row whether it would be alerted; without it there is no
     `urgent`. Intervals stand beside the figures under `intervals`.
     """
-    answers = list(_answers(classifier, rows, min_confidence, min_score))
+    return figures_of(answers_of(classifier, rows, min_confidence, min_score), rows, is_urgent)
+
+
+def figures_of(
+    answers: Sequence[Answer], rows: Sequence[Row], is_urgent: Callable[[Row], bool] | None = None
+) -> dict[str, Any]:
+    """Return the same figures of answers that were given already."""
     inside = [answer for answer in answers if answer.department != OUT_OF_SCOPE]
     figures = _first_choices(inside)
     figures |= {"per_department": _per_department(figures["per_department"], answers)}
@@ -68,6 +74,11 @@ def evaluate(
     if is_urgent is not None:
         figures["urgent"] = _urgent([answer.urgent for answer in answers], [bool(is_urgent(row)) for row in rows])
     return figures
+
+
+def answers_of(classifier: Classifier, rows: Sequence[Row], min_confidence: float, min_score: float) -> list[Answer]:
+    """Return what the model says about each row, and whether that would be routed."""
+    return list(_answers(classifier, rows, min_confidence, min_score))
 
 
 def _answers(classifier: Classifier, rows: Sequence[Row], min_confidence: float, min_score: float) -> Iterable[Answer]:

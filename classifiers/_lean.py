@@ -7,14 +7,15 @@ float32 rounding, ten times faster, because nothing is validated and each word's
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from classifiers._confidence import Words
 from classifiers._ngrams import END, START, char_ngrams, word_ngrams, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int32]
     Counts = NDArray[np.intp]
     Fields = Sequence[Sequence[str]]
+
+
+class _Text(NamedTuple):
+    """The rows of a text's known terms, words first, how often each occurs, and their TF-IDF values."""
+
+    rows: Rows
+    counts: Counts
+    values: Floats
+    wordy: int  # how many rows are of words
+    known: int  # how many of its words are known
+    total: int
+
 
 _MEMO_WORDS = 100_000
 _MEMO_LENGTH = 40  # characters: longer "words" are links and noise that don't come back
@@ -46,8 +59,14 @@ class LeanScorer:
     Rows of `idf` (terms) and `coefficients` (terms × labels) are the word terms, then the character terms.
     """
 
-    def __init__(
-        self, word_terms: dict[str, int], char_terms: dict[str, int], idf: Floats, coefficients: Floats, bias: Floats
+    def __init__(  # noqa: PLR0917  the arrays of an artifact
+        self,
+        word_terms: dict[str, int],
+        char_terms: dict[str, int],
+        idf: Floats,
+        coefficients: Floats,
+        bias: Floats,
+        likeness: Floats | None = None,
     ) -> None:
         self._word_rows = word_terms
         self._char_rows = char_terms
@@ -55,23 +74,51 @@ class LeanScorer:
         self._idf = idf
         self._coefficients = coefficients
         self._bias = bias
+        self._likeness = likeness
         self._memo: dict[str, Rows] = {}
+
+    @property
+    def terms(self) -> int:
+        """How many terms there are."""
+        return len(self._idf)
 
     def margins(self, model_input: ModelInput) -> Floats:
         """Return one margin per label."""
-        rows, _counts, values = self._features(words(model_input))
-        result: Floats = values @ self._coefficients[rows] + self._bias
-        return result
+        return self.read(model_input)[0]
+
+    def read(self, model_input: ModelInput) -> tuple[Floats, Words | None]:
+        """Return one margin per label, and what the words say beside (None where the model hasn't learnt that)."""
+        text = self._features(words(model_input))
+        margins: Floats = text.values @ self._coefficients[text.rows] + self._bias
+        if self._likeness is None:
+            return margins, None
+        likeness = text.values[: text.wordy] @ self._likeness[text.rows[: text.wordy]]
+        return margins, Words(likeness.astype(np.float64), np.array(float(text.known)), np.array(float(text.total)))
+
+    def margin(self, model_input: ModelInput, coefficients: Floats) -> float:
+        """Return the sum for one more column of coefficients (terms), without a bias."""
+        text = self._features(words(model_input))
+        return float(text.values @ coefficients[text.rows])
 
     def explain(self, model_input: ModelInput, column: int, most: int) -> list[tuple[str, float]]:
-        """Return the words that speak for (+) and against (-) a label compared with the mean of the others.
+        """Return the words that speak for (+) and against (-) a label compared with the mean of the others."""
+        return self._spoken(model_input, lambda rows: self._lead(rows, column), most)
+
+    def spoken(self, model_input: ModelInput, coefficients: Floats, most: int) -> list[tuple[str, float]]:
+        """Return the words that speak for (+) and against (-) what one more column of coefficients stands for."""
+        return self._spoken(model_input, lambda rows: coefficients[rows], most)
+
+    def _spoken(
+        self, model_input: ModelInput, weights_of: Callable[[Rows], Floats], most: int
+    ) -> list[tuple[str, float]]:
+        """Return words with what they add, strongest first.
 
         Character n-grams count for the words they come from, a pair of words half for each.
         """
         fields = words(model_input)
-        rows, counts, values = self._features(fields)
-        gains = values * self._lead(rows, column) / counts
-        gain_of = dict(zip(rows.tolist(), gains.tolist(), strict=True))
+        text = self._features(fields)
+        gains = text.values * weights_of(text.rows) / text.counts
+        gain_of = dict(zip(text.rows.tolist(), gains.tolist(), strict=True))
         weights: defaultdict[str, float] = defaultdict(float)
         for term in word_ngrams(fields):
             parts = term.split(" ")
@@ -89,14 +136,15 @@ class LeanScorer:
         lead: Floats = own - (coefficients.sum(axis=1) - own) / max(1, coefficients.shape[1] - 1)
         return lead
 
-    def _features(self, fields: Fields) -> tuple[Rows, Counts, Floats]:
-        """Return the rows of a text's known terms, how often each occurs, and their TF-IDF values."""
-        look_up = self._word_rows.get
-        found = [row for term in word_ngrams(fields) if (row := look_up(term)) is not None]
-        first = self._block([np.array(found, dtype=np.int32)])
+    def _features(self, fields: Fields) -> _Text:
+        """Return what is known of a text."""
+        found = [*map(self._word_rows.get, word_ngrams(fields))]
+        total = (len(found) + 1) // 2  # words and marks come first, then their pairs
+        first = self._block([np.array([row for row in found if row is not None], dtype=np.int32)])
         second = self._block([self._chars(word) for field in fields for word in field])
-        join = np.concatenate
-        return join((first[0], second[0])), join((first[1], second[1])), join((first[2], second[2]))
+        join, known = np.concatenate, total - found[:total].count(None)
+        rows, counts, values = join((first[0], second[0])), join((first[1], second[1])), join((first[2], second[2]))
+        return _Text(rows, counts, values, len(first[0]), known, total)
 
     def _block(self, parts: Sequence[Rows]) -> tuple[Rows, Counts, Floats]:
         """Return distinct rows, counts and (1 + ln count) · idf scaled to length one, as `TfidfTransformer` does."""

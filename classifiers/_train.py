@@ -15,13 +15,16 @@ from sklearn.svm import LinearSVC
 
 from classifiers._artifact import Artifact
 from classifiers._augment import in_text_style, with_typos
-from classifiers._calibrate import Trial, fit_temperature, operating_points, scores, share_weights, softmax
+from classifiers._bayes import centroids, opinions, summed
+from classifiers._confidence import Words
 from classifiers._corpus import GLOSSARY, OUT_OF_SCOPE
 from classifiers._counts import count_terms
-from classifiers._figures import first_choice_figures
 from classifiers._folds import deal
 from classifiers._lean import pack_terms
 from classifiers._text import from_text
+from classifiers._tried import LACKING, calibrate
+from classifiers._urgent import learn as learn_urgency
+from classifiers._urgent import marks
 from router.errors import SignpostError
 from router.interfaces import Example
 
@@ -39,8 +42,10 @@ if TYPE_CHECKING:
 C_CHOICES = (0.1, 0.3, 1.0)
 """How closely to follow the training rows: little data asks for less, much for more."""
 
+BAYES_CHOICES = (0.0, 0.5)
+"""How much counting words (`classifiers._bayes`) adds to it."""
+
 _RARE_FROM_ROWS = 200  # with fewer rows every term counts, even one seen once
-_LACKING = -2.0  # the margin of a label of which a fold's training rows held none
 _EVERY_FOLD = -1
 TOLERANCE = 1e-2  # of the solver; a closer fit changed no figure and took half as long again
 _MOST_STEPS = 20_000  # of the solver; a few hundred do
@@ -55,6 +60,7 @@ class Rows:
     weights: Floats
     folds: NDArray[np.intp]
     tried: Mask  # examples and out-of-scope rows
+    typical: Floats  # how much each counts in what is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,20 @@ class Linear:
         result: Floats = values @ self.coefficients + self.bias
         return result
 
+    def plus(self, coefficients: Floats) -> Linear:
+        """Return the sum with coefficients for the first terms."""
+        total = self.coefficients.copy()
+        total[: len(coefficients)] += coefficients
+        return Linear(total, self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How to fit: the machine's C, and how much the counted words add to it."""
+
+    c: float
+    bayes: float
+
 
 def train(
     examples: Sequence[Example],
@@ -113,18 +133,34 @@ def train(
     rows = collect(inside, outside, [hint for hint in hints if hint.department in labels], settings, seed)
     counts, terms = count_terms(rows.inputs)
     columns = [*labels, OUT_OF_SCOPE] if outside and settings.learn_out_of_scope else labels
-    trainer = Trainer(rows, counts, columns, settings, seed)
-    c, margins = trainer.out_of_fold(labels, progress)
+    trainer = Trainer(rows, counts, np.array([" " not in term for term in terms[0]]), columns, settings, seed)
+    choice, margins, words = trainer.out_of_fold(labels, progress)
     progress("training the model", 0.8)
     everything = np.ones(len(rows.inputs), dtype=bool)
-    features, (final,) = trainer.fit(everything, [c])
-    meta, arrays = calibrate(rows, margins, labels).report(labels, settings.out_of_scope_share)
-    meta |= {"c": c}
+    fitted = trainer.fit(everything, [choice])
+    meta, arrays = calibrate(rows, margins, labels, words=words).report(labels, settings.out_of_scope_share)
+    if settings.encoder:
+        from classifiers._fusion_train import with_encoder  # noqa: PLC0415  an extra that few have
+
+        meta, arrays = with_encoder(
+            meta, arrays, rows, margins, columns, settings=settings, progress=progress, said=words
+        )
+    more_meta, more = _urgency(marks(inside, len(outside)), rows, fitted.features, counts, seed)
+    meta |= {"c": choice.c, "bayes": choice.bayes} | more_meta
     meta |= {"labels": labels, "rows": len(inside), "out_of_scope_rows": len(outside), "seed": seed}
     meta |= {"settings": settings.model_dump(mode="json")}
     meta |= {"libraries": {module.__name__: module.__version__ for module in (np, scipy, sklearn)}}
     progress("done", 1.0)
-    return Artifact("linear", arrays | pack_model(features, final, terms), meta)
+    return Artifact("linear", arrays | pack_model(fitted, terms) | more, meta)
+
+
+def _urgency(
+    urgent: NDArray[np.int8], rows: Rows, features: Features, counts: Sequence[Any], seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Learn which of the tried rows, which come first, are urgent; from copies of them it would learn nothing new."""
+    tried = len(urgent)
+    values = features.values([block[:tried] for block in counts]) if (urgent > 0).any() else None
+    return learn_urgency(values, urgent, rows.weights[:tried], rows.folds[:tried], seed)
 
 
 def _weighed(glossary: Sequence[Example], weight: float) -> list[Example]:
@@ -151,6 +187,7 @@ def collect(
     inputs = [*(example.input for example in inside), *outside]
     labels = [*(example.department for example in inside), *([OUT_OF_SCOPE] * len(outside))]
     weights = [*(example.weight for example in inside), *([1.0] * len(outside))]
+    typical = [*(example.typical for example in inside), *([1.0] * len(outside))]
     folds = deal(
         labels, [*(example.group for example in inside), *([""] * len(outside))], settings.folds, seed
     ).tolist()
@@ -167,8 +204,27 @@ def collect(
     labels += [hint.department for hint in hints]
     weights += [hint.weight for hint in hints]
     folds += [_EVERY_FOLD] * len(hints)
-    mask = np.arange(len(inputs)) < tried
-    return Rows(inputs, np.array(labels), np.array(weights), np.array(folds, dtype=np.intp), mask)
+    typical += [0.0] * (len(inputs) - tried)
+    mask, dealt = np.arange(len(inputs)) < tried, np.array(folds, dtype=np.intp)
+    return Rows(inputs, np.array(labels), np.array(weights), dealt, mask, np.array(typical))
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted pipeline, in one or more variants; `likeness` (word terms × columns) is where each column's rows lie."""
+
+    features: Features
+    models: list[Linear]
+    likeness: Floats
+
+    def note(self, counts: Sequence[Any], values: Any, single: Mask, rows: NDArray[np.intp], words: Words) -> None:
+        """Note what the texts of these rows say by their words; `single` tells which terms are one word."""
+        known = np.zeros(len(single), dtype=bool)
+        known[self.features.kept[0]] = True
+        words.known[rows] = np.asarray(counts[0][:, known & single].sum(axis=1)).ravel()
+        length = self.features.weights[0]
+        if length:
+            words.likeness[rows] = values[:, : len(self.likeness)] @ self.likeness / length
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,50 +233,65 @@ class Trainer:
 
     rows: Rows
     counts: Sequence[Any]
+    single: Mask  # which word terms are one word
     columns: Sequence[str]
     settings: LinearSettings
     seed: int
 
-    def out_of_fold(self, labels: Sequence[str], progress: Progress) -> tuple[float, Floats]:
-        """Return C and margins (tried rows × columns), each from a model that didn't see the row's group.
+    def out_of_fold(self, labels: Sequence[str], progress: Progress) -> tuple[Choice, Floats, Words]:
+        """Return how to fit, and what a model that didn't see the row's group says of it.
 
-        Unless it is set, C is the choice with the least log-loss on the first fold, so that only one fold is fitted
-        several times.
+        Margins and words are those of the tried rows. What isn't set is the choice with the least log-loss on the first
+        fold, so that only one fold is fitted several times.
         """
-        choices: Sequence[float] = (self.settings.c,) if self.settings.c is not None else C_CHOICES
+        set_c, set_bayes = self.settings.c, self.settings.bayes
+        choices: Sequence[Choice] = [
+            Choice(c, bayes)
+            for c in (C_CHOICES if set_c is None else (set_c,))
+            for bayes in (BAYES_CHOICES if set_bayes is None else (set_bayes,))
+        ]
         folds = self.settings.folds
-        margins: Floats = np.full((int(self.rows.tried.sum()), len(self.columns)), _LACKING)
+        tried = int(self.rows.tried.sum())
+        margins: Floats = np.full((tried, len(self.columns)), LACKING)
+        total = np.asarray(self.counts[0][self.rows.tried][:, self.single].sum(axis=1), dtype=np.float64).ravel()
+        words = Words(np.zeros(margins.shape), np.zeros(tried), total)
         for fold in range(folds):
             progress(f"testing on held-out messages ({fold + 1} of {folds})", 0.1 + 0.7 * fold / folds)
-            answers = [np.where(margins == _LACKING, part, margins) for part in self._held_out(fold, choices)]
+            answers = [np.where(margins == LACKING, part, margins) for part in self._held_out(fold, choices, words)]
             losses = [calibrate(self.rows, answer, labels).loss for answer in answers]
             best = losses.index(min(losses))
             choices, margins = [choices[best]], answers[best]
-        return choices[0], margins
+        return choices[0], margins, words
 
-    def _held_out(self, fold: int, choices: Sequence[float]) -> list[Floats]:
-        """Return the margins of one fold's rows (the other rows lacking), per choice of C."""
+    def _held_out(self, fold: int, choices: Sequence[Choice], words: Words) -> list[Floats]:
+        """Return the margins of one fold's rows (the other rows lacking), per choice; note their words."""
         rest, tried = self.rows.folds != fold, self.rows.tried
-        result: list[Floats] = [np.full((int(tried.sum()), len(self.columns)), _LACKING) for _ in choices]
+        result: list[Floats] = [np.full((int(tried.sum()), len(self.columns)), LACKING) for _ in choices]
         held_out = np.flatnonzero(tried & ~rest)
         if len(held_out) and len(set(self.rows.labels[rest]) & set(self.columns)) > 1:
-            features, models = self.fit(rest, choices)
-            values = features.values([block[held_out] for block in self.counts])
-            for margins, model in zip(result, models, strict=True):
+            fitted = self.fit(rest, choices)
+            counts = [block[held_out] for block in self.counts]
+            values = fitted.features.values(counts)
+            fitted.note(counts, values, self.single, held_out, words)
+            for margins, model in zip(result, fitted.models, strict=True):
                 margins[held_out] = model.margins(values)
         return result
 
-    def fit(self, chosen: Mask, choices: Sequence[float]) -> tuple[Features, list[Linear]]:
-        """Fit features and, per choice of C, a classifier on the chosen rows whose label is one of the columns."""
+    def fit(self, chosen: Mask, choices: Sequence[Choice]) -> Fitted:
+        """Fit features and, per choice, a classifier on the chosen rows whose label is one of the columns."""
         numbers = np.flatnonzero(chosen & np.isin(self.rows.labels, self.columns))
         counts = [block[numbers] for block in self.counts]
         features = Features.learn(counts, (self.settings.word_weight, 1.0), self._rarest(len(numbers)))
         values, labels, weights = features.values(counts), self.rows.labels[numbers], self.rows.weights[numbers]
-        models = []
-        for c in choices:
+        wordy = len(features.kept[0])
+        sums = summed(values[:, :wordy], labels, weights, self.columns)
+        counted = opinions(sums)
+        machines: dict[float, Linear] = {}
+        for c in {choice.c: None for choice in choices}:
             svc = LinearSVC(C=c, class_weight="balanced", random_state=self.seed, max_iter=_MOST_STEPS, tol=TOLERANCE)
-            models.append(_widened(svc.fit(values, labels, sample_weight=weights), self.columns))
-        return features, models
+            machines[c] = _widened(svc.fit(values, labels, sample_weight=weights), self.columns)
+        models = [machines[choice.c].plus(counted * choice.bayes) for choice in choices]
+        return Fitted(features, models, centroids(sums))
 
     def _rarest(self, rows: int) -> int:
         """Return in how many rows a term must stand: what stands in one only teaches little and costs much."""
@@ -235,58 +306,14 @@ def _widened(svc: LinearSVC, columns: Sequence[str]) -> Linear:
     places = [list(columns).index(label) for label in svc.classes_]
     coefficients = np.zeros((own.shape[1], len(columns)))
     coefficients[:, places] = own.T
-    wide_bias = np.full(len(columns), _LACKING)
+    wide_bias = np.full(len(columns), LACKING)
     wide_bias[places] = bias
     return Linear(coefficients, wide_bias)
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What the out-of-fold margins say: the temperature that fits them, its mean log-loss, and the answers."""
-
-    temperature: float
-    loss: float
-    trial: Trial
-    named: list[str]
-    chosen: list[int]
-
-    def report(self, labels: Sequence[str], out_of_scope_share: float) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the metadata with thresholds and figures, and the table they were read off, surest first."""
-        trial, inside = self.trial, self.trial.in_scope
-        weighed = replace(trial, weight=trial.weight * share_weights(inside, out_of_scope_share))
-        pairs = [(name, labels[number]) for name, number in zip(self.named, self.chosen, strict=True)]
-        pairs = [pair for pair in pairs if pair[0] != OUT_OF_SCOPE]
-        meta = {
-            "temperature": self.temperature,
-            "operating_points": operating_points(weighed),
-            "metrics": first_choice_figures([name for name, _ in pairs], [chosen for _, chosen in pairs]),
-        }
-        order = np.argsort(-trial.confidence, kind="stable")
-        table = {
-            "trial_confidence": trial.confidence[order].astype(np.float32),
-            "trial_score": trial.score[order].astype(np.float32),
-            "trial_outcome": np.where(inside, trial.right, 2)[order].astype(np.uint8),  # 2: out of scope
-        }
-        return meta, table
-
-
-def calibrate(rows: Rows, margins: Floats, labels: Sequence[str]) -> Tried:
-    """Fit the temperature to out-of-fold margins (tried rows × columns) and note every answer."""
-    tested = (margins[:, : len(labels)] != _LACKING).any(axis=1)
-    margins, named, weights = margins[tested], rows.labels[rows.tried][tested], rows.weights[rows.tried][tested]
-    own = margins[:, : len(labels)]
-    in_scope = named != OUT_OF_SCOPE
-    truth = np.searchsorted(labels, named) * in_scope
-    fair = in_scope & (own[np.arange(len(own)), truth] != _LACKING)  # the fold's model knew the label
-    temperature, loss = fit_temperature(own[fair], truth[fair], weights[fair])
-    chosen = own.argmax(axis=1)
-    confidence, score = softmax(own, temperature).max(axis=1), scores(margins, len(labels))
-    trial = Trial(confidence, score, in_scope, in_scope & (chosen == truth), weights)
-    return Tried(temperature, loss, trial, named.tolist(), chosen.tolist())
-
-
-def pack_model(features: Features, model: Linear, terms: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:
+def pack_model(fitted: Fitted, terms: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:
     """Return the arrays that the lean scorer needs; the blocks' weights go into the coefficients."""
+    features, model = fitted.features, fitted.models[0]
     kept_terms = [pack_terms(names[row] for row in kept) for names, kept in zip(terms, features.kept, strict=True)]
     weights = np.concatenate([np.full(len(kept), w) for kept, w in zip(features.kept, features.weights, strict=True)])
     return {
@@ -295,4 +322,5 @@ def pack_model(features: Features, model: Linear, terms: Sequence[Sequence[str]]
         "idf": np.concatenate([tfidf.idf_ for tfidf in features.tfidf]).astype(np.float32),
         "coefficients": np.ascontiguousarray(model.coefficients * weights[:, None], dtype=np.float32),
         "bias": model.bias.astype(np.float32),
+        "likeness": np.ascontiguousarray(fitted.likeness, dtype=np.float32),
     }

@@ -26,7 +26,7 @@ _TYPE = re.compile(r"[a-z0-9.+-]+/(\*|[a-z0-9.+-]+)")
 _ENDING = re.compile(r"\.?[a-z0-9]{1,10}")
 
 
-def _one_or_more(one: Any, words: str) -> tuple[Any, ...]:
+def one_or_more(one: Any, words: str) -> tuple[Any, ...]:
     """Return what makes a list of something of it that may also be written alone; a fault is told at its own place."""
     adapter: TypeAdapter[Any] = TypeAdapter(one)
 
@@ -80,10 +80,10 @@ FileKind = Annotated[str, PlainValidator(_file)]
 Hours = Annotated[str, PlainValidator(_hours)]
 Days = Annotated[str, PlainValidator(_days)]
 
-_SOURCES = _one_or_more(SourceName, "the name of a channel that takes messages in")
-_MEDIA = _one_or_more(Medium, f"one of {', '.join(Medium)}")
-_PATTERNS = _one_or_more(Pattern, PATTERN_WORDS)
-_PEOPLE = _one_or_more(Who, _WHO_WORDS)
+_SOURCES = one_or_more(SourceName, "the name of a channel that takes messages in")
+_MEDIA = one_or_more(Medium, f"one of {', '.join(Medium)}")
+_PATTERNS = one_or_more(Pattern, PATTERN_WORDS)
+_PEOPLE = one_or_more(Who, _WHO_WORDS)
 
 
 class Facts(Section):
@@ -111,19 +111,19 @@ class Facts(Section):
     list_id: Annotated[tuple[Pattern, ...], *_PATTERNS] = Field(
         (), description="Found in the List-Id of a mailing list's mail (RFC 2919)."
     )
-    school: Annotated[tuple[SchoolId, ...], *_one_or_more(SchoolId, "a school's id")] = Field(
+    school: Annotated[tuple[SchoolId, ...], *one_or_more(SchoolId, "a school's id")] = Field(
         (), description="The school it is about."
     )
-    language: Annotated[tuple[Language, ...], *_one_or_more(Language, "a language code such as en or es")] = Field(
+    language: Annotated[tuple[Language, ...], *one_or_more(Language, "a language code such as en or es")] = Field(
         (), description="The language it is written in."
     )
-    attachment: Annotated[tuple[FileKind, ...], *_one_or_more(FileKind, _FILE_WORDS)] = Field(
+    attachment: Annotated[tuple[FileKind, ...], *one_or_more(FileKind, _FILE_WORDS)] = Field(
         (), description="A file that came with it: how its name ends (`pdf`) or its type (`image/*`)."
     )
-    time: Annotated[tuple[Hours, ...], *_one_or_more(Hours, _HOURS_WORDS)] = Field(
+    time: Annotated[tuple[Hours, ...], *one_or_more(Hours, _HOURS_WORDS)] = Field(
         (), description="When it came in, in the organization's time zone; `17:00-07:00` goes past midnight."
     )
-    days: Annotated[tuple[Days, ...], *_one_or_more(Days, _DAY_WORDS)] = Field(
+    days: Annotated[tuple[Days, ...], *one_or_more(Days, _DAY_WORDS)] = Field(
         (), description="The day on which it came in, in the organization's time zone."
     )
 

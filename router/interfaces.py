@@ -258,14 +258,34 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A labelled row. `weight` says how much it counts in training; `group` ties near-duplicates together."""
+    """A labelled row. `weight` says how much it counts in training; `group` ties near-duplicates together.
+
+    `typical` says how much it counts where a model is tried on it, to find the confidence from which it may route: a
+    kind of message that is commoner in real mail than among the rows counts more.
+    """
 
     input: ModelInput
     department: str
     weight: float = 1.0
     group: str = ""
     source: str = "corpus"
+    typical: float = 1.0
     urgent: bool = False  # known to be urgent: the gate counts these apart
+
+
+class UrgentSense(Protocol):
+    """What a trained model may know besides: how likely a message is urgent. Thread-safe."""
+
+    threshold: float  # from this probability on the model says so by itself,
+    with_words: float  # from this one on together with words that say so (`router.routing.urgent`)
+
+    def likely(self, inputs: Sequence[ModelInput]) -> list[float]:
+        """Return a probability per message."""
+        ...
+
+    def explain(self, model_input: ModelInput, most: int = 12) -> list[tuple[str, float]]:
+        """Return the words that spoke most strongly for (+) and against (-) urgency, strongest first."""
+        ...
 
 
 class Classifier(Protocol):
@@ -273,6 +293,9 @@ class Classifier(Protocol):
 
     version: str
     labels: tuple[str, ...]
+    # It may have an attribute `urgent: UrgentSense | None`; without it only words tell what is urgent.
+    # It may have an attribute `instead: Mapping[str, Any]`, if it serves without a part it was trained with: what holds
+    # instead of the artifact's `meta` (its `operating_points`), and `reduced`, a sentence that says what is missing.
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Prediction]:
         """Return one prediction per input, each with every label, best first."""
@@ -292,10 +315,12 @@ class ClassifierType:
     """What a classifier module exports as `CLASSIFIER`.
 
     `train` learns from examples and returns an artifact (`classifiers.artifact.Artifact`: arrays and JSON, no code);
-    `load` makes a `Classifier` of one, and raises `BadArtifact` if it isn't fit to serve.
+    `load` makes a `Classifier` of one, and raises `BadArtifact` if it isn't fit to serve. `fingerprint(settings)` names
+    the state of what a training reads beside messages and settings, such as files that the settings name.
     """
 
     summary: str
     settings: type[Settings]
     train: Callable[..., Any]
     load: Callable[[Any], Classifier]
+    fingerprint: Callable[[Any], str] = field(default=lambda _settings: "")

@@ -49,7 +49,7 @@ class Metrics:
         if duplicate:
             self._copies(channel).inc()
         else:
-            self._accepted(channel, medium.value).inc()
+            self._accepted(channel, medium).inc()
 
     def decided(self, decision: Decision) -> None:
         """Count one decision."""

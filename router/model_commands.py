@@ -15,6 +15,7 @@ from router.learning import registry
 from router.learning.gate import Check, Replayed, Verdict
 from router.learning.train import trained
 from router.routing.explain import Asked, explanation
+from router.routing.schools import Schools
 from router.serving import thresholds
 from router.store import decisions, messages, models
 from router.views import when
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from router.commands import Commands
     from router.interfaces import ClassifierType
     from router.plugins import Plugins
-    from router.records import Decision, Department, Message
-    from router.routing.schools import Schools
+    from router.records import Decision, Department, Message, Prediction
     from router.store.engine import Store
     from router.store.models import ModelRow
 
@@ -48,7 +48,7 @@ class ModelCommands:
         departments: Sequence[Department],
         fallback: str,
         target_error: float,
-        schools: Schools | None = None,
+        schools: Callable[[], Schools] = lambda: Schools(()),
         refresh: Callable[[], Awaitable[object]] = _nothing_to_refresh,
     ) -> None:
         self._store = store
@@ -113,15 +113,20 @@ class ModelCommands:
         message, history = await self._store.read(partial(_decided, given=message_id))
         prediction = next((each.prediction for each in reversed(history) if each.prediction), None)
         asked = await self._asked(message, prediction.model) if prediction else None
-        return await asyncio.to_thread(
-            explanation,
+        return await asyncio.to_thread(self._explanation, message, history[-1], prediction, asked)
+
+    def _explanation(
+        self, message: Message, decision: Decision, prediction: Prediction | None, asked: Asked | None
+    ) -> dict[str, Any]:
+        schools = self._schools()
+        return explanation(
             message,
-            history[-1],
+            decision,
             prediction,
             departments=self._departments,
             fallback=self._fallback,
-            schools=self._schools.known if self._schools else (),
-            seen=await asyncio.to_thread(self._schools.look, message) if self._schools else None,
+            schools=schools.known,
+            seen=schools.look(message),
             asked=asked,
         )
 

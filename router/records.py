@@ -188,12 +188,30 @@ class Prediction:
     """A model's answer: all labels with calibrated probabilities, best first, and the raw score for "none of these".
 
     `score` is the largest margin of the model, which tells strangers from members better than a probability does
-    (the higher, the more surely in scope). `model` is the version that answered.
+    (the higher, the more surely in scope). `confidence` is how likely the first label is right, all things considered:
+    that the message is no department's business at all, too, which the ranking leaves aside; None where the model
+    doesn't say. `model` is the version that answered.
     """
 
     ranking: tuple[tuple[str, float], ...]
     score: float
     model: str = ""
+    confidence: float | None = None
+
+    @property
+    def likely(self) -> tuple[tuple[str, float], ...]:
+        """The labels, best first, with how likely each is right: the ranking, but the first has the confidence.
+
+        The others keep their order and proportions.
+        """
+        if self.confidence is None or not self.ranking:
+            return self.ranking
+        (first, share), *others = self.ranking
+        if self.confidence <= share:
+            factor = self.confidence / share if share else 0.0
+        else:
+            factor = (1 - self.confidence) / (1 - share)
+        return ((first, self.confidence), *((label, p * factor) for label, p in others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

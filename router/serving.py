@@ -25,6 +25,7 @@ class Serving:
     """Holds the champion and the thresholds that follow from the wanted error rate.
 
     `on_refused` is told once, in a sentence, of each champion that can't be used; the last good one keeps serving.
+    `on_reduced` is told of one that serves without a part it was trained with.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class Serving:
         types: Plugins[ClassifierType],
         target_error: float,
         on_refused: Callable[[str], Awaitable[None]],
+        on_reduced: Callable[[str], Awaitable[None]],
     ) -> None:
         self._store = store
         self._types = types
         self._target_error = target_error
         self._on_refused = on_refused
+        self._on_reduced = on_reduced
         self._current: tuple[Classifier, Thresholds] | None = None
         self._meta: Mapping[str, Any] = {}
         self._version = ""
@@ -92,6 +95,8 @@ class Serving:
             return False
         self._current, self._meta = (classifier, limits), meta
         self._version, self._refused = row.version, ""
+        if "reduced" in meta:
+            await self._on_reduced(f"the model {row.version}: {meta['reduced']}")
         return True
 
 

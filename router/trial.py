@@ -6,14 +6,17 @@ The steps are the daemon's, save those that look at what was sent and received b
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import UTC
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from channels._mime import understand
 from classifiers._text import prepare
+from router.destinations import addresses
 from router.errors import SignpostError
 from router.language import Language
 from router.records import Content, Department, Medium, Message, Reason
@@ -22,7 +25,7 @@ from router.routing.model import Model
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
-from router.routing.steps import Suspicion, Unreadable
+from router.routing.steps import Circles, OptOut, Suspicion, Unreadable
 from router.routing.urgent import Urgent
 
 if TYPE_CHECKING:
@@ -36,8 +39,13 @@ if TYPE_CHECKING:
     from router.records import Decision, Prediction
     from router.routing.answer import Step
     from router.routing.policy import Thresholds
+    from router.routing.route import Verdict
 
 BATCH = 256
+_NAMELESS = ("-", "<stdin>")
+_MAIL = re.compile(
+    rb"(?:received|return-path|delivered-to|from|date|message-id|mime-version|x-[a-z-]+): ", re.IGNORECASE
+)
 _NOWHERE = ""  # what stands for the fallback where no configuration names one
 
 
@@ -63,14 +71,12 @@ class Trial:
         self.fallback = configuration.routing.fallback if configuration else fallback
         self._language = Language()
         self.schools = schools = _schools(configuration)
-        self._router = Router(
-            self._steps(configuration, schools, log),
-            fallback=self.fallback,
-            schools=schools,
-            observe=False,  # the question is where it would go
-            clock=clock,
-            log=log,
-        )
+        steps = self._steps(configuration, schools, log)
+        router = partial(Router, fallback=self.fallback, schools=schools, clock=clock, log=log)
+        observe = False  # the question is where it would go
+        self._router = router(steps, observe=observe)
+        circles = Circles(addresses(self.departments, schools.known))
+        self._whole = router((steps[0], circles, OptOut(), *steps[1:]), observe=observe)
 
     def _steps(
         self, configuration: Configuration | None, schools: Schools, log: FilteringBoundLogger
@@ -102,6 +108,11 @@ class Trial:
                 yield from runner.run(self._decide(batch))
                 if fault:
                     raise fault
+
+    def verdicts(self, messages: Sequence[Message]) -> list[Verdict]:
+        """Return what would become of each message: also of those that would be held or filed for what they are."""
+        known = [self._with_language(message) for message in messages]
+        return asyncio.run(self._whole.decide(known))
 
     async def _decide(self, batch: Sequence[Message]) -> list[tuple[Message, Decision, Prediction]]:
         known = [self._with_language(message) for message in batch]
@@ -190,8 +201,11 @@ def message_of_row(row: Mapping[str, Any], number: int, now: datetime) -> Messag
 
 
 def message_of_text(text: bytes, name: str, medium: Medium, now: datetime) -> Message:
-    """Return the message of a file: a mail if its name ends in `.eml`, else plain text."""
-    if name.lower().endswith(".eml"):
+    """Return the message of a file: a mail if its name ends in `.eml`, else plain text.
+
+    What comes by standard input (`-`) is a mail if it begins as one.
+    """
+    if name.lower().endswith(".eml") or (name in _NAMELESS and _MAIL.match(text)):
         content = understand(text, {}, Medium.EMAIL.value)
     else:
         content = Content(text=text.decode("utf-8-sig", errors="replace").replace("\0", ""))

@@ -132,15 +132,18 @@ def explain(invocation: Invocation, what: str, model: Path | None, channel: str)
 
 
 def _print_explanation(view: dict[str, Any]) -> None:
+    school = f"{view['school']} {view['school_by']['said']}" if view["school_by"]["said"] else view["school"]
+    name = f"{view['department_name']} ({view['department']})" if view["department_name"] else view["department"]
     show.facts(
         [
             ("message", view["id"]),
-            ("department", view["department"] or "none: the model abstains"),
+            ("goes to", name or "none: the model abstains"),
+            ("why", view["because"]),
             ("decided by", view["step"]),
             ("reason", f"{view['reason']} ({view['detail']})" if view["detail"] else view["reason"]),
             ("confidence", show.percent(view["confidence"])),
-            ("urgent", view["urgent"]),
-            ("school", view["school"]),
+            ("urgent", f"{view['urgent']}: people are told at once, besides" if view["urgent"] else ""),
+            ("school", school),
             ("language", view["language"]),
         ]
     )
@@ -154,7 +157,11 @@ def _print_explanation(view: dict[str, Any]) -> None:
 
 def _print_model(model: dict[str, Any]) -> None:
     show.heading(f"The model {model['version']} ranks:")
-    show.table(["department", ">share"], [[name, show.percent(p)] for name, p in model["departments"]])
+    needed = {
+        name: "never alone" if need is None else show.percent(need) for name, need in model.get("needed", {}).items()
+    }
+    rows = [[name, show.percent(p), needed.get(name, "")] for name, p in model["departments"]]
+    show.table(["department", ">share", ">needed"], rows)
     for label, words in model.get("words", {}).items():
         show.heading(f"Words for (+) and against (-) {label}:")
         click.echo("  " + show.plain(", ".join(f"{word} {weight:+.2f}" for word, weight in words[:_MOST_WORDS])))

@@ -1,4 +1,4 @@
-"""`train`, `evaluate` and `models`: from corrections to a champion, and back."""
+"""`train` and `models`: from corrections to a champion, and back."""
 
 from __future__ import annotations
 
@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from classifiers._evaluate import evaluate as measure
 from router.commandline import progress, show
 from router.commandline.frame import DONE, NO, Command, CommandGroup, Invocation
-from router.commandline.model import from_directory, serving, target_error
 from router.commandline.reach import ask, ask_whom, look, require_store, store_exists, store_place
 from router.control import socket_path
-from router.errors import SignpostError
 from router.learning import registry
-from router.learning.district import District
-from router.learning.files import read_files
 from router.learning.train import Trained
 from router.learning.train import train as train_model
 from router.plugins import classifier_types
-from router.routing.urgent import urgent_reason
-from router.serving import thresholds
 from router.store import corrections
 from router.store import models as registered
 
@@ -31,15 +24,17 @@ if TYPE_CHECKING:
 
     from config.load import Configuration
     from router.interfaces import Classifier, Progress, Settings
-    from router.learning.files import FileRow
     from router.store.engine import Store
 
-_DATA_HELP = "A .jsonl or .csv file of labelled messages, or DEPT=PATH for a Maildir or mbox."
+DATA_HELP = (
+    "A .jsonl or .csv file of labelled messages; DEPT=PATH for a Maildir, mbox or folder of .eml files; or a folder "
+    "whose subfolders are named after departments."
+)
 _FIGURES = ("accuracy", "macro_f1", "selective_accuracy", "ece")
 
 
 @click.command(cls=Command, prints=True)
-@click.option("--data", "files", multiple=True, metavar="FILE", help=f"{_DATA_HELP} May be repeated.")
+@click.option("--data", "files", multiple=True, metavar="FILE", help=f"{DATA_HELP} May be repeated.")
 @click.option("--no-corpus", is_flag=True, help="Leave the bundled corpus out.")
 @click.option(
     "--out",
@@ -47,8 +42,14 @@ _FIGURES = ("accuracy", "macro_f1", "selective_accuracy", "ece")
     metavar="DIR",
     help="Write the model here and touch no registry: any labels, no gate.",
 )
+@click.option(
+    "--compare-sources",
+    "compare",
+    is_flag=True,
+    help="Also tell what each source of messages helped, by department: it trains once more without each of them.",
+)
 @click.pass_obj
-def train(invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: Path | None) -> int:
+def train(invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: Path | None, compare: bool) -> int:
     """Train a challenger; it is promoted if the gate passes.
 
     It learns from the bundled corpus, the confirmed corrections and the named files, and is measured on messages
@@ -58,7 +59,7 @@ def train(invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: 
     if configuration is not None and not (out and no_corpus):
         _look_for_store(configuration, out)
     with progress.shown("Training") as tell:
-        model = _train(configuration, files, no_corpus=no_corpus, out=out, tell=tell)
+        model = _train(configuration, files, no_corpus=no_corpus, out=out, compare=compare, tell=tell)
     if out is not None:
         return _told(invocation, model, {"version": model.version, "state": "saved", "path": str(out)})
     assert configuration is not None
@@ -74,13 +75,21 @@ def _look_for_store(configuration: Configuration, out: Path | None) -> None:
 
 
 def _train(
-    configuration: Configuration | None, files: Sequence[str], *, no_corpus: bool, out: Path | None, tell: Progress
+    configuration: Configuration | None,
+    files: Sequence[str],
+    *,
+    no_corpus: bool,
+    out: Path | None,
+    compare: bool,
+    tell: Progress,
 ) -> Trained:
     """Train with what the configuration says; without one, with the defaults."""
     if configuration is None:
         linear = classifier_types().get("linear")
         settings: Settings = linear.settings()
-        return train_model(linear, settings, progress=tell, files=files, no_corpus=no_corpus, out_dir=out)
+        return train_model(
+            linear, settings, progress=tell, files=files, no_corpus=no_corpus, out_dir=out, compare_too=compare
+        )
     nothing: tuple[list[Any], Classifier | None] = [], None
     rows, champion = nothing if out and no_corpus else look(configuration, _learnt_so_far, nothing)
     return train_model(
@@ -95,6 +104,7 @@ def _train(
         no_corpus=no_corpus,
         out_dir=out,
         target_error=configuration.routing.target_error,
+        compare_too=compare,
     )
 
 
@@ -134,9 +144,40 @@ def _told(invocation: Invocation, model: Trained, row: dict[str, Any]) -> int:
     click.echo(f"\nMessages by where they came from: {used or 'none'}.")
     for why, count in model.metrics.get("left_out", {}).items():
         click.echo(f"Left out: {count} ({show.plain(why)}).")
+    if compared := model.metrics.get("sources"):
+        _print_sources(compared)
     click.echo(f"\n{model.verdict.sentence}")
     click.echo(_outcome(model, row))
     return status
+
+
+def _print_sources(compared: Sequence[Mapping[str, Any]]) -> None:
+    """Print what each source helped: overall with its interval, then by department, one column per source."""
+    show.heading(f"What each source helped, on {compared[0]['held_out']} messages that nothing was learnt from:")
+    columns = ["", "source", ">messages", ">with all", ">without it", ">helped by", ">between"]
+    rows = [
+        [_letter(number), each["source"].removeprefix("file "), each["messages"], show.percent(each["with"]), show.percent(each["without"]),
+         _points(each["difference"]), " and ".join(map(_points, each["interval"] or ()))]
+        for number, each in enumerate(compared)
+    ]  # fmt: skip
+    show.table(columns, rows)
+    click.echo()
+    names = [f">without {_letter(number)}" for number in range(len(compared))]
+    first = compared[0]["per_department"]
+    by_department = (
+        [name, figures["n"], show.percent(figures["with"])]
+        + [show.percent(each["per_department"][name]["without"]) for each in compared]
+        for name, figures in first.items()
+    )
+    show.table(["department", ">messages", ">with all", *names], by_department)
+
+
+def _letter(number: int) -> str:
+    return chr(ord("A") + number) if number < 26 else str(number + 1)
+
+
+def _points(difference: float | None) -> str:
+    return "" if difference is None else f"{100 * difference:+.1f}"
 
 
 def _outcome(model: Trained, row: dict[str, Any]) -> str:
@@ -172,59 +213,6 @@ def _coverage(figures: Mapping[str, Any]) -> str:
     """Return how much would be routed, and the share of wrong answers that its thresholds were meant for."""
     share, wrong = show.percent(figures.get("coverage")), figures.get("target_error")
     return f"{share} at {100 * wrong:g}% wrong" if share and wrong else share
-
-
-# --- evaluate ---------------------------------------------------------------------------------------------------------
-
-
-@click.command(cls=Command, prints=True)
-@click.option("--data", "files", multiple=True, required=True, metavar="FILE", help=f"{_DATA_HELP} May be repeated.")
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="Measure a model that stands outside the configuration.",
-)
-@click.pass_obj
-def evaluate(invocation: Invocation, files: tuple[str, ...], model: Path | None) -> None:
-    """Measure a model on labelled messages.
-
-    It prints the figures as JSON, each with its 95 % interval. Rows may carry "also_acceptable" (a list), "urgent",
-    and the department "out_of_scope" (right when abstained).
-    """
-    rows = _rows(files)
-    if model is not None:
-        configuration = invocation.configuration_if_any()
-        classifier, meta = from_directory(model)
-    else:
-        configuration = invocation.configuration()
-        classifier, meta = serving(configuration)
-    limits = thresholds(meta, target_error(configuration))
-    if configuration is not None and model is None:
-        district = District(classifier, configuration.departments)
-        classifier, rows = district, [district.row(row) for row in rows]
-    figures = measure(classifier, rows, limits.min_confidence, limits.min_score, _is_urgent)
-    show.as_json({"model": classifier.version, **figures})
-
-
-def _is_urgent(row: Any) -> bool:
-    return bool(urgent_reason(str(row.get("subject") or ""), str(row.get("body") or "")))
-
-
-def _rows(files: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the labelled rows as they stand in the files; what stood in a mailbox, as it was prepared.
-
-    Raise `SignpostError` if there is none: figures about nothing would look like an answer.
-    """
-    rows = [{**(dict(row.row) or _prepared(row)), "urgent": row.urgent} for row in read_files(files)]
-    if not rows:
-        raise SignpostError(f"there is no labelled message to measure by in {', '.join(files)}")
-    return rows
-
-
-def _prepared(row: FileRow) -> dict[str, Any]:
-    said = row.input
-    return {"subject": said.subject, "body": said.body, "language": said.language, "department": row.department}
 
 
 # --- models -----------------------------------------------------------------------------------------------------------

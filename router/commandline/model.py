@@ -54,18 +54,25 @@ def champion(configuration: Configuration) -> Loaded | None:
     async def read(store: Store) -> Loaded | None:
         return await registry.load_champion(store, classifier_types())
 
-    return look(configuration, read, None)
+    found = look(configuration, read, None)
+    return _told(found) if found else None
 
 
 def from_directory(path: Path) -> Loaded:
     """Return the model that `signpost train --out` wrote."""
     artifact, _manifest = _artifact.load(path)
-    return classifier_types().get(artifact.type).load(artifact), artifact.meta
+    return _told(registry.opened(classifier_types(), artifact))
 
 
 def _unpacked(data: bytes, sha256: str) -> Loaded:
-    artifact = _artifact.unpack(data, sha256)
-    return classifier_types().get(artifact.type).load(artifact), artifact.meta
+    return _told(registry.opened(classifier_types(), _artifact.unpack(data, sha256)))
+
+
+def _told(loaded: Loaded) -> Loaded:
+    """Say what a model answers without."""
+    if "reduced" in loaded[1]:
+        click.echo(f"remark: {loaded[1]['reduced']}", err=True)
+    return loaded
 
 
 def _bundled(configured: ConfiguredClassifier) -> tuple[bytes, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,7 @@ from router.errors import NotFound, SignpostError, StoreBusy
 from router.learning.corrections import Corrections
 from router.life import lives
 from router.model_commands import ModelCommands
+from router.routing.schools import Schools
 from router.store import lives as stored_lives
 from router.store import migrate
 from router.store.engine import open_store
@@ -117,9 +119,19 @@ def _offline(configuration: Configuration, store: Store) -> Commands:
         departments=configuration.departments,
         fallback=configuration.routing.fallback,
         target_error=configuration.routing.target_error,
+        schools=partial(_schools, configuration),
     )
     model_commands.offer(commands)
     return commands
+
+
+def _schools(configuration: Configuration) -> Schools:
+    """Return what recognises schools; without the contact list where who runs this command may not read it."""
+    organization = configuration.organization
+    try:
+        return Schools.reading(configuration.schools, organization.name, organization.contacts_file)
+    except SignpostError:
+        return Schools(configuration.schools, organization=organization.name)
 
 
 def store_exists(configuration: Configuration) -> bool:

@@ -78,6 +78,7 @@ def _cached_file(classifier: ClassifierType, settings: Settings, directory: Path
         f"format {FORMAT}, held out {HELD_OUT_SHARE}",
         f"{settings_type.__module__}.{settings_type.__qualname__} {classifier.summary}",
         settings.model_dump_json(),
+        classifier.fingerprint(settings),
         _program(),
     )
     return directory / f"bundled-{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:24]}.model"

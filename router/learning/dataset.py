@@ -18,6 +18,7 @@ from classifiers._corpus import OUT_OF_SCOPE, example
 from classifiers._text import prepare
 from router.interfaces import Example
 from router.learning.files import is_empty, refuse
+from router.learning.tables import plain_name
 from router.store.codec import content_from_json
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
 HELD_OUT_SHARE = 0.15
 CORRECTION_WEIGHT = 3.0  # a person looked at it, and it is what this district's families write
-CORPUS, CORRECTION, FILE = "corpus", "correction", "file"
+CORPUS, CORRECTION, FILE = "corpus", "correction", "file"  # "file NAME" where it has one
 _GROUP_CHARACTERS = 200  # messages that begin alike are near-duplicates
 _LONG_ENOUGH = 40  # characters of a body that tell it apart without its subject
 _HASHES = 1 << 64
+_MOST_NAMES = 19  # unknown ones that are told at once
 
 
 class Confirmed(Protocol):
@@ -85,9 +87,9 @@ def build(
     left_out: Counter[str] = Counter()
     labels = Labels(departments, fallback, rank)
     rows = [example(row, CORPUS) for row in corpus.rows] if corpus else []
-    if not any_label:
-        _refuse_unknown(files, labels, {row.department for row in rows})
-    rows += _file_rows(files, labels, {row.department for row in rows}, left_out)
+    taught = {row.department for row in rows}
+    meant = {} if any_label else _meant(files, labels, taught)
+    rows += _file_rows(files, meant, labels, taught, left_out)
     rows += _correction_rows(corrections, labels, left_out)
     rows = grouped(_without_copies(rows, left_out))
     terms = tuple(corpus.vocabulary()) if corpus else ()
@@ -96,7 +98,7 @@ def build(
         out_of_scope=tuple(row for row in rows if row.department == OUT_OF_SCOPE),
         terms=terms,
         fingerprint=fingerprint([*rows, *terms]),
-        counts=dict(Counter(row.source for row in (*rows, *terms))),
+        counts=dict(Counter(kind_of(row.source) for row in (*rows, *terms))),
         left_out=dict(left_out),
     )
 
@@ -113,6 +115,10 @@ class Labels:
         """Return every label that is covered and every department there is."""
         covered = {label for department in self._departments.values() for label in department.covers}
         return covered | self._departments.keys() | {OUT_OF_SCOPE}
+
+    def names(self) -> dict[str, str]:
+        """Return the department of each name for people."""
+        return {department.name: department.id for department in self._departments.values()}
 
     def of(self, department: str, model_input: ModelInput) -> tuple[str, str]:
         """Return the label that a message for this department teaches; or "" and why there is none."""
@@ -137,26 +143,52 @@ class Labels:
         return self.of(name, model_input)
 
 
-def _refuse_unknown(files: Sequence[FileRow], labels: Labels, corpus: set[str]) -> None:
-    known = sorted(labels.known() | corpus)
+def _meant(files: Sequence[FileRow], labels: Labels, taught: set[str]) -> dict[str, str]:
+    """Return which label or department each name in the files means; raise `SignpostError` for those that mean none.
+
+    Letter case, accents and what stands between words don't matter ("Human Resources" is human-resources), and a
+    department may be called by its name for people.
+    """
+    known = labels.known() | taught
+    plain = {plain_name(name): ident for name, ident in labels.names().items()} | {
+        plain_name(id_): id_ for id_ in known
+    }
+    named = {row.department for row in files}
+    meant = {name: name if name in known else plain.get(plain_name(name), "") for name in named}
+    _refuse_unknown([row for row in files if not meant[row.department]], plain)
+    return meant
+
+
+def _refuse_unknown(rows: Sequence[FileRow], plain: Mapping[str, str]) -> None:
+    """Tell each unknown name once, with where it stands first, how often, and what may be meant."""
+    counts, first = Counter(row.department for row in rows), {row.department: row for row in reversed(rows)}
     problems = []
-    for row in files:
-        if row.department not in known:
-            close = get_close_matches(row.department, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            problems.append(f"{row.where}: there is no department or label '{row.department}'{hint}")
-    refuse(problems)
+    for name, count in counts.items():
+        close = list(dict.fromkeys(plain[word] for word in get_close_matches(plain_name(name), plain, n=3)))
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        often = f" ({count} messages)" if count > 1 else ""
+        problems.append(f"{first[name].where}: there is no department or label '{name}'{often}{hint}")
+    if problems:
+        refuse([*problems[:_MOST_NAMES], f"Known are: {', '.join(sorted(set(plain.values())))}"])
 
 
-def _file_rows(files: Sequence[FileRow], labels: Labels, known: set[str], left_out: Counter[str]) -> list[Example]:
+def _file_rows(
+    files: Sequence[FileRow], meant: Mapping[str, str], labels: Labels, known: set[str], left_out: Counter[str]
+) -> list[Example]:
     rows = []
     for row in files:
-        label, why_not = labels.named(row.department, row.input, known)
+        label, why_not = labels.named(meant.get(row.department, row.department), row.input, known)
         if why_not:
             left_out[why_not] += 1
         else:
-            rows.append(Example(input=row.input, department=label, group=row.group, source=FILE, urgent=row.urgent))
+            source = f"{FILE} {row.source}".strip()
+            rows.append(Example(input=row.input, department=label, group=row.group, source=source, urgent=row.urgent))
     return rows
+
+
+def kind_of(source: str) -> str:
+    """Return what kind of source a row comes from: corpus, correction, file (whichever it is) or glossary."""
+    return source.partition(" ")[0]
 
 
 def _correction_rows(corrections: Sequence[Confirmed], labels: Labels, left_out: Counter[str]) -> list[Example]:
@@ -263,7 +295,8 @@ def fingerprint(rows: Iterable[Example]) -> str:
     """Return a SHA-256 (hexadecimal) over what the rows say, independent of their order."""
     lines = sorted(
         json.dumps(
-            [row.department, row.source, row.weight, row.group, row.urgent, *_said(row.input)], ensure_ascii=True
+            [row.department, kind_of(row.source), row.weight, row.group, row.urgent, *_said(row.input)],
+            ensure_ascii=True,
         )
         for row in rows
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers._figures import expected_calibration_error
+from router.learning.dataset import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,7 +94,7 @@ def compare(
         _overall(before, right, seed),
         *_by_group("department", [row.department for row in held_out], before, right, seed),
         *_by_group("language", [row.input.language or "unknown" for row in held_out], before, right, seed),
-        *_by_group("source", [row.source for row in held_out], before, right, seed),
+        *_by_group("source", [kind_of(row.source) for row in held_out], before, right, seed),
         _calibration(champion, challenger, before, right),
         *_urgent(before, right, held_out),
     ]

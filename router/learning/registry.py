@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from classifiers._artifact import Artifact
     from router.interfaces import Classifier, ClassifierType
     from router.plugins import Plugins
     from router.store.engine import Store
@@ -100,11 +101,20 @@ async def load_version(
 def _load(data: bytes, row: ModelRow, types: Plugins[ClassifierType]) -> tuple[Classifier, Mapping[str, Any]]:
     artifact = unpack(data, row.sha256)
     try:
-        return types.get(row.type).load(artifact), artifact.meta
+        return opened(types, artifact)
     except SignpostError as error:
         raise BadArtifact(f"the model {row.version} can't be loaded: {error}") from error
     except Exception as error:  # a third party's classifier: whatever it raises, this model can't serve
         raise BadArtifact(f"the model {row.version} can't be loaded: {type(error).__name__}: {error}") from error
+
+
+def opened(types: Plugins[ClassifierType], artifact: Artifact) -> tuple[Classifier, Mapping[str, Any]]:
+    """Return an artifact's model and the metadata that hold for it on this machine; raise `SignpostError` if unfit.
+
+    With `reduced` in the metadata it serves without a part it was trained with: a sentence says what is missing.
+    """
+    classifier = types.get(artifact.type).load(artifact)
+    return classifier, {**artifact.meta, **getattr(classifier, "instead", {})}
 
 
 async def _check(store: Store, row: ModelRow) -> None:

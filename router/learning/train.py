@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers._artifact import Artifact, save
+from classifiers._artifact import Artifact, save, unpack
 from classifiers._calibrate import Trial, min_confidence_for, operating_points
 from classifiers._corpus import load_corpus
 from classifiers._evaluate import evaluate
@@ -17,6 +17,7 @@ from router.interfaces import Clock, SystemClock
 from router.learning.dataset import CORRECTION, Dataset, build, is_held_out, split
 from router.learning.files import read_files
 from router.learning.gate import Replayed, Verdict, compare
+from router.learning.helped import compare_sources, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ class Trained:
 
     `metrics` has `held_out` (the figures of `signpost evaluate` on the held-out messages, with the `target_error` that
     its thresholds were meant for), `metrics` (what the classifier measured by itself, such as out-of-fold figures),
-    `counts` (rows by source) and `left_out` (rows that were not used, by why).
+    `counts` (rows by source), `left_out` (rows that were not used, by why), and `sources`, if they were compared.
     """
 
     artifact: bytes = field(repr=False)
@@ -103,6 +104,7 @@ def train(
     no_corpus: bool = False,
     out_dir: Path | None = None,
     target_error: float = 0.05,
+    compare_too: bool = False,
     seed: int = 0,
     clock: Clock | None = None,
 ) -> Trained:
@@ -110,11 +112,13 @@ def train(
 
     What is returned was trained without the held-out messages, and is what was measured on them. With `out_dir` the
     model stands outside the registry: any labels, all rows, no gate, the classifier's own figures, and it is saved
-    there as a directory. Takes seconds to minutes of one processor. Raise `SignpostError` for files that can't be
-    read and for too little to learn from.
+    there as a directory. With `compare_too` it is trained once more without each source of messages
+    (`metrics["sources"]`, see `router.learning.helped`). Takes seconds to minutes of one processor. Raise
+    `SignpostError` for files that can't be read and for too little to learn from.
     """
     progress("reading the messages", 0.0)
-    rows = read_files(files)
+    unread: Counter[str] = Counter()
+    rows = read_files(files, unread, progress)
     if corpus is None and not no_corpus:
         corpus = load_corpus()
     standalone = out_dir is not None and no_corpus
@@ -127,17 +131,44 @@ def train(
         rank=champion.predict if champion else None,
         any_label=out_dir is not None,
     )
+    dataset = replace(dataset, left_out=dict(unread + Counter(dataset.left_out)))
     recipe = _Recipe(
         classifier=classifier,
         settings=settings,
         descriptions={} if standalone else _descriptions(departments, dataset.examples),
         seed=seed,
     )
+    own = part_of(progress, 0.0, 1 / (1 + len(sources_of(dataset.examples)))) if compare_too else progress
     if out_dir is None:
-        return _challenger(recipe, dataset, champion, target_error, progress)
-    result = _saved(recipe, dataset, out_dir, (clock or SystemClock()).now(), progress)
+        result = _challenger(recipe, dataset, champion, target_error, own)
+    else:
+        result = _saved(recipe, dataset, out_dir, (clock or SystemClock()).now(), own)
+    if compare_too:
+        compared = _compared(recipe, dataset, result if out_dir is None else None, progress)
+        result = replace(result, metrics={**result.metrics, "sources": compared})
     progress("done", 1.0)
     return result
+
+
+def _compared(
+    recipe: _Recipe, dataset: Dataset, challenger: Trained | None, progress: Progress
+) -> list[dict[str, Any]]:
+    """Train once more without each source; a challenger has learnt from all of them but the held-out messages."""
+    training, held_out = split(dataset.examples)
+    strangers, _held_out_strangers = split(dataset.out_of_scope)
+    share = 1 / (1 + len(sources_of(dataset.examples)))
+
+    def fit(examples: Sequence[Example], outside: Sequence[Example], tell: Progress) -> Classifier:
+        return recipe.classifier.load(recipe.fit(examples, outside, tell))
+
+    if challenger is not None:
+        whole = recipe.classifier.load(unpack(challenger.artifact))
+    else:
+        whole = fit((*training, *dataset.terms), strangers, part_of(progress, share / 2, share))
+    tell = part_of(progress, share, 1.0)
+    return compare_sources(
+        fit, whole, held_out, tell, training=training, terms=dataset.terms, strangers=strangers, seed=recipe.seed
+    )
 
 
 def _descriptions(departments: Sequence[Department], examples: Sequence[Example]) -> dict[str, str]:
@@ -152,7 +183,7 @@ def _descriptions(departments: Sequence[Department], examples: Sequence[Example]
 
 def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, progress: Progress) -> Trained:
     """Train on every row and save the model as a directory."""
-    artifact = recipe.fit((*dataset.examples, *dataset.terms), dataset.out_of_scope, _part(progress, 0.02, 0.98))
+    artifact = recipe.fit((*dataset.examples, *dataset.terms), dataset.out_of_scope, part_of(progress, 0.02, 0.98))
     artifact = replace(artifact, meta={**artifact.meta, **_about(dataset)})
     result = trained(artifact, Verdict(passed=True, sentence=_OUTSIDE))
     facts = {"fingerprint": result.fingerprint, "libraries": artifact.meta.get("libraries"), **result.metrics}
@@ -165,7 +196,7 @@ def _challenger(
 ) -> Trained:
     training, held_out = split(dataset.examples)
     strangers, held_out_strangers = split(dataset.out_of_scope)
-    artifact = recipe.fit((*training, *dataset.terms), strangers, _part(progress, 0.02, 0.85))
+    artifact = recipe.fit((*training, *dataset.terms), strangers, part_of(progress, 0.02, 0.85))
     progress("measuring it on held-out messages", 0.85)
     challenger = recipe.classifier.load(artifact)
     answers = _ask(challenger, held_out)
@@ -248,7 +279,7 @@ def _replay(champion: Classifier | None, challenger: Classifier, dataset: Datase
     )
 
 
-def _part(progress: Progress, start: float, end: float) -> Progress:
+def part_of(progress: Progress, start: float, end: float) -> Progress:
     """Return a progress that moves from `start` to `end` while its own goes from 0 to 1.
 
     The part's own end isn't told: what a classifier calls "done" would be read as the end of everything.

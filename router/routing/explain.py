@@ -13,13 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.interfaces import Classifier, ModelInput
-    from router.records import Decision, Department, Message, Prediction
+    from router.records import Decision, Department, Message, Prediction, School
+    from router.routing.schools import Recognition
 
 _MOST_RANKED = 5
 _MOST_REMOVED = 5  # words left out in search of another answer
+_HOWS = {
+    "form": "chosen on the form",
+    "name": "named as “{words}”",
+    "alias": "by its other name “{words}”",
+    "initials": "by the initials “{words}”",
+    "spelling": "by “{words}”, taken for its name with a slip",
+    "contact": "by the sender's entry in the contact list",
+}
 _STEPS = {
     Reason.RULE: "rules",
     Reason.THREAD: "threads",
+    Reason.OBSERVE: "observe mode",
     Reason.UNREADABLE: "unreadable",
     Reason.CORRECTION: "a person's correction",
     Reason.DISPUTED: "a person's correction",
@@ -42,27 +52,65 @@ def explanation(
     *,
     departments: Sequence[Department],
     fallback: str,
+    schools: Sequence[School] = (),
+    seen: Recognition | None = None,
     asked: Asked | None = None,
 ) -> dict[str, Any]:
     """Return the explanation as a JSON value.
 
     `prediction` is the model's answer, whether or not it decided. Without `asked` (its model is gone) there are no
-    words and no thresholds.
+    words and no thresholds. `seen` is how the school is recognised now; nothing of the contact list is told.
     """
     model = _model(prediction, departments, asked) if prediction else None
+    names = {department.id: department.name for department in departments}
     return {
         "id": message.id,
         "department": decision.department,
+        "department_name": names.get(decision.department, ""),
         "step": _step(decision),
         "reason": decision.reason.value,
         "detail": decision.detail,
+        "because": _because(decision, prediction, departments, asked),
         "confidence": decision.confidence,
         "urgent": decision.urgent,
         "school": decision.school,
+        "school_by": _school_by(decision, seen, schools),
         "language": message.content.language,
         "model": model,
         "would_change": _changes(decision, prediction, departments, fallback, asked),
     }
+
+
+def _because(
+    decision: Decision, prediction: Prediction | None, departments: Sequence[Department], asked: Asked | None
+) -> str:
+    """Return in one sentence why it goes there."""
+    if decision.reason is Reason.RULE:
+        return f"The rule '{decision.detail}' says so, before any model is asked."
+    if decision.reason is Reason.THREAD:
+        return f"It {decision.detail}, and goes where that one stands now."
+    if _step(decision) != "model" or prediction is None or asked is None:
+        return f"{decision.detail[:1].upper()}{decision.detail[1:]}." if decision.detail else ""
+    needed = _needed_by(decision.department, departments, asked.thresholds)
+    if decision.reason is Reason.MODEL and decision.confidence is not None:
+        return f"The model is {decision.confidence:.1%} sure of it, and {needed:.1%} is enough."
+    return f"The model isn't sure enough: {decision.detail}. So a person decides."
+
+
+def _school_by(decision: Decision, seen: Recognition | None, schools: Sequence[School]) -> dict[str, Any]:
+    """Return how the school was recognised: a word for programs, what stood in the message, and a sentence part."""
+    names = {school.id: school.name for school in schools}
+    if seen and seen.several:
+        named = " and ".join(names.get(school, school) for school in seen.several)
+        said = f"several are named ({named}): none is chosen"
+        return {"how": "several", "words": "", "said": said}
+    if not decision.school:
+        return {"how": "", "words": "", "said": ""}
+    if seen is None or seen.school != decision.school:
+        thread = decision.reason is Reason.THREAD
+        said = "that of the message which this one continues" if thread else "as recognised when it was decided"
+        return {"how": "thread" if thread else "", "words": "", "said": said}
+    return {"how": seen.how, "words": seen.words, "said": _HOWS[seen.how].format(words=seen.words)}
 
 
 def _step(decision: Decision) -> str:
@@ -81,11 +129,25 @@ def _model(prediction: Prediction, departments: Sequence[Department], asked: Ask
     if asked:
         view["min_confidence"] = asked.thresholds.min_confidence
         view["min_score"] = asked.thresholds.min_score
+        view["needed"] = {
+            desk.id: round(need, 4) if (need := _needed(desk, asked.thresholds)) <= 1 else None  # None: never by itself
+            for desk, _ in standing(prediction, departments)[:_MOST_RANKED]
+        }
         known = [label for label, _ in prediction.ranking[:2] if label in asked.classifier.labels]
         view["words"] = {
             label: [list(w) for w in asked.classifier.explain(asked.model_input, label)] for label in known
         }
     return view
+
+
+def _needed(desk: Department, thresholds: Thresholds) -> float:
+    """Return how sure the model has to be to send a message there by itself."""
+    return max(thresholds.min_confidence, desk.min_confidence or 0.0)
+
+
+def _needed_by(department: str, departments: Sequence[Department], thresholds: Thresholds) -> float:
+    desk = next((each for each in departments if each.id == department), None)
+    return _needed(desk, thresholds) if desk else thresholds.min_confidence
 
 
 def standing(prediction: Prediction, departments: Sequence[Department]) -> list[tuple[Department, float]]:
@@ -112,13 +174,17 @@ def _changes(
         model_says = choice.department or f"{fallback or 'no department'} (it abstains)"
         return [f"Without {_who(decision)} the model would have decided: {model_says}; {choice.why}."]
     said = _thresholds_said(prediction, departments, fallback, asked.thresholds)
-    return [*said, *_fewer_words(choice.department, departments, fallback, asked)]
+    said += _fewer_words(choice.department, departments, fallback, asked, first=True)
+    return said + _fewer_words(choice.department, departments, fallback, asked, first=False)
 
 
 def _who(decision: Decision) -> str:
     if decision.reason is Reason.RULE:
         return f"the rule '{decision.detail}'"
-    return {Reason.THREAD: "the earlier message", Reason.UNREADABLE: "the fault"}.get(decision.reason, "that")
+    known = {Reason.THREAD: "the earlier message", Reason.UNREADABLE: "the fault", Reason.OBSERVE: "observe mode"}
+    if _step(decision) == "suspicion":
+        return "the suspicion"
+    return known.get(decision.reason, "that")
 
 
 def _thresholds_said(
@@ -131,7 +197,7 @@ def _thresholds_said(
     label, p = prediction.ranking[0]
     if not any(label in desk.covers for desk in departments) and p > confidence:
         return [f"If a department covered {label}, it would get the message (at {p:.1%})."]
-    needed = max(thresholds.min_confidence, best.min_confidence or 0.0)
+    needed = _needed(best, thresholds)
     if needed > 1:
         said = [
             "The model is not sure enough of anything to reach the wanted error rate: everything goes to the fallback."
@@ -139,6 +205,8 @@ def _thresholds_said(
     else:
         below = fallback or "no department"
         said = [f"Below {needed:.1%}: {below}. At {needed:.1%} or more: {best.id}. It has {confidence:.1%}."]
+        if confidence < needed:
+            said.append(_with_less_doubt(best, confidence, thresholds))
     if prediction.score < thresholds.min_score:
         said.append(
             f"Its likeness to known messages is {prediction.score:.2f}; "
@@ -149,10 +217,27 @@ def _thresholds_said(
     return said
 
 
-def _fewer_words(present: str | None, departments: Sequence[Department], fallback: str, asked: Asked) -> list[str]:
-    """Leave out the words that speak most strongly for the first choice until the answer changes."""
+def _with_less_doubt(desk: Department, confidence: float, thresholds: Thresholds) -> str:
+    """Return which setting keeps the message from the department that the model thinks of."""
+    own, reached = desk.min_confidence or 0.0, f"{int(confidence * 1000) / 1000:g}"
+    if thresholds.min_confidence <= confidence:
+        return f"At departments.{desk.id}.min_confidence {reached} or less it would have been routed to {desk.id}."
+    also = f" and departments.{desk.id}.min_confidence" if own > confidence else ""
+    return (
+        f"At a threshold of {reached} it would have been routed to {desk.id}; the threshold follows from "
+        f"routing.target_error{also}: a larger share of wrong routes allowed means a lower one."
+    )
+
+
+def _fewer_words(
+    present: str | None, departments: Sequence[Department], fallback: str, asked: Asked, *, first: bool
+) -> list[str]:
+    """Leave out what speaks most strongly for the first choice (or the second) until the answer changes."""
     model_input, removed = asked.model_input, list[str]()
-    label = asked.classifier.predict([model_input])[0].ranking[0][0]
+    ranking = asked.classifier.predict([model_input])[0].ranking
+    if len(ranking) < 2 and not first:
+        return []
+    label = ranking[0 if first else 1][0]
     for word, weight in asked.classifier.explain(model_input, label):
         if weight <= 0 or len(removed) == _MOST_REMOVED:
             continue
@@ -161,7 +246,8 @@ def _fewer_words(present: str | None, departments: Sequence[Department], fallbac
         now = choose(asked.classifier.predict([model_input])[0], departments, asked.thresholds).department
         if now != present:
             words = ", ".join(f"“{each}”" for each in removed)
-            return [f"Without {words} it would go to {now or fallback or 'no department'}."]
+            speaking = "" if first else f" (which speaks for {label})" if len(removed) == 1 else f" (all for {label})"
+            return [f"Without {words}{speaking} it would go to {now or fallback or 'no department'}."]
     return []
 
 

@@ -39,7 +39,7 @@ def choose(prediction: Prediction, departments: Sequence[Department], thresholds
     desk_of = {label: department for department in departments for label in department.covers}
     totals: dict[str, float] = {}
     orphans: dict[str, float] = {}
-    for label, probability in prediction.ranking:
+    for label, probability in prediction.likely:
         desk = desk_of.get(label)
         if desk is None:
             orphans[label] = probability

@@ -46,6 +46,7 @@ _PEOPLE_BEFORE = words_of(
     profesora president presidente abraham abe thomas son daughter child kid boy girl hijo hija nino nina brother
     sister hermano hermana student nephew niece grandson granddaughter nieto nieta named name llama"""
 )
+_TITLES = words_of("mr mrs ms dr sr sra srta")
 _CORNERS = frozenset({"corner", "esquina", "intersection"})
 _DISTRICT = frozenset({"district", "districts", "distrito", "board", "system", "unified", "isd", "usd"})
 _ORDINAL = re.compile(r"\d{1,3}(?:st|nd|rd|th)")
@@ -125,6 +126,14 @@ class Schools:
         return _Reading(self._forms, self._organization, tokens_of(text), shouting=text.isupper()).mentions()
 
 
+class _Beside(NamedTuple):
+    """The level and the word for a school that stand beside a name, and where the name with them ends."""
+
+    level: str
+    school_word: bool
+    end: int
+
+
 class _Reading:
     """One text, read for names; a word that has been taken for one isn't looked at again."""
 
@@ -137,8 +146,8 @@ class _Reading:
         self._found: list[Mention] = []
 
     def mentions(self) -> list[Mention]:
-        self._names()
         self._initials()
+        self._names()
         self._spelled()
         return self._found
 
@@ -155,39 +164,40 @@ class _Reading:
     def _take(self, start: int, end: int, key: str) -> None:
         """Judge a name that stands there; whatever it is found to be, its words are used up."""
         self._taken.update(range(start, end))
-        form = self._meant(start, end, key, self._forms.exact[key])
+        beside = self._beside(start, end, self._forms.exact[key])
+        form = self._meant(start, end, key, self._forms.exact[key], beside)
         if form:
-            self._note(form.school, form.how, start, end)
+            self._note(form.school, form.how, start, beside.end)
 
     def _note(self, school: str, how: str, start: int, end: int) -> None:
         words = " ".join(token.raw for token in self._tokens[start:end])
         self._found.append(Mention(school, how, words[:_MAX_SHOWN]))
 
-    def _meant(self, start: int, end: int, key: str, forms: Sequence[Form]) -> Form | None:
+    def _meant(self, start: int, end: int, key: str, forms: Sequence[Form], beside: _Beside) -> Form | None:
         """Return the form that is meant by a name with what stands beside it, None if it is no school's or several'."""
-        level, school_word, behind = self._beside(start, end, forms)
-        if level:
-            named = [form for form in forms if form.level in ("", level)]
-        elif school_word:
+        if beside.level:
+            named = [form for form in forms if form.level in ("", beside.level)]
+        elif beside.school_word:
             own_district = key in self._organization
-            named = [] if own_district or self._is(behind, _DISTRICT) else [f for f in forms if f.how != "initials"]
+            named = [] if own_district or self._is(beside.end, _DISTRICT) else [f for f in forms if f.how != "initials"]
         else:
             split = end - start > max(form.words for form in forms)  # "the north side of the building"
             named = [] if split or self._is_elsewhere(start, end) else [form for form in forms if form.alone]
         return named[0] if len({form.school for form in named}) == 1 else None
 
-    def _beside(self, start: int, end: int, forms: Sequence[Form]) -> tuple[str, bool, int]:
-        """Return the level named beside a name, whether a word for a school is, and where what follows begins."""
+    def _beside(self, start: int, end: int, forms: Sequence[Form]) -> _Beside:
+        """Return what stands behind a name and before it ("Lincoln Elementary", "la primaria Lincoln")."""
         fitting = {form.level for form in forms}
-        level, school_word, at = "", False, end
-        while at < len(self._tokens) and at < end + 4 and self._goes_with(at):
+        level, school_word, last, at = "", False, end, end
+        while at < min(len(self._tokens), end + 4) and self._goes_with(at):
             word = self._tokens[at].word
             level = level or self._level(at, fitting)
             school_word |= word in SCHOOL_WORDS
             if word != "s" and not level_of(word) and word not in SCHOOL_WORDS:
                 break
             at += 1
-        behind, at = at, start
+            last = at if level or school_word else end
+        at = start
         while not level and max(0, start - 4) < at and self._tokens[at].is_near:
             at -= 1
             word = self._tokens[at].word
@@ -195,7 +205,7 @@ class _Reading:
             school_word |= word in SCHOOL_WORDS
             if word not in _LINKS and word not in LEVELS and word not in SCHOOL_WORDS:
                 break
-        return level, school_word, behind
+        return _Beside(level, school_word, last)
 
     def _goes_with(self, at: int) -> bool:
         token = self._tokens[at]
@@ -218,7 +228,8 @@ class _Reading:
     def _is_elsewhere(self, start: int, end: int) -> bool:
         """Tell whether what stands beside a name makes it a street, a town, a person or a thing."""
         before = [token.word for token in self._tokens[max(0, start - 3) : start]]
-        if before and self._tokens[start].is_near and self._is_person_or_place(before):
+        gap = self._tokens[start].gap
+        if before and (self._tokens[start].is_near or gap.strip() == ".") and self._is_person_or_place(before, gap):
             return True
         after = self._tokens[end : end + 3]
         if not after or len(after[0].gap.strip()) > 1 or "\n" in after[0].gap or "." in after[0].gap:
@@ -232,7 +243,9 @@ class _Reading:
             or not _AFTER.isdisjoint(crossing[1:2])
         )
 
-    def _is_person_or_place(self, before: Sequence[str]) -> bool:
+    def _is_person_or_place(self, before: Sequence[str], gap: str) -> bool:
+        if "." in gap:
+            return before[-1] in _TITLES
         if before[-1] in _PEOPLE_BEFORE:  # "my son Lincoln", but not "my son at Lincoln"
             return True
         while before and before[-1] in _LINKS:
@@ -283,12 +296,13 @@ class _Reading:
 
     def _take_spelled(self, start: int, end: int, letters: str, key: str, slips: int) -> bool:
         forms = [form for form in self._forms.exact[key] if form.how != "initials"]
-        form = self._meant(start, end, key, forms)
+        beside = self._beside(start, end, forms)
+        form = self._meant(start, end, key, forms, beside)
         if form is None:
             return False
-        level, school_word, _behind = self._beside(start, end, forms)
-        if not level and not school_word and not may_stand_alone(key, letters, form.words, slips):
+        sure = beside.level or beside.school_word
+        if not sure and not may_stand_alone(key, letters, form.words, slips):
             return False
         self._taken.update(range(start, end))
-        self._note(form.school, "spelling", start, end)
+        self._note(form.school, "spelling", start, beside.end)
         return True

@@ -48,13 +48,9 @@ class Loops:
             answered = await self._answer_to(content, ours)
             if answered is not None:
                 return answered
-        if content.auto_submitted and content.sender.casefold() in self._desks:
-            return Hold("automatic mail from an address that we deliver to")
         if await self._stamped(content):
             return Hold("our own forwarded mail came back")
-        if content.hops > MAX_HOPS:
-            return Hold(f"the mail has passed {content.hops} servers: probably a loop")
-        return None
+        return circling(content, self._desks)
 
     async def _answer_to(self, content: Content, delivery: int) -> Answer:
         if content.auto_submitted:
@@ -78,6 +74,28 @@ class Loops:
         stamps = [normalise(value) for value in content.headers.get("x-signpost-message", ())][:5]
         known = [stamp for stamp in stamps if stamp]
         return bool(known) and bool(await self._store.read(lambda c: messages.get_many(c, known)))
+
+
+class Circles:
+    """Hold what would go round in circles as far as the mail itself tells: `Loops` without a store."""
+
+    name = "loops"
+
+    def __init__(self, desks: frozenset[str]) -> None:
+        self._desks = desks
+
+    async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
+        """Hold what must not be forwarded."""
+        return [circling(message.content, self._desks) if message.medium is Medium.EMAIL else None for message in batch]
+
+
+def circling(content: Content, desks: frozenset[str]) -> Hold | None:
+    """Return why a mail would go round in circles: automatic, and from a desk; or after too many servers."""
+    if content.auto_submitted and content.sender.casefold() in desks:
+        return Hold("automatic mail from an address that we deliver to")
+    if content.hops > MAX_HOPS:
+        return Hold(f"the mail has passed {content.hops} servers: probably a loop")
+    return None
 
 
 def answered_delivery(content: Content, keys: KeyRing, domain: str) -> int | None:

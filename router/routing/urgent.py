@@ -1,213 +1,139 @@
-"""Mark messages about danger to someone, by phrases in English and Spanish, before and apart from any model.
+"""Mark messages about danger to someone: by words, which need no model, and by what the model that serves learnt.
 
-The phrases stand in `urgent_words.yaml`; here they become one linear-time expression per category.
+The words stand in `urgent_words.yaml`. They and the model are asked before anything else and apart from it; where the
+model is down or has learnt nothing of urgency, the words decide alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-import unicodedata
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from itertools import chain
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import re2
-from ruamel.yaml import YAML
-
+from router.interfaces import ModelInput
 from router.routing.answer import Answer, MarkUrgent
+from router.routing.phrases import Found, Phrases, shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from router.records import Message
+    from structlog.typing import FilteringBoundLogger
 
-MAX_TEXT = 20_000  # characters of each field; an alarm stands near the beginning
-_MAX_SHOWN = 60  # characters of the words named in the remark
-_NEGATION_REACH = 2  # words before a phrase
-_UNLESS_REACH = 3
-_TOKENS = re.compile(r"[a-z0-9]+|[.!?;:…]+(?=\s|$)|[,()\"—–]|\n\s*\n")
-_APOSTROPHES = str.maketrans(dict.fromkeys("'’‘`´ʼ"))
-_WORD = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*\*?")
-_UNSEEN = frozenset({"Mn", "Cf"})  # accents after decomposition; zero-width characters
-_NEVER = "[^\\x00-\\xff]"
-_LOOK_BACK = 60  # bytes before a phrase that can hold the words of the reaches
-_MEMORY = 16 << 20  # bytes RE2 may use for one expression; with less it rebuilds its states more often
+    from router.interfaces import Classifier, UrgentSense
+    from router.records import Content, Message
+
+    Prepare = Callable[[Content, str], ModelInput]
+
+_SHOWN = 3  # words of the message in the model's remark
 
 
 class Urgent:
-    """Remarks on urgent messages; never ends the list of steps."""
+    """Remarks on urgent messages; never ends the list of steps.
+
+    `classifier` returns the model that serves, None if none does; `prepare` is what it sees of a message.
+    """
 
     name = "urgent"
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        classifier: Callable[[], Classifier | None] = lambda: None,
+        prepare: Prepare | None = None,
+        log: FilteringBoundLogger | None = None,
+    ) -> None:
+        self._classifier = classifier
+        self._prepare = prepare
+        self._log = log
         self._phrases = shipped_phrases()
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Mark each message that speaks of danger, with the category and the words that said so."""
-        return await asyncio.to_thread(lambda: [self._one(message) for message in batch])  # hostile text: 60 ms each
+        reasons = await asyncio.to_thread(self.reasons, [(each.content, each.medium.value) for each in batch])
+        return [MarkUrgent(reason) if reason else None for reason in reasons]
 
-    def _one(self, message: Message) -> Answer:
-        content = message.content
-        reason = self._phrases.reason(content.subject, content.text, content.html_text)
-        return MarkUrgent(reason) if reason else None
+    def reasons(self, contents: Sequence[tuple[Content, str]]) -> list[str]:
+        """Return for contents with their media why each is urgent, "" if it isn't. Hostile text: 60 ms each."""
+        sense = sense_of(self._classifier())
+        return [self._reason(content, medium, sense) for content, medium in contents]
 
-
-def urgent_reason(subject: str, text: str, html_text: str = "") -> str:
-    """Return why a message is urgent, such as "child missing (never came home)", or "" if it isn't."""
-    return shipped_phrases().reason(subject, text, html_text)
-
-
-@cache
-def shipped_phrases() -> Phrases:
-    """Read and compile the shipped phrases, once per process (they never change)."""
-    source = files("router.routing").joinpath("urgent_words.yaml").read_text(encoding="utf-8")
-    return Phrases(YAML(typ="safe").load(source))
-
-
-class Phrases:
-    """The compiled phrases of one word list (the file's head says how phrases are written)."""
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self._spelling: dict[str, str] = {}
-        for words in data["spelling"].values():
-            self._spelling.update(words)
-        groups = _grown(data["groups"])
-        self._negation = frozenset(_every(data["negation"]))
-        self._doubt = frozenset(_every(data["doubt"]))
-        self._innocent = _compiled(_every(data["innocent"]), groups)
-        self._categories = [
-            _Category(
-                name=name,
-                wanted=_compiled(_every(phrases), groups),
-                settled=_compiled(_every(data["settled"].get(name, {})), groups),
-                unless=frozenset(_every(data["unless"].get(name, {}))),
-            )
-            for name, phrases in data["urgent"].items()
-        ]
-
-    def reason(self, *fields: str) -> str:
-        """Return the first category that a phrase speaks of, with the words, or "". Linear in the length."""
-        text = self.folded(*fields)
-        if not any(category.wanted.search(text) for category in self._categories):
-            return ""
-        text = _masked(text, self._innocent)
-        for category in self._categories:
-            words = self._found(category, text)
-            if words:
-                return f"{category.name} ({words[:_MAX_SHOWN].rstrip()})"
-        return ""
-
-    def folded(self, *fields: str) -> bytes:
-        """Return the fields as plain words: no case, accents or apostrophes, texting spelling undone, " . " at ends."""
-        several = dict.fromkeys(field[:MAX_TEXT] for field in fields if field)
-        return (" " + " . ".join(map(self._words, several)) + " ").encode("ascii")
-
-    def _words(self, field: str) -> str:
-        plain = field.translate(_APOSTROPHES).lower()
-        if not plain.isascii():
-            plain = "".join(
-                char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in _UNSEEN
-            )
-        spelling = self._spelling
-        return " ".join(
-            [spelling.get(token, token) if token.isalnum() else _mark(token) for token in _TOKENS.findall(plain)]
-        )
-
-    def _found(self, category: _Category, text: bytes) -> str:
-        words = self._stated(category.wanted, text, category.unless)
-        return "" if words and self._stated(category.settled, text, self._doubt) else words
-
-    def _stated(self, wanted: Any, text: bytes, unless: frozenset[str]) -> str:
-        """Return the first phrase that is neither denied nor only supposed, or ""."""
-        for match in wanted.finditer(text):
-            before = text[max(0, match.start() - _LOOK_BACK) : match.start()].decode("ascii")
-            if not self._denied(before, unless):
-                return str(match.group().decode("ascii")).strip(" .,")
-        return ""
-
-    def _denied(self, before: str, unless: frozenset[str]) -> bool:
-        """Say whether the words before a phrase, within its clause, deny or suppose it."""
-        clause = re.split("[.,#]", before)[-1].split()
-        return not self._negation.isdisjoint(clause[-_NEGATION_REACH:]) or not unless.isdisjoint(
-            clause[-_UNLESS_REACH:]
-        )
+    def _reason(self, content: Content, medium: str, sense: UrgentSense | None) -> str:
+        found = self._phrases.find(content.subject, content.text, content.html_text)
+        if sense is not None and self._prepare is not None:
+            try:
+                return judge(found, look(content, medium, found, sense, self._prepare), sense)
+            except Exception:  # a model that fails mustn't silence the words
+                if self._log:
+                    self._log.exception("urgent_model_failed")
+        return str(found) if found else ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Category:
-    name: str
-    wanted: Any  # re2 publishes no types
-    settled: Any
-    unless: frozenset[str]
+class Look:
+    """What a model makes of a message: how likely it is urgent, how likely the passage around a phrase is, and why."""
+
+    likely: float
+    passage: float
+    spoken: ModelInput
 
 
-def _mark(sign: str) -> str:
-    return "," if sign in ',()"—–' else "."
+def sense_of(classifier: Classifier | None) -> UrgentSense | None:
+    """Return what a model knows of urgency, None if nothing: an older one, or one of another type."""
+    sense: UrgentSense | None = getattr(classifier, "urgent", None)
+    return sense
 
 
-def _every(by_language: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return the entries of all languages: families mix them, so every phrase is looked for in every message."""
-    return list(chain.from_iterable(by_language.values()))
+def look(content: Content, medium: str, found: Found | None, sense: UrgentSense, prepare: Prepare) -> Look:
+    """Ask a model about the text, about the HTML where it says something else, and about a phrase's passage.
+
+    In a long message about many things one sentence counts for little, so that its passage is looked at by itself.
+    """
+    inputs = [prepare(content, medium)]
+    html = content.html_text
+    if html.strip() and content.text.strip() and html.split() != content.text.split():
+        inputs.append(prepare(replace(content, text=html), medium))
+    passages = [ModelInput(subject="", body=found.passage)] if found else []
+    likely = sense.likely([*inputs, *passages])
+    best = max(range(len(inputs)), key=likely.__getitem__)
+    return Look(likely[best], likely[-1] if found else 0.0, inputs[best])
 
 
-def _plain(phrase: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", phrase.lower())
-    return "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
+def judge(found: Found | None, seen: Look, sense: UrgentSense) -> str:
+    """Return why a message is urgent, or "".
+
+    The words say so, unless the model takes both the message and their passage for harmless; or the model says so.
+    """
+    if found and max(seen.likely, seen.passage) >= min(sense.with_words, sense.threshold):
+        return str(found)
+    if seen.likely < sense.threshold:
+        return ""
+    strongest = [word for word, weight in sense.explain(seen.spoken, 2 * _SHOWN) if weight > 0][:_SHOWN]
+    return f"by its wording ({', '.join(strongest)})" if strongest else "by its wording"
 
 
-def _grown(groups: Mapping[str, str]) -> dict[str, str]:
-    """Return each group as an expression; a group may use those before it."""
-    grown: dict[str, str] = {}
-    for name, members in groups.items():
-        grown[name] = "(?:" + "|".join(_expression(" ".join(m.split()), grown) for m in members.split("|")) + ")"
-    return grown
+def urgency(content: Content, medium: str, classifier: Classifier | None, prepare: Prepare) -> dict[str, Any]:
+    """Return how urgency was judged, as a JSON value: the phrase, the model's probability, thresholds and words."""
+    found = shipped_phrases().find(content.subject, content.text, content.html_text)
+    view: dict[str, Any] = {"phrase": str(found) if found else ""}
+    sense = sense_of(classifier)
+    if sense is None:
+        return view | {"verdict": str(found) if found else ""}
+    seen = look(content, medium, found, sense, prepare)
+    return view | {
+        "verdict": judge(found, seen, sense),
+        "likely": round(seen.likely, 4),
+        "passage": round(seen.passage, 4) if found else None,
+        "threshold": sense.threshold,
+        "with_words": sense.with_words,
+        "words": [[word, weight] for word, weight in sense.explain(seen.spoken)],
+    }
 
 
-def _expression(phrase: str, groups: Mapping[str, str]) -> str:
-    """Return a phrase as an expression over folded words, each followed by one space."""
-    return "".join(_piece(token, groups) for token in _plain(phrase).split())
+def urgent_reason(subject: str, text: str, html_text: str = "") -> str:
+    """Return what the words alone say: such as "child missing (never came home)", or "" if nothing."""
+    found = shipped_phrases().find(subject, text, html_text)
+    return str(found) if found else ""
 
 
-def _piece(token: str, groups: Mapping[str, str]) -> str:
-    if token.startswith("..."):
-        return f"(?:[a-z0-9,]+ ){{0,{token[3:] or 4}}}"
-    optional = "?" if token.endswith("?") else ""
-    either = "|".join(_word(word, groups) for word in token.removesuffix("?").split("|"))
-    return f"(?:{either}){optional}"
-
-
-def _word(word: str, groups: Mapping[str, str]) -> str:
-    if word == ".":
-        return "[.,] "
-    if word.startswith("{"):
-        return groups[word.strip("{}")]
-    if not _WORD.fullmatch(word):
-        raise ValueError(f"'{word}' is not a word")
-    return word.replace("_", " ").replace("*", "[a-z0-9]*") + " "
-
-
-def _compiled(phrases: Iterable[str], groups: Mapping[str, str]) -> Any:
-    options = re2.Options()
-    options.max_mem = _MEMORY
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.never_capture = True
-    options.log_errors = False
-    expressions = [_expression(phrase, groups) for phrase in phrases] or [_NEVER]
-    return re2.compile((r"\b(?:" + "|".join(expressions) + ")").encode("ascii"), options)
-
-
-def _masked(text: bytes, innocent: Any) -> bytes:
-    """Replace innocent phrases by marks of the same length that no phrase runs across."""
-    return b"".join(_pieces(text, innocent))
-
-
-def _pieces(text: bytes, innocent: Any) -> Iterator[bytes]:
-    end = 0
-    for match in innocent.finditer(text):
-        yield text[end : match.start()]
-        yield b"# "
-        end = match.end()
-    yield text[end:]
+def shipped_phrases() -> Phrases:
+    """Return the shipped phrases."""
+    return shipped("urgent_words.yaml")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Pair = tuple[str, str]
 
 _LONGEST_MAIL_ID = 255  # characters: the column's; of a longer one the digest is kept
+_UNDECIDED = str(State.UNDECIDED)
 _ROUNDS = 8  # the first stores, the second finds copies, a third may be needed; ids collide once in millions
 _COLUMNS = [
     messages.c[name]
@@ -166,11 +167,11 @@ def _row(message_id: str, arrival: Arrival) -> tuple[Any, ...]:
     return (
         message_id,
         inbound.channel,
-        inbound.medium.value,
+        str(inbound.medium),
         inbound.source_key,
         arrival.mail_id or None,
         arrival.sha256,
         inbound.received_at,
         dict(inbound.facts),
-        State.UNDECIDED.value,
+        _UNDECIDED,
     )

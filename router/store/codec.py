@@ -49,7 +49,8 @@ def prediction_to_json(prediction: Prediction | None) -> dict[str, Any] | None:
     if prediction is None:
         return None
     ranking = [[label, round(p, 6)] for label, p in prediction.ranking]
-    return {"ranking": ranking, "score": round(prediction.score, 6), "model": prediction.model}
+    value: dict[str, Any] = {"ranking": ranking, "score": round(prediction.score, 6), "model": prediction.model}
+    return value if prediction.confidence is None else value | {"confidence": round(prediction.confidence, 6)}
 
 
 def prediction_from_json(value: dict[str, Any] | None) -> Prediction | None:
@@ -57,7 +58,8 @@ def prediction_from_json(value: dict[str, Any] | None) -> Prediction | None:
     if value is None:
         return None
     ranking = tuple((str(label), float(p)) for label, p in value["ranking"])
-    return Prediction(ranking=ranking, score=value["score"], model=value["model"])
+    confidence = value.get("confidence")
+    return Prediction(ranking=ranking, score=value["score"], model=value["model"], confidence=confidence)
 
 
 def notice_to_json(notice: Notice | None) -> dict[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import LargeBinary
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, Connection, Dialect, Insert
 
-
-_SIZES = (64, 16, 4, 1)  # rows of a statement: few statements for any number of rows, and few of them to keep
+_MOST_ROWS = 32  # of a statement: a prepared one is kept for each number of rows and table (sqlite3 keeps 128)
 
 
 class PreparedInsert:
@@ -30,8 +30,8 @@ class PreparedInsert:
         self._text = str(compiled)
         self._width = len(columns)
         self._convert = [(place, into) for place, into in enumerate(_converters(columns, dialect)) if into is not None]
-        one = f"({', '.join('?' * self._width)})"
-        self._texts = {size: self._text.replace(one, ", ".join([one] * size)) for size in _SIZES}
+        self._one = f"({', '.join('?' * self._width)})"
+        self._of = cache(lambda count: self._text.replace(self._one, ", ".join([self._one] * count)))
 
     def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert rows, values in the order of the columns; return how many were, -1 if the driver doesn't say."""
@@ -41,17 +41,14 @@ class PreparedInsert:
         if connection.dialect.name == "sqlite":
             return self._run_together(connection, values)
         starts = range(0, len(values), self._width)
-        return connection.exec_driver_sql(
-            self._text, [tuple(values[start : start + self._width]) for start in starts]
-        ).rowcount
+        converted = [tuple(values[start : start + self._width]) for start in starts]
+        return connection.exec_driver_sql(self._text, converted).rowcount
 
     def _run_together(self, connection: Connection, values: list[Any]) -> int:
-        done = start = 0
-        for size, text in self._texts.items():
-            step = size * self._width
-            while len(values) - start >= step:
-                done += connection.exec_driver_sql(text, tuple(values[start : start + step])).rowcount
-                start += step
+        done, most = 0, _MOST_ROWS * self._width
+        for start in range(0, len(values), most):
+            some = tuple(values[start : start + most])
+            done += connection.exec_driver_sql(self._of(len(some) // self._width), some).rowcount
         return done
 
 

@@ -44,14 +44,24 @@ def named(
     if message_ids:
         found += _all(connection, _routed(before).where(messages.c.id.in_(message_ids)))
     if external_ids:
-        found += _all(connection, _routed(before).where(_HAS_ID, messages.c.external_id.in_(external_ids)))
+        found += _all(connection, by_external_id(external_ids, before))
     return sorted(found, key=lambda earlier: earlier.received_at, reverse=True)
 
 
 def latest(connection: Connection, sender: str, since: datetime, before: datetime) -> Standing | None:
     """Return the newest routed message of a sender in a span of time, None if there is none."""
-    own = (_HAS_SENDER, messages.c.sender == sender[:320].casefold(), messages.c.received_at >= since)
-    return next(iter(_all(connection, _routed(before).where(*own).limit(1))), None)
+    return next(iter(_all(connection, by_sender(sender, since, before))), None)
+
+
+def by_external_id(external_ids: Sequence[str], before: datetime) -> Select[Any]:
+    """Return the statement for routed messages with one of these Message-IDs."""
+    return _routed(before).where(_HAS_ID, messages.c.external_id.in_(external_ids))
+
+
+def by_sender(sender: str, since: datetime, before: datetime) -> Select[Any]:
+    """Return the statement for a sender's newest routed message."""
+    own = (messages.c.sender == sender[:320].casefold(), messages.c.received_at >= since)
+    return _routed(before).where(_HAS_SENDER, *own).limit(1)
 
 
 def _routed(before: datetime) -> Select[Any]:

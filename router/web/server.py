@@ -11,6 +11,7 @@ from aiohttp.hdrs import EXPECT
 from router.web.health import Health
 from router.web.misroute import Misroute
 from router.web.pages import Pages
+from router.web.plain import PlainAnswers
 from router.web.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
+_SERVER = "Signpost"
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -90,9 +92,9 @@ def build(
 def _answer_directly(
     application: web.Application, forms: Mapping[str, Webhook], accept: Accept, refusals: Refusals
 ) -> None:
-    """Hand what is posted to a form to its channel without a search for the route and the middlewares' detours.
+    """Hand what is posted to a form to its channel, and its plain answers back, past aiohttp's many stations.
 
-    Everything else, and what these requests share with all others (`on_response_prepare`), goes aiohttp's way.
+    Everything else goes by them; so do answers to these requests that are out of the ordinary.
     """
     ways: dict[str, tuple[Webhook, web.UrlMappingMatchInfo]] = {}
     for resource in application.router.resources():
@@ -101,7 +103,7 @@ def _answer_directly(
             found.add_app(application)
             found.freeze()
             ways[resource.canonical] = forms[resource.canonical], found
-    otherwise = application._handle
+    otherwise, plain = application._handle, PlainAnswers({**_HEADERS, "Server": _SERVER})
 
     async def answer(request: web.Request) -> web.StreamResponse:
         way = ways.get(request.raw_path) if request.method == "POST" else None
@@ -109,7 +111,7 @@ def _answer_directly(
             return await otherwise(request)
         webhook, request._match_info = way
         try:
-            return await webhook.handle(request, accept)
+            return plain.render(request, await webhook.handle(request, accept))
         except Exception as error:
             return refusals.of(request, error)
 
@@ -145,4 +147,4 @@ async def _secure(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault(name, value)
     if request.path != "/" and not request.path.startswith((f"/{_FORMS}/", "/static/")):
         response.headers.setdefault("X-Robots-Tag", "noindex, nofollow")
-    response.headers["Server"] = "Signpost"
+    response.headers["Server"] = _SERVER

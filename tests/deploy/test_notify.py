@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import aiohttp
 
@@ -59,3 +60,17 @@ async def test_an_address_that_nobody_can_hear_is_refused(daemons, tmp_path, rel
     await daemon.start(ready=False)
     assert await daemon.ended(60) == 1
     assert "NOTIFY_SOCKET must be" in daemon.output()
+
+
+async def test_a_reload_is_announced_and_its_end_too(daemons, tmp_path, relay, manager):
+    """RELOADING with the time of the machine's clock, then READY, whether the file could be used or not."""
+    daemon = _under_manager(daemons, tmp_path, relay)
+    await daemon.start()
+    await manager.hear_of("READY")
+    began = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    for fallback, told in (("nobody", "has 1 problem"), ("front-office", "runs the configuration of")):
+        daemon.configuration["routing"]["fallback"] = fallback
+        daemon.write_configuration()
+        daemon.signal(signal.SIGHUP)
+        assert int((await manager.hear_of("RELOADING"))["MONOTONIC_USEC"]) >= began
+        assert told in (await manager.hear_of("READY"))["STATUS"]

@@ -13,6 +13,7 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
+from config.cases import load_cases
 from config.load import load
 from config.reference import describe
 from config.schema import NOT_YET
@@ -29,7 +30,7 @@ HAND_WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 PROGRAM = re.compile(r"^(?:\$ )?(?:[^|]*\| )?(?:\.venv/bin/)?signpost (.*)$")
-STANDS_FOR = {"message.txt": __file__, "my-model": str(DOCS)}  # files that an example only names
+STANDS_FOR = {"message.txt": __file__, "cases.yaml": __file__, "my-model": str(DOCS)}  # files that an example only names
 LOGGERS = {"debug", "info", "warning", "error", "exception"}
 
 
@@ -104,8 +105,12 @@ def test_the_commands_of_make_exist():
 
 @pytest.mark.parametrize("text", _blocks("yaml"))
 def test_configurations_in_the_pages_are_good(text, tmp_path):
-    """A whole configuration loads without a problem; a fragment has only sections that there are."""
+    """A whole configuration loads without a problem; a fragment has only sections that there are; so do cases."""
     data = YAML(typ="safe", pure=True).load(text)
+    if "cases" in data:
+        (tmp_path / "cases.yaml").write_text(text)
+        assert load_cases(tmp_path / "cases.yaml", load(ROOT / "config" / "signpost.yaml", env={}))
+        return
     if "organization" not in data:
         assert set(data) <= {row.path.partition(".")[0] for row in describe()}
         return

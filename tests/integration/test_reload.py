@@ -47,7 +47,7 @@ def model():
 class Site:
     """A daemon and its configuration."""
 
-    def __init__(self, folder, port, model, rng, log):
+    def __init__(self, folder, store_url, port, model, rng, log):
         self.path = folder / "signpost.yaml"
         self.secret = folder / "secret"
         self.secret.write_text("first")
@@ -58,7 +58,7 @@ class Site:
                 "timezone": "America/Chicago",
                 "languages": ["en"],
             },
-            "store": {"url": f"sqlite:///{folder}/signpost.db"},
+            "store": {"url": store_url.replace("postgres:@", "postgres@")},  # there is no password
             "http": {"listen": f"127.0.0.1:{port}"},
             "routing": {"fallback": "office", "target_error": 0.05},
             "channels": {
@@ -130,9 +130,9 @@ async def running(site):
 
 
 @pytest.fixture
-async def site(tmp_path, free_port, model, rng, log):
-    """A daemon that runs."""
-    made = Site(tmp_path, free_port, model, rng, log)
+async def site(tmp_path, store_url, free_port, model, rng, log):
+    """A daemon that runs, on either kind of store."""
+    made = Site(tmp_path, store_url, free_port, model, rng, log)
     async with running(made):
         yield made
 

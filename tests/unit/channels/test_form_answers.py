@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from channels._form_answers import e164
+from channels._form_answers import check, e164
+from channels._mime import understand
+from router.testing import FakeClock
+from router.testing_sinks import sample_context
 
 
 @pytest.mark.parametrize(
@@ -20,3 +23,16 @@ from channels._form_answers import e164
 def test_phone_numbers_are_brought_into_one_form(typed: str, number: str):
     """Numbers as people write them become E.164, and what can't be one is nothing."""
     assert e164(typed, "US") == number
+
+
+def test_the_reference_of_an_earlier_message_is_kept():
+    """What was typed into `reference` becomes one that the message answers, and stands in the original."""
+    typed = {"email": "ana@home.example", "message": "more on this", "reference": " 0we3-wjvy-5552\n"}
+    answers, errors = check(typed, sample_context(), "US")
+    original = answers.original("contact", typed, FakeClock().now(), "form.1@d.example", [])
+
+    content = understand(original, answers.facts(""), "web_form")
+
+    assert errors == {}
+    assert content.references == ("0we3-wjvy-5552",)
+    assert b"0we3-wjvy-5552" in original

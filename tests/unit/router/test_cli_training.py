@@ -151,3 +151,38 @@ def test_evaluating_nothing_succeeded(district, capsys):
     (district / "rows.jsonl").write_text("\n")
     assert run(["evaluate", "--data", "rows.jsonl"]) == 1
     assert capsys.readouterr().err == "signpost: there is no labelled message to measure by in rows.jsonl\n"
+
+
+def test_evaluate_writes_a_report_beside_its_figures(train, district, capsys):
+    """The figures stay alone on standard output; where the page is, is told on standard error."""
+    train(20, "--out", "model")
+    arguments = ["evaluate", "--data", "rows.jsonl", "--model", "model", "--report", "out"]
+    assert run(arguments) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["n"] == 60
+    assert said.err == "The report is out/index.html\n"
+    assert "60 messages of 3 departments" in (district / "out" / "index.html").read_text()
+
+
+def test_a_learning_curve_without_a_report_is_wrong_usage(train, district, capsys):
+    """It is a part of the page: without one there is nowhere to draw it."""
+    train(20, "--out", "model")
+    assert run(["evaluate", "--data", "rows.jsonl", "--model", "model", "--learning-curve"]) == 2
+    assert "--report DIR" in capsys.readouterr().err
+
+
+def test_train_prints_what_each_source_helped(district, capsys):
+    """A table overall and one by department; both are in the JSON too."""
+    rows = [json.loads(line) for line in write_rows(district / "all.jsonl", count=30).read_text().splitlines()]
+    for name, labels in (("first", ("buses", "meals")), ("second", ("rooms", "meals"))):
+        chosen = [row for number, row in enumerate(rows) if row["department"] in labels and number % 2 == len(name) % 2]
+        (district / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
+    arguments = ["train", "--no-corpus", "--data", "first.jsonl", "--data", "second.jsonl", "--out", "model"]
+    assert run([*arguments, "--compare-sources"]) == 0
+    out = capsys.readouterr().out
+    assert "What each source helped" in out
+    assert re.search(r"A +first\.jsonl", out)
+    assert "without B" in out
+    assert run([*arguments, "--compare-sources", "--json"]) == 0
+    sources = json.loads(capsys.readouterr().out)["metrics"]["sources"]
+    assert [each["source"] for each in sources] == ["file first.jsonl", "file second.jsonl"]

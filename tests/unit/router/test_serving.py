@@ -55,11 +55,19 @@ def refusals() -> list[str]:
 
 
 @pytest.fixture
-def serving(store, refusals):
+def reductions() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def serving(store, refusals, reductions):
     async def on_refused(reason: str) -> None:
         refusals.append(reason)
 
-    return Serving(store, classifier_types(), 0.05, on_refused)
+    async def on_reduced(reason: str) -> None:
+        reductions.append(reason)
+
+    return Serving(store, classifier_types(), 0.05, on_refused, on_reduced)
 
 
 async def spoil(store, version: str, data: bytes = b"rubbish") -> None:

@@ -140,3 +140,86 @@ def test_what_is_no_row_is_refused(row):
     """A row needs a text and a known medium."""
     with pytest.raises(SignpostError):
         message_of_row(row, 1, NOW)
+
+
+def _explained(trial, *args, **row):
+    return trial.explain(_message(*args, **row))
+
+
+def test_an_explanation_says_in_a_sentence_why(trial, configuration, log):
+    """Whether a rule, a sure model or an unsure one decided, with what was needed."""
+    assert _explained(trial, "my w2 form")["because"] == "The rule 'payroll' says so, before any model is asked."
+    sure = _explained(trial, "buses are late")
+    assert sure["because"] == "The model is 90.0% sure of it, and 50.0% is enough."
+    assert (sure["department_name"], sure["model"]["needed"]["buses"]) == ("Buses", 0.5)
+    strict = Trial(
+        ByFirstWord(), Thresholds(min_confidence=0.95), clock=SystemClock(), log=log, configuration=configuration
+    )
+    unsure = _explained(strict, "buses are late")
+    assert unsure["because"].startswith("The model isn't sure enough: buses at 90.0% is below the 95.0% it needs")
+    assert any("At a threshold of 0.9 it would have been routed to buses" in said for said in unsure["would_change"])
+
+
+def test_an_explanation_names_the_setting_that_stood_in_the_way(configuration, log):
+    """Where only the department's own threshold is too high, that is what would have to change."""
+    buses = replace(configuration.departments[1], min_confidence=0.97)
+    strict = replace(configuration, departments=(configuration.departments[0], buses, *configuration.departments[2:]))
+    trial = Trial(ByFirstWord(), Thresholds(min_confidence=0.5), clock=SystemClock(), log=log, configuration=strict)
+
+    said = _explained(trial, "buses are late")["would_change"]
+
+    assert "At departments.buses.min_confidence 0.9 or less it would have been routed to buses." in said
+
+
+@pytest.mark.parametrize(
+    ("row", "school", "how", "said"),
+    [
+        ({"school": "lincoln"}, "lincoln", "form", "chosen on the form"),
+        ({"subject": "Lincoln Elementary"}, "lincoln", "name", "named as “Lincoln Elementary”"),
+        ({"subject": "at LES"}, "lincoln", "alias", "by its other name “LES”"),
+        ({"subject": "at Linclon elem"}, "lincoln", "spelling", "by “Linclon elem”, taken for its name with a slip"),
+        ({}, "", "", ""),
+    ],
+)
+def test_an_explanation_says_how_the_school_was_recognised(trial, row, school, how, said):
+    """A word for programs, a sentence for people."""
+    view = _explained(trial, "buses are late", **row)
+
+    assert (view["school"], view["school_by"]["how"], view["school_by"]["said"]) == (school, how, said)
+
+
+def test_an_explanation_leaves_out_words_for_the_runner_up(configuration, log):
+    """Where what speaks for the second choice keeps the first from being sure, those words are named."""
+
+    class Torn(ByFirstWord):
+        def _one(self, text):
+            share = 0.5 if "meals" in text else 0.9
+            ranking = (("buses", share), ("meals", 0.95 - share), ("rooms", 0.03), ("strangers", 0.02))
+            return Prediction(ranking=ranking, score=1.0, model="torn")
+
+        def predict(self, inputs):
+            return [self._one(said.body) for said in inputs]
+
+        def explain(self, model_input, label, most=12):
+            return [(label, 1.0)]
+
+    trial = Trial(Torn(), Thresholds(min_confidence=0.8), clock=SystemClock(), log=log, configuration=configuration)
+
+    said = _explained(trial, "buses or meals")["would_change"]
+
+    assert "Without “meals” (which speaks for meals) it would go to buses." in said
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        (b"From: a@home.example\nSubject: Bus\n\nlate\n", "Bus"),
+        (b"Received: from a\n\tby b; today\nSubject: Bus\n\nlate\n", "Bus"),
+        (b"From: grandma's house the bus is never on time", ""),
+        (b"Bus: late", ""),
+    ],
+)
+def test_a_mail_on_standard_input_is_told_from_a_text(text, subject):
+    """By how it begins; a file says it by its name."""
+    assert message_of_text(text, "-", Medium.EMAIL, NOW).content.subject == subject
+    assert message_of_text(text, "x.txt", Medium.EMAIL, NOW).content.subject == ""

@@ -1,20 +1,15 @@
-"""The small steps: loops, what can't be read, what looks like spam, threads, rules, schools."""
+"""The small steps: loops, what can't be read, what looks like spam."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from router.records import Content, Medium, Message, Reason, School
-from router.routing.answer import Hold, Route
-from router.routing.rules import Rule, Rules
-from router.routing.schools import Schools
+from router.records import Content, Medium, Message, Reason
+from router.routing.answer import Hold
 from router.routing.steps import MAX_HOPS, Loops, Suspicion, Unreadable
-from router.routing.threads import Threads
 from tests.unit.router.district import RING, District
 
 NOW = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
@@ -113,152 +108,3 @@ async def test_unreadable_and_suspicious_messages_reach_a_person():
     assert "honeypot" in suspicious.detail
     assert await answer(Unreadable("office"), mail()) is None
     assert await answer(Suspicion("office"), mail()) is None
-
-
-@pytest.mark.parametrize(
-    ("conditions", "fits"),
-    [
-        ({"channel": ["mail"]}, True),
-        ({"channel": ["forms"]}, False),
-        ({"medium": ["email"], "text": ["w-?2"]}, True),
-        ({"medium": ["sms"], "text": ["w-?2"]}, False),
-        ({"text": ["payroll form"]}, True),  # the subject counts as text
-        ({"subject": ["^payroll"]}, True),
-        ({"sender": ["@home\\.example$"]}, True),
-        ({"recipient": ["hr@"]}, False),
-        ({"language": ["es"]}, False),
-        ({"school": ["lincoln"]}, True),
-        ({"topic": ["pay"]}, True),
-    ],
-)
-async def test_a_rule_needs_all_its_conditions(conditions, fits):
-    """Exact for names, a pattern found anywhere for texts, whatever the case."""
-    message = mail(
-        subject="Payroll FORM", text="I need my W2", recipient="contact@d.example", topic="Pay", language="en"
-    )
-    rules = Rules([Rule(name="r", to="business", conditions=conditions)], lambda _message: "lincoln")
-
-    found = await answer(rules, message)
-
-    assert found == (Route(department="business", reason=Reason.RULE, detail="r") if fits else None)
-
-
-async def test_the_first_rule_that_fits_wins():
-    """Rules are asked in order."""
-    rules = [
-        Rule(name=name, to=name, conditions={"text": [text]}) for name, text in (("a", "bus"), ("b", "bus"), ("c", "."))
-    ]
-
-    assert (await answer(Rules(rules, lambda _m: ""), mail(text="the bus"))).detail == "a"
-    assert (await answer(Rules(rules, lambda _m: ""), mail(text="the cook"))).detail == "c"
-
-
-LINCOLN = School(id="lincoln", name="Lincoln Elementary", aliases=("Lincoln", "LES"))
-VERTE = School(id="verte", name="École Verte")
-NORTH = School(id="north", name="Northside High School", aliases=("Northside",))
-
-
-@pytest.mark.parametrize(
-    ("text", "school"),
-    [
-        ("my son at lincoln elementary", "lincoln"),
-        ("Pick-up at LES?", "lincoln"),
-        ("he goes to Northside", "north"),
-        ("Lincoln Elementary, I mean Lincoln!", "lincoln"),
-        ("from Lincoln to Northside", ""),
-        ("lessons", ""),  # LES inside a word
-        ("", ""),
-        ("he is at Northside  High\nSchool now", "north"),
-        ("¿y en la École Verte?", "verte"),
-    ],
-)
-def test_a_school_is_recognised_by_its_names(text, school):
-    """Whole words, longest name first; two different schools are no answer."""
-    assert Schools([LINCOLN, NORTH, VERTE]).recognise(mail(text=text)) == school
-
-
-def test_the_choice_on_the_form_counts_first():
-    """A known choice wins over the text, an unknown one is ignored."""
-    schools = Schools([LINCOLN, NORTH])
-
-    assert schools.recognise(mail(school="north", text="Lincoln")) == "north"
-    assert schools.recognise(mail(school="elsewhere", text="Lincoln")) == "lincoln"
-
-
-@given(st.text(max_size=300))
-def test_no_text_breaks_the_recognition(text):
-    """Any text has an answer."""
-    assert Schools([LINCOLN, NORTH]).recognise(mail(text=text)) in {"", "lincoln", "north"}
-
-
-@pytest.fixture
-async def conversation(sqlite_store, log, rng):
-    """A step that follows threads, and the routed message that others continue: from Ana, to buses."""
-    district = District(sqlite_store, log, rng, understand=earlier)
-    message_id = await district.route("buses are late")
-    return Threads(sqlite_store, RING, DOMAIN, timedelta(minutes=30)), district, message_id
-
-
-async def earlier(original, _facts, _medium):
-    """Understand the first message of a conversation."""
-    return Content(sender="ana@home.example", text=original.decode(), external_id="<first@home.example>")
-
-
-async def later(step, district, **content):
-    """Ask about a message that comes a moment after the first."""
-    fields = {"sender": "ana@home.example", "text": "it was number 12"} | content
-    medium = fields.pop("medium", Medium.EMAIL)
-    at = district.store.clock.now() + fields.pop("after", timedelta(minutes=1))
-    return await answer(
-        step, Message(id="0" * 12, channel="mail", medium=medium, received_at=at, content=Content(**fields))
-    )
-
-
-async def test_a_reply_follows_its_thread(conversation):
-    """The same sender's earlier Message-ID is enough."""
-    step, district, message_id = conversation
-
-    found = await later(step, district, sender="ANA@home.example", in_reply_to="<first@home.example>")
-
-    assert (found.department, found.reason, found.detail) == ("buses", Reason.THREAD, f"continues {message_id}")
-
-
-async def test_a_reply_to_our_own_mail_follows_the_message_it_carried(conversation):
-    """Our signed id stands for the family's own."""
-    step, district, message_id = conversation
-    [delivery] = await district.deliveries(message_id)
-
-    found = await later(step, district, references=(RING.mail_id(delivery.id, DOMAIN),))
-
-    assert (found.department, found.detail) == ("buses", f"continues {message_id}")
-
-
-async def test_a_thread_is_followed_to_where_it_stands_now(conversation):
-    """Also after a correction."""
-    step, district, message_id = conversation
-    now = district.store.clock.now()
-    await district.store.write(
-        lambda c: district.corrections.flag(c, message_id, "meals", by="jo", via="command", now=now)
-    )
-
-    assert (await later(step, district, references=("<first@home.example>",))).department == "meals"
-
-
-async def test_a_stranger_who_knows_the_id_does_not_join(conversation):
-    """The sender has to be the one who wrote the earlier message."""
-    step, district, _ = conversation
-
-    assert await later(step, district, sender="eve@evil.example", in_reply_to="<first@home.example>") is None
-
-
-async def test_a_short_second_text_follows_within_the_window(conversation):
-    """Texts have no ids: sender and time stand for them; a long text stands for itself, and so does a late one."""
-    step, district, _ = conversation
-
-    def text(**more):
-        return later(step, district, medium=Medium.SMS, **more)
-
-    assert (await text()).department == "buses"
-    assert await text(text="and another thing: how do I pay the lunch account online please") is None
-    assert await text(after=timedelta(minutes=31)) is None
-    assert await later(step, district) is None  # a mail that answers nothing is no second text

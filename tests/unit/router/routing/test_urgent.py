@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from router.records import Content, Medium, Message
 from router.routing.answer import MarkUrgent
-from router.routing.urgent import MAX_TEXT, Phrases, Urgent, urgent_reason
+from router.routing.phrases import MAX_TEXT, Phrases
+from router.routing.urgent import Urgent, urgent_reason
 
 if TYPE_CHECKING:
     import random
@@ -286,10 +287,10 @@ def test_a_district_can_write_its_own_list() -> None:
     """Alternatives, optional words, endings, gaps, joined words, groups and sentence ends mean what the file says."""
     phrases = Phrases(own_list("{pet} is|was very? ... gone_wild|loose .", "barked*"))
     hits = ["the dog is loose.", "a cat was very sadly gone wild, help", "barking at us"]
-    assert [bool(phrases.reason(text)) for text in hits] == [True, True, False]
-    assert phrases.reason("he barkeded") == "pets (barkeded)"
-    assert phrases.reason("the dog is. loose.") == ""
-    assert phrases.reason("the dog is loose now") == ""
+    assert [bool(phrases.find(text)) for text in hits] == [True, True, False]
+    assert str(phrases.find("he barkeded")) == "pets (barkeded)"
+    assert phrases.find("the dog is. loose.") is None
+    assert phrases.find("the dog is loose now") is None
 
 
 def test_a_phrase_with_foreign_signs_is_refused() -> None:
@@ -308,7 +309,7 @@ def own_list(*phrases: str) -> dict[str, object]:
         "innocent": {},
         "settled": {},
         "unless": {},
-        "urgent": {"pets": {"en": list(phrases)}},
+        "wanted": {"pets": {"en": list(phrases)}},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import parsedate_to_datetime
 
 import pytest
 from aiohttp import web
@@ -67,6 +68,64 @@ async def test_a_form_is_mounted_with_everything_below_it(sqlite_store):
         posted = await client.post("/forms/contact", data=b"words")
         assert (posted.status, await posted.json()) == (202, {"reference": "0123456789AB"})
         assert (await client.post("/", data=b"words")).status == 405
+
+
+class Taking:
+    """A webhook that answers what it is posted as it is told to."""
+
+    def __init__(self, **answer):
+        self._answer = answer
+
+    async def handle(self, request, accept):
+        """Take the words."""
+        assert await request.read() == b"words"
+        return web.Response(**self._answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 202, "body": b'{"reference": "X"}', "content_type": "application/json"},
+        {"status": 303, "headers": {"Location": "/forms/contact?receipt=X"}},
+        {"status": 303, "headers": {"Location": "/forms/contact?receipt=X", "Cache-Control": "private"}},
+        {"status": 202, "text": "señor"},
+        {"status": 202},
+        {"status": 422, "text": "no"},
+    ],
+)
+async def test_the_short_way_to_a_form_differs_in_nothing(sqlite_store, answer):
+    """What is posted to a form is answered with the same bytes and headers, whichever way it took in here."""
+    ways = [("/forms/contact", {}), ("/forms/contact?lang=es", {}), ("/forms/contact", {"Expect": "100-continue"})]
+    async with serving(sqlite_store, webhooks={"contact": (channel("forms"), Taking(**answer))}) as client:
+        seen = []
+        for path, headers in ways * 2:
+            answered = await client.post(path, data=b"words", headers=headers, allow_redirects=False)
+            named = {name: value for name, value in answered.headers.items() if name != "Date"}
+            seen.append((answered.status, answered.reason, named, await answered.read()))
+            assert parsedate_to_datetime(answered.headers["Date"])
+        assert len(client.server.handler.connections) == 1
+    assert all(each == seen[0] for each in seen)
+    assert seen[0][2]["Content-Security-Policy"].startswith("default-src 'none'")
+    assert seen[0][2]["Server"] == "Signpost"
+
+
+async def test_a_client_that_wants_to_close_is_told_so(sqlite_store):
+    """HTTP/1.0 and `Connection: close` end the connection after the answer."""
+    taking = Taking(status=303, headers={"Location": "/"})
+    async with serving(sqlite_store, webhooks={"contact": (channel("forms"), taking)}) as client:
+        for line in ("POST /forms/contact HTTP/1.0\r\n", "POST /forms/contact HTTP/1.1\r\nConnection: close\r\n"):
+            reader, writer = await asyncio.open_connection(client.host, client.port)
+            writer.write(f"{line}Host: h\r\nContent-Length: 5\r\n\r\nwords".encode())
+            assert b" 303 See Other\r\n" in await within(reader.read())
+            writer.close()
+
+
+async def test_a_redirect_that_a_form_raises_is_followed(sqlite_store):
+    """An error of aiohttp's that is no refusal stays what it is."""
+    webhooks = {"contact": (channel("forms"), Form(web.HTTPSeeOther("/elsewhere")))}
+    async with serving(sqlite_store, webhooks=webhooks) as client:
+        answer = await client.post("/forms/contact", data=b"x", allow_redirects=False)
+        assert (answer.status, answer.headers["Location"]) == (303, "/elsewhere")
 
 
 async def test_head_works_where_get_does(sqlite_store):

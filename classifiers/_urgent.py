@@ -1,0 +1,147 @@
+"""Tell urgent messages from others: one more column of coefficients on the departments' terms, learnt beside them.
+
+It stands beside the words of `router.routing.urgent`, which need no model: it finds what no list of phrases foresees.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from router.errors import BadArtifact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from classifiers._lean import LeanScorer
+    from router.interfaces import Example, ModelInput
+
+    Floats = NDArray[np.floating[Any]]
+    Marks = NDArray[np.int8]
+
+URGENT, NOT_URGENT, UNKNOWN = 1, 0, -1
+LEAST_ROWS = 40  # urgent ones: from fewer nothing can be learnt, and nothing be measured
+PRECISION = 0.7  # of what the model finds by itself; the bundled rows are chosen hard, real mail is kinder
+RECALL = 0.95  # of the urgent messages: what is less likely to be one than all but 5 % of them overrules mere words
+_C = 0.3
+
+
+def marks(examples: Sequence[Example], strangers: int) -> Marks:
+    """Return what is known of each example and, after them, of so many out-of-scope messages, which aren't urgent.
+
+    Where a source marks none of its examples as urgent, nobody has looked: of all of them nothing is known.
+    """
+    looked_at = {example.source for example in examples if example.urgent}
+    known = [
+        URGENT if example.urgent else NOT_URGENT if example.source in looked_at else UNKNOWN for example in examples
+    ]
+    return np.array([*known, *([NOT_URGENT] * strangers)], dtype=np.int8)
+
+
+def learn(
+    values: Any, urgent: Marks, weights: Floats, folds: NDArray[np.intp], seed: int
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return metadata and arrays to add to a model, both empty where too few rows are marked.
+
+    `values` (rows × terms) are the model's own features. Probability and thresholds come from margins of rows that
+    were not trained on.
+    """
+    known = urgent != UNKNOWN
+    if min((urgent == URGENT).sum(), (urgent == NOT_URGENT).sum()) < LEAST_ROWS:
+        return {}, {}
+    margins = np.full(len(urgent), np.nan)
+    for fold in np.unique(folds[known]):
+        rest, held_out = known & (folds != fold), known & (folds == fold)
+        if len(np.unique(urgent[rest])) == 2:
+            coefficients, bias = _fit(values[rest], urgent[rest], weights[rest], seed)
+            margins[held_out] = values[held_out] @ coefficients + bias
+    answered = ~np.isnan(margins)
+    meta = _limits(margins[answered], urgent[answered] == URGENT)
+    coefficients, bias = _fit(values[known], urgent[known], weights[known], seed)
+    arrays = {
+        "urgent_coefficients": coefficients.astype(np.float32),
+        "urgent_bias": np.array([bias], dtype=np.float32),
+    }
+    return {"urgent": meta}, arrays
+
+
+def _fit(values: Any, urgent: Marks, weights: Floats, seed: int) -> tuple[Floats, float]:
+    from sklearn.svm import LinearSVC  # noqa: PLC0415  serving doesn't need it
+
+    svc = LinearSVC(C=_C, class_weight="balanced", random_state=seed, max_iter=20_000, tol=1e-2)
+    svc.fit(values, urgent == URGENT, sample_weight=weights)
+    return svc.coef_[0], float(svc.intercept_[0])
+
+
+def _limits(margins: Floats, urgent: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return how margins become probabilities (Platt 1999), the two thresholds, and what they held out of fold."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
+    line = LogisticRegression(C=1e6).fit(margins[:, None], urgent)
+    slope, offset = float(line.coef_[0, 0]), float(line.intercept_[0])
+    likely = probability(margins, slope, offset)
+    order = np.argsort(-likely, kind="stable")
+    found = urgent[order].cumsum()
+    precise = np.flatnonzero(found / np.arange(1, len(order) + 1) >= PRECISION)
+    alone = float(likely[order[precise[-1]]]) if len(precise) else 1.01
+    with_words = float(likely[order[int(np.searchsorted(found, np.ceil(RECALL * urgent.sum())))]])
+    alarms = likely >= alone
+    return {
+        "slope": slope,
+        "offset": offset,
+        "threshold": _rounded_down(alone),
+        "with_words": _rounded_down(min(alone, with_words)),
+        "rows": int(urgent.sum()),
+        "recall": round(float(alarms[urgent].mean()), 4),
+        "precision": round(float(urgent[alarms].mean()), 4) if alarms.any() else None,
+    }
+
+
+def _rounded_down(likely: float) -> float:
+    """Round what is compared with >= so that the row which set it passes it."""
+    return float(np.floor(likely * 1e5) / 1e5)
+
+
+def probability(margins: Any, slope: float, offset: float) -> Any:
+    """Return the probability that goes with margins."""
+    return 1 / (1 + np.exp(-np.clip(slope * margins + offset, -500, 500)))
+
+
+class UrgentSense:
+    """What a loaded model knows of urgency (`router.interfaces.UrgentSense`)."""
+
+    def __init__(
+        self, scorer: LeanScorer, coefficients: NDArray[np.float32], bias: float, meta: Mapping[str, Any]
+    ) -> None:
+        self.threshold = float(meta["threshold"])
+        self.with_words = float(meta["with_words"])
+        self._scorer = scorer
+        self._coefficients = coefficients
+        self._bias = bias
+        self._line = float(meta["slope"]), float(meta["offset"])
+
+    def likely(self, inputs: Sequence[ModelInput]) -> list[float]:
+        """Return how likely each message is urgent, 0..1."""
+        margins = [self._scorer.margin(each, self._coefficients) + self._bias for each in inputs]
+        return [float(probability(margin, *self._line)) for margin in margins]
+
+    def explain(self, model_input: ModelInput, most: int = 12) -> list[tuple[str, float]]:
+        """Return the words that spoke most strongly for (+) and against (-) urgency, strongest first."""
+        return self._scorer.spoken(model_input, self._coefficients, most)
+
+
+def load(scorer: LeanScorer, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> UrgentSense | None:
+    """Return the model's sense of urgency, None if it learnt none; raise `BadArtifact` if its parts don't fit."""
+    if "urgent" not in meta:
+        return None
+    coefficients, bias = arrays["urgent_coefficients"], arrays["urgent_bias"]
+    if coefficients.shape != (scorer.terms,) or bias.shape != (1,):
+        raise BadArtifact("the linear model's coefficients for urgency don't fit its vocabulary")
+    sense = UrgentSense(scorer, coefficients, float(bias[0]), meta["urgent"])
+    figures = (sense.threshold, sense.with_words, float(bias[0]), *sense._line)
+    if not (np.isfinite(coefficients).all() and np.isfinite(figures).all()):
+        raise BadArtifact("the linear model holds numbers for urgency that aren't finite")
+    return sense

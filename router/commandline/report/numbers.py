@@ -1,0 +1,158 @@
+"""What the report's plots show, worked out of a model's answers: no drawing here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from classifiers._corpus import OUT_OF_SCOPE
+from classifiers._figures import Z, share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from classifiers._evaluate import Answer
+
+BINS = 10
+_MOST_NAMES = 40  # of a matrix that can still be read
+_FEW = 10  # messages below which a curve is only noise
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often a message for one department was taken for another's.
+
+    `counts[row][column]`: the messages that belong to `rows[row]` and for which the model chose `columns[column]`.
+    The rows are the columns and, where the data hold such messages, `out_of_scope`. `left_out` departments had no
+    room: the ones with the fewest mistakes.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    left_out: int
+
+
+def confusion(answers: Sequence[Answer]) -> Confusion:
+    """Count first choices."""
+    pairs = Counter((answer.department, answer.chosen) for answer in answers)
+    mistakes: Counter[str] = Counter()
+    for (own, chosen), count in pairs.items():
+        mistakes[own] += count * (own != chosen)
+        mistakes[chosen] += count * (own != chosen)
+    every = {name for pair in pairs for name in pair} - {OUT_OF_SCOPE}
+    names = tuple(sorted(sorted(every, key=lambda name: (-mistakes[name], name))[:_MOST_NAMES]))
+    strangers = any(answer.department == OUT_OF_SCOPE for answer in answers)
+    rows = (*names, OUT_OF_SCOPE) if strangers else names
+    counts = tuple(tuple(pairs[own, chosen] for chosen in names) for own in rows)
+    return Confusion(rows, names, counts, len(every) - len(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Mistaken:
+    """Messages for `department` that the model took for `chosen`'s, and how many of them would have been sent."""
+
+    department: str
+    chosen: str
+    count: int
+    routed: int
+
+
+def worst_pairs(answers: Sequence[Answer], most: int = 10) -> list[Mistaken]:
+    """Return the pairs of departments that are confused most often, commonest first."""
+    wrong = [answer for answer in answers if not answer.right and answer.department != OUT_OF_SCOPE]
+    counts = Counter((answer.department, answer.chosen) for answer in wrong)
+    routed = Counter((answer.department, answer.chosen) for answer in wrong if answer.routed)
+    order = sorted(counts, key=lambda pair: (-counts[pair], pair))
+    return [Mistaken(*pair, counts[pair], routed[pair]) for pair in order[:most]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Answers of about the same confidence: the mean of it, the share that was right with its interval, how many."""
+
+    confidence: float
+    right: float
+    interval: tuple[float, float]
+    n: int
+
+
+def reliability(answers: Sequence[Answer]) -> list[Bin | None]:
+    """Return ten bins of equal width over the confidence of in-scope answers; None for an empty one."""
+    inside = [answer for answer in answers if answer.department != OUT_OF_SCOPE]
+    bins: list[list[Answer]] = [[] for _ in range(BINS)]
+    for answer in inside:
+        bins[min(int(answer.confidence * BINS), BINS - 1)].append(answer)
+    return [_bin(members) if members else None for members in bins]
+
+
+def _bin(members: Sequence[Answer]) -> Bin:
+    part, interval = share(sum(answer.right for answer in members), len(members))
+    assert part is not None
+    assert interval is not None
+    confidence = sum(answer.confidence for answer in members) / len(members)
+    return Bin(confidence, part, (interval[0], interval[1]), len(members))
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """If the surest `coverage` of all messages were routed: the share of wrong ones among them, with its interval."""
+
+    coverage: float
+    wrong: float
+    low: float
+    high: float
+
+
+def risk_curve(answers: Sequence[Answer]) -> list[Risk]:
+    """Return the risk at every coverage, surest messages first; a routed out-of-scope message is wrong.
+
+    Messages of equal confidence are routed together, and the first few, where one mistake is everything, are left out.
+    """
+    order = sorted(answers, key=lambda answer: -answer.confidence)
+    wrong = np.cumsum([not answer.right for answer in order])
+    curve = []
+    for place, answer in enumerate(order, start=1):
+        last_of_its_kind = place == len(order) or order[place].confidence < answer.confidence
+        if last_of_its_kind and place >= min(_FEW, len(order)):
+            part, low, high = _wilson(int(wrong[place - 1]), place)
+            curve.append(Risk(place / len(order), part, low, high))
+    return curve
+
+
+def operating_point(answers: Sequence[Answer]) -> Risk | None:
+    """Return the coverage and the risk that the thresholds lead to; None if they route nothing."""
+    routed = [answer for answer in answers if answer.routed]
+    if not routed:
+        return None
+    return Risk(len(routed) / len(answers), *_wilson(sum(not answer.right for answer in routed), len(routed)))
+
+
+def _wilson(count: int, n: int) -> tuple[float, float, float]:
+    """Return a share with the ends of its 95 % interval, unrounded: a curve of rounded values has steps."""
+    part = count / n
+    spread = Z * (part * (1 - part) / n + Z**2 / (4 * n**2)) ** 0.5
+    centre, scale = part + Z**2 / (2 * n), 1 + Z**2 / n
+    return part, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of the messages, in counts: routed rightly or wrongly, or left to people."""
+
+    right: int
+    wrong: int
+    kept: int
+    kept_strangers: int  # of `kept`: those that are no department's business, so that keeping them was right
+
+
+def fate(answers: Sequence[Answer]) -> Fate:
+    """Count what would become of the messages."""
+    routed = [answer for answer in answers if answer.routed]
+    kept = [answer for answer in answers if not answer.routed]
+    right = sum(answer.right for answer in routed)
+    strangers = sum(answer.department == OUT_OF_SCOPE for answer in kept)
+    return Fate(right, len(routed) - right, len(kept), strangers)

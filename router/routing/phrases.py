@@ -1,0 +1,241 @@
+"""Find phrases in what people wrote, whatever its case, accents, spelling and spacing, in linear time.
+
+A word list is a file such as `urgent_words.yaml`, whose head says how phrases are written; here it becomes one
+linear-time expression per category.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import re2
+from ruamel.yaml import YAML
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MAX_TEXT = 20_000  # characters of each field; an alarm stands near the beginning
+_MAX_SHOWN = 60  # characters of the words named in a remark
+_NEGATION_REACH = 2  # words before a phrase
+_UNLESS_REACH = 3
+_TOKENS = re.compile(r"[a-z0-9]+|[.!?;:…]+(?=\s|$)|[,()\"—–]|\n\s*\n")
+_APOSTROPHES = str.maketrans(dict.fromkeys("'’‘`´ʼ"))
+_WORD = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*\*?")
+_UNSEEN = frozenset({"Mn", "Cf"})  # accents after decomposition; zero-width characters
+_NEVER = "[^\\x00-\\xff]"
+_LOOK_BACK = 60  # bytes before a phrase that can hold the words of the reaches
+_CLAUSE = 80  # bytes on either side of a phrase in which its clause ends
+_PASSAGE = 160  # bytes on either side of a phrase that its passage takes in
+_MEMORY = 16 << 20  # bytes RE2 may use for one expression; with less it rebuilds its states more often
+
+# What hides a word from a program and from no reader: letters set apart, digits and signs for letters, letters of
+# other alphabets that look the same, and letters held for long.
+_APART = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._*-]){3,}[a-z](?![a-z0-9])")
+_BETWEEN = re.compile(r"[ ._*-]")
+_SIGN = re.compile(r"(?<=[a-z])[@$!](?=[a-z])")
+_SIGNS = {"@": "a", "$": "s", "!": "i"}
+_MIXED = re.compile(r"[a-z]+(?:[013457]+[a-z]+)+")
+_DIGITS = str.maketrans("013457", "oieast")
+_HELD = re.compile(r"([a-z])\1{2,}")
+_OFTEN_TWICE = "lso"
+_OTHER_LETTERS = re.compile(r"\w*[a-z]\w*")
+_LOOK_ALIKE = str.maketrans("асеорхукмтвнѕіјαεοικντρυχ", "aceopxykmtbhsijaeoikvtpux")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A category that a phrase speaks of, the phrase as it stands in the folded text, and what stands around it."""
+
+    category: str
+    words: str
+    passage: str
+
+    def __str__(self) -> str:
+        """Return the category with the words, such as "child missing (never came home)"."""
+        return f"{self.category} ({self.words[:_MAX_SHOWN].rstrip()})"
+
+
+@cache
+def shipped(name: str) -> Phrases:
+    """Read and compile a word list of this folder, once per process (they never change)."""
+    source = files("router.routing").joinpath(name).read_text(encoding="utf-8")
+    return Phrases(YAML(typ="safe").load(source))
+
+
+class Phrases:
+    """The compiled phrases of one word list."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._spelling: dict[str, str] = {}
+        for words in data.get("spelling", {}).values():
+            self._spelling.update(words)
+        groups = _grown(data.get("groups", {}))
+        self._negation = frozenset(_every(data.get("negation", {})))
+        self._doubt = frozenset(_every(data.get("doubt", {})))
+        self._innocent = _compiled(_every(data.get("innocent", {})), groups)
+
+        def of(key: str, name: str) -> list[str]:
+            return _every(data.get(key, {}).get(name, {}))
+
+        self._categories = [
+            _Category(
+                name=name,
+                wanted=_compiled(_every(phrases), groups),
+                settled=_compiled(of("settled", name), groups),
+                past=_compiled(of("past", name), groups),
+                unless=frozenset(of("unless", name)),
+            )
+            for name, phrases in data["wanted"].items()
+        ]
+
+    def find(self, *fields: str) -> Found | None:
+        """Return the first category that a phrase speaks of. Linear in the length."""
+        return next(self.find_all(*fields), None)
+
+    def find_all(self, *fields: str) -> Iterator[Found]:
+        """Yield every category that a phrase speaks of, once, in the order of the list."""
+        text = self.folded(*fields)
+        if not any(category.wanted.search(text) for category in self._categories):
+            return
+        text = _masked(text, self._innocent)
+        for category in self._categories:
+            found = self._found(category, text)
+            if found:
+                yield found
+
+    def folded(self, *fields: str) -> bytes:
+        """Return the fields as plain words: no case, accents or apostrophes, texting spelling undone, " . " at ends."""
+        several = dict.fromkeys(field[:MAX_TEXT] for field in fields if field)
+        return (" " + " . ".join(map(self._words, several)) + " ").encode("ascii")
+
+    def _words(self, field: str) -> str:
+        plain = field.translate(_APOSTROPHES).lower()
+        if not plain.isascii():
+            plain = "".join(
+                char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in _UNSEEN
+            ).lower()
+            plain = _OTHER_LETTERS.sub(lambda word: word[0].translate(_LOOK_ALIKE), plain)
+        plain = _SIGN.sub(lambda sign: _SIGNS[sign[0]], _APART.sub(lambda run: _BETWEEN.sub("", run[0]), plain))
+        plain = _HELD.sub(lambda run: run[1] * (2 if run[1] in _OFTEN_TWICE else 1), plain)
+        return " ".join(map(self._word, _TOKENS.findall(plain)))
+
+    def _word(self, token: str) -> str:
+        if not token.isalnum():
+            return _mark(token)
+        if _MIXED.fullmatch(token):
+            token = token.translate(_DIGITS)
+        return self._spelling.get(token, token)
+
+    def _found(self, category: _Category, text: bytes) -> Found | None:
+        match = self._stated(category.wanted, text, category.unless, category.past)
+        if match is None or self._stated(category.settled, text, self._doubt):
+            return None
+        passage = text[max(0, match.start() - _PASSAGE) : match.end() + _PASSAGE].decode("ascii").replace("#", " ")
+        return Found(category.name, str(match.group().decode("ascii")).strip(" .,"), passage)
+
+    def _stated(self, wanted: Any, text: bytes, unless: frozenset[str], past: Any = None) -> Any:
+        """Return the first match that is neither denied nor only supposed nor long past, or None."""
+        for match in wanted.finditer(text):
+            before = text[max(0, match.start() - _LOOK_BACK) : match.start()].decode("ascii")
+            if not self._denied(before, unless) and not (past and past.search(_clause(text, match))):
+                return match
+        return None
+
+    def _denied(self, before: str, unless: frozenset[str]) -> bool:
+        """Say whether the words before a phrase, within its clause, deny or suppose it."""
+        clause = re.split("[.,#]", before)[-1].split()
+        return not self._negation.isdisjoint(clause[-_NEGATION_REACH:]) or not unless.isdisjoint(
+            clause[-_UNLESS_REACH:]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Category:
+    name: str
+    wanted: Any  # re2 publishes no types
+    settled: Any
+    past: Any
+    unless: frozenset[str]
+
+
+def _clause(text: bytes, match: Any) -> bytes:
+    """Return the sentence that a match stands in, as far as that is near."""
+    before = text[max(0, match.start() - _CLAUSE) : match.start()]
+    after = text[match.end() : match.end() + _CLAUSE]
+    start, end = max(before.rfind(b"."), before.rfind(b"#")) + 1, after.find(b".")
+    return b" " + before[start:] + b" " + (after if end < 0 else after[:end])
+
+
+def _mark(sign: str) -> str:
+    return "," if sign in ',()"—–' else "."
+
+
+def _every(by_language: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the entries of all languages: families mix them, so every phrase is looked for in every message."""
+    return list(chain.from_iterable(by_language.values()))
+
+
+def _plain(phrase: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", phrase.lower())
+    return "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
+
+
+def _grown(groups: Mapping[str, str]) -> dict[str, str]:
+    """Return each group as an expression; a group may use those before it."""
+    grown: dict[str, str] = {}
+    for name, members in groups.items():
+        grown[name] = "(?:" + "|".join(_expression(" ".join(m.split()), grown) for m in members.split("|")) + ")"
+    return grown
+
+
+def _expression(phrase: str, groups: Mapping[str, str]) -> str:
+    """Return a phrase as an expression over folded words, each followed by one space."""
+    return "".join(_piece(token, groups) for token in _plain(phrase).split())
+
+
+def _piece(token: str, groups: Mapping[str, str]) -> str:
+    if token.startswith("..."):
+        return f"(?:[a-z0-9,]+ ){{0,{token[3:] or 4}}}"
+    optional = "?" if token.endswith("?") else ""
+    either = "|".join(_word(word, groups) for word in token.removesuffix("?").split("|"))
+    return f"(?:{either}){optional}"
+
+
+def _word(word: str, groups: Mapping[str, str]) -> str:
+    if word == ".":
+        return "[.,] "
+    if word.startswith("{"):
+        return groups[word.strip("{}")]
+    if not _WORD.fullmatch(word):
+        raise ValueError(f"'{word}' is not a word")
+    return word.replace("_", " ").replace("*", "[a-z0-9]*") + " "
+
+
+def _compiled(phrases: Iterable[str], groups: Mapping[str, str]) -> Any:
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.never_capture = True
+    options.log_errors = False
+    expressions = [_expression(phrase, groups) for phrase in phrases] or [_NEVER]
+    return re2.compile((r"\b(?:" + "|".join(expressions) + ")").encode("ascii"), options)
+
+
+def _masked(text: bytes, innocent: Any) -> bytes:
+    """Replace innocent phrases by marks of the same length that no phrase runs across."""
+    return b"".join(_pieces(text, innocent))
+
+
+def _pieces(text: bytes, innocent: Any) -> Iterator[bytes]:
+    end = 0
+    for match in innocent.finditer(text):
+        yield text[end : match.start()]
+        yield b"# "
+        end = match.end()
+    yield text[end:]
