@@ -1,5 +1,6 @@
 # Signpost in a container: its own environment, no compiler, no pip, no root. docs/howto/docker.md goes through it.
 #   docker build -t signpost .
+# With the libraries of the sentence encoder (docs/howto/embed.md):  --build-arg REQUIREMENTS=requirements-embed.lock
 # In the configuration listen on 0.0.0.0:8080 (the health check asks there) and keep an SQLite store in
 # /var/lib/signpost, the only place that is written to besides /tmp: the rest may be read-only.
 
@@ -7,9 +8,10 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv --without-pip /opt/signpost
 # The dependencies are a layer of their own: a change of the program doesn't fetch them again.
-COPY requirements.lock .
+ARG REQUIREMENTS=requirements.lock
+COPY requirements.lock requirements-embed.lock ./
 RUN pip --python /opt/signpost/bin/python install --disable-pip-version-check --no-cache-dir --require-hashes \
-    --requirement requirements.lock
+    --requirement "$REQUIREMENTS"
 COPY pyproject.toml README.md LICENSE ./
 COPY router router
 COPY channels channels

@@ -8,6 +8,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 BIN := $(VENV)/bin
 SETUP := VENV="$(VENV)" deploy/setup.sh
+UNSEEN := $(wildcard ../shared/data/routing_validation.jsonl)  # labelled rows that no model may see, where they are
 SOURCES := router channels classifiers config tests $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
@@ -24,11 +25,12 @@ test: $(VENV)/.ready-dev  ## Run every test (PYTEST_ARGS="-k words" chooses some
 	@deploy/test-packages.sh
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(VENV)/.ready-dev  ## Check format, style and types
+check: $(VENV)/.ready-dev  ## Check format, style, types and the bundled corpus
 	@echo "Format…" && $(BIN)/ruff format --check --quiet $(SOURCES) || \
 	  { echo "Some files aren't formatted: run  make format" >&2; exit 1; }
 	@echo "Style…" && $(BIN)/ruff check --quiet $(SOURCES)
 	@echo "Types…" && $(BIN)/mypy
+	@echo "Corpus…" && $(BIN)/python -m classifiers._corpus_lint $(UNSEEN)
 
 format: $(VENV)/.ready-dev  ## Format the sources
 	@$(BIN)/ruff format $(SOURCES)

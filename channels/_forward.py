@@ -123,6 +123,8 @@ def _route_headers(forward: Forward) -> Iterator[bytes]:
     yield _header("X-Signpost-Reason", decision.reason.value)
     if decision.urgent:
         yield b"X-Signpost-Urgent: yes"
+    if decision.tags:
+        yield _header("X-Signpost-Tags", ", ".join(decision.tags))
     if decision.confidence is not None:
         yield _header("X-Signpost-Confidence", f"{decision.confidence:.2f}")
     if forward.misroute_url:

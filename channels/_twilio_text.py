@@ -23,7 +23,7 @@ def text_of(forward: Forward) -> str:
     if forward.notice is not None:
         wording = notice_wording(forward)
         head, body = wording.subject, "\n\n".join(filter(None, (wording.body, wording.quoted)))
-        tail = wording.link
+        tail = f"{wording.link_text}: {wording.link}" if wording.link and forward.message else wording.link
     else:
         wording = route_wording(forward, answerable=True)
         head, body = "\n".join(_head(forward, wording)), wording.body

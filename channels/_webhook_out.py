@@ -177,6 +177,7 @@ def document(forward: Forward, *, include_original: bool = False) -> bytes:
             "detail": decision.detail,
             "confidence": decision.confidence,
             "urgent": decision.urgent,
+            "tags": list(decision.tags),
             "school": decision.school,
             "school_name": forward.school_name,
             "suggestions": [{"department": ident, "name": name} for ident, name in forward.suggestions],

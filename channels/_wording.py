@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MARKER = "—— Signpost ——"  # stands on a line of its own before everything that the person didn't write
 _MARKER_LINE = re.compile(rf"^[> \t*_]*{MARKER}[ \t*_\r]*$", re.MULTILINE)
 OTHERS = "Other likely departments:"
+_TAGS = {
+    "evaluation-request": "This may be a request to evaluate a student (IEP, 504): a legal deadline may run.",
+    "records-request": "This may be a request for records (FERPA, public records): a legal deadline may run.",
+}
 _LIKELIEST = 3
 _LIKE_OURS = re.compile(r"signpost|yours|likely")
 _OUR_STARTS = ("not yours send it on", "other likely departments")
@@ -112,7 +116,7 @@ def route_wording(forward: Forward, *, answerable: bool) -> Wording:
         urgent=clean(decision.urgent),
         opening="" if answerable else _opening(message, who),
         body=_body(content),
-        remarks=tuple(_remarks(content, clean(forward.meant_for))),
+        remarks=tuple(_remarks(content, decision, clean(forward.meant_for))),
         facts=tuple(_facts(forward, message, decision, [name for name, _url in others])),
         link=link,
         link_text="Not yours? Send it on",
@@ -133,7 +137,7 @@ def notice_wording(forward: Forward) -> Wording:
         quoted="" if message is None else _body(message.content),
         facts=(*about, ("Sent by", f"Signpost for {clean(forward.organization)}")),
         link=_safe_url(notice.url),
-        link_text="Open",
+        link_text="Open" if message is None else "Open this to say that you have it",
     )
 
 
@@ -198,7 +202,9 @@ def _bare(text: str) -> str:
     return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
 
 
-def _remarks(content: Content, meant_for: str = "") -> Iterator[str]:
+def _remarks(content: Content, decision: Decision, meant_for: str) -> Iterator[str]:
+    for tag in decision.tags:
+        yield _TAGS.get(tag) or f"Tagged: {clean(tag)}."
     if meant_for:
         yield f"This was sent to {meant_for} and came back from its mail server: please see that it reaches them."
     if content.suspicion:

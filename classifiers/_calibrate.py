@@ -98,8 +98,8 @@ def operating_points(trial: Trial, targets: Sequence[float] = TARGETS) -> list[l
     """Return `[target_error, min_confidence, min_score, coverage]` for each target.
 
     Of all pairs of thresholds whose routed rows are wrong at most `target_error` of the time (the upper end of the
-    error's one-sided 90 % interval counts, by Wilson's formula), the one that routes most. Coverage is the share of
-    in-scope rows routed. Where nothing qualifies, `min_confidence` is `NEVER`.
+    error's one-sided 90 % interval counts, by Wilson's formula), the one that routes most. Coverage is the weighted
+    share of in-scope rows routed. Where nothing qualifies, `min_confidence` is `NEVER`.
     """
     best = {target: [target, NEVER, _LOWEST_SCORE, 0.0] for target in targets}
     order = np.argsort(-trial.confidence, kind="stable")
@@ -129,7 +129,7 @@ def _risk(trial: Trial, chosen: NDArray[np.intp]) -> tuple[Floats, Floats]:
     total, squares = weight.cumsum(), (weight**2).cumsum()
     wrong = (weight * ~trial.right[chosen]).cumsum() / total
     effective = total**2 / squares  # Kish's effective sample size
-    coverage = trial.in_scope[chosen].cumsum() / max(1, int(trial.in_scope.sum()))
+    coverage = (weight * trial.in_scope[chosen]).cumsum() / max(1e-9, float(trial.weight[trial.in_scope].sum()))
     upper = _wilson_upper(wrong, effective)
     ends = np.append(np.diff(trial.confidence[chosen]) != 0, True)  # equal confidences are routed together
     return np.where(ends, upper, np.inf), coverage

@@ -8,7 +8,8 @@ out-of-scope messages count as answered wrongly whatever the model chose.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from math import exp, log, log1p
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,51 +32,43 @@ _FREE = 1e-3  # for the constant
 _MOST_STEPS, _CLOSE = 50, 1e-8  # of Newton's method; ten do
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What a text's words say beside its margins, for one text or many.
+class Words(NamedTuple):
+    """What a text's words say beside its margins.
 
     `likeness` is the cosine to the mean of each column's messages, `known` how many of the `total` words the model has.
     """
 
-    likeness: Floats
-    known: Floats
-    total: Floats
+    likeness: Sequence[float]
+    known: int
+    total: int
 
 
-def signals(margins: Floats, words: Words, labels: int, temperature: float) -> Floats:
-    """Return the signs of doubt along a new last axis, for margins (… × columns) of which the first are the labels'.
+def signals(margins: Sequence[float], words: Words, labels: int, temperature: float) -> list[float]:
+    """Return the signs of doubt, for margins of which the first are the labels'. In plain Python: the rows are short.
 
     The share among all columns, "out of scope" included; that column's margin; the share of known words; the lead over
     the second label; the margins of all labels as one; the text's length; how much more it is like the first choice's
     messages than like others'.
     """
-    own = margins[..., :labels]
-    two = np.partition(own, labels - 2, axis=-1)[..., -2:]
-    first, lead = two[..., 1], two[..., 1] - two[..., 0]
-    powers = np.exp((margins - first[..., None]) / temperature)
-    of_labels, of_all = powers[..., :labels].sum(axis=-1), powers.sum(axis=-1)
-    stranger = margins[..., labels] if margins.shape[-1] > labels else np.full_like(first, -1.0)
-    found = (
-        1 / of_all,
-        stranger,
-        words.known / np.maximum(words.total, 1),
-        lead,
-        first + temperature * np.log(of_labels),
-        np.log1p(words.total),
-        _lead_of(words.likeness[..., :labels], own.argmax(axis=-1)),
-    )
-    return np.stack(found, axis=-1)
+    own = margins[:labels]
+    first = max(own)
+    chosen = own.index(first)
+    powers = [exp((margin - first) / temperature) for margin in margins]
+    of_labels = sum(powers[:labels])
+    return [
+        1 / sum(powers),
+        margins[labels] if len(margins) > labels else -1.0,
+        words.known / max(words.total, 1),
+        _lead(own, chosen),
+        first + temperature * log(of_labels),
+        log1p(words.total),
+        _lead(words.likeness[:labels], chosen),
+    ]
 
 
-def _lead_of(likeness: Floats, chosen: Numbers) -> Floats:
-    """Return how much greater the chosen column's number is than the greatest of the others."""
-    place = np.expand_dims(chosen, -1)
-    own = np.take_along_axis(likeness, place, axis=-1)[..., 0]
-    others = likeness.copy()
-    np.put_along_axis(others, place, -np.inf, axis=-1)
-    lead: Floats = own - others.max(axis=-1)
-    return lead
+def _lead(numbers: Sequence[float], chosen: int) -> float:
+    """Return how much greater the chosen number is than the greatest of the others."""
+    return numbers[chosen] - max((*numbers[:chosen], *numbers[chosen + 1 :]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +81,9 @@ class Confidence:
     constant: float
     shifts: Floats
 
-    def of(self, found: Floats, chosen: Numbers | np.intp) -> Floats:
-        """Return the probability that the chosen label (its number) is right, from its signals."""
-        place = np.clip((found - self.middle) / self.spread, -_FARTHEST, _FARTHEST)
+    def of(self, found: Floats, chosen: Numbers | int) -> Floats:
+        """Return the probability that the chosen label (its number) is right, from its signals (… × signals)."""
+        place = ((found - self.middle) / self.spread).clip(-_FARTHEST, _FARTHEST)
         odds = self.constant + place @ self.weights + self.shifts[chosen]
         result: Floats = 1 / (1 + np.exp(-odds))
         return result

@@ -24,7 +24,7 @@ OUT_OF_SCOPE = "out_of_scope"
 GLOSSARY = "glossary"
 """The source of examples that are no messages but terms that point to a department: learnt from, never tried."""
 
-_PREPARATION = 1  # raise it when the text preparation changes, so that models trained before count as older
+_PREPARATION = 2  # raise it when the text preparation changes, so that models trained before count as older
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,19 @@ class Corpus:
 
     def examples(self) -> list[Example]:
         """Return the in-scope rows as examples."""
-        return [example(row) for row in self.rows if row["department"] != OUT_OF_SCOPE]
+        plain = self.plain_typical()
+        return [example(row, plain=plain) for row in self.rows if row["department"] != OUT_OF_SCOPE]
+
+    def plain_typical(self) -> float:
+        """Return what a plain row counts, where thresholds are found, for all of them to make up their share."""
+        plain, others = 0, 0.0
+        for row in self.rows:
+            tags = row.get("tags") or ()
+            if "plain" in tags:
+                plain += row["department"] != OUT_OF_SCOPE
+            elif row["department"] != OUT_OF_SCOPE:
+                others += HARD_WEIGHT if "hard" in tags else 1.0
+        return PLAIN_SHARE / (1 - PLAIN_SHARE) * others / plain if plain and others else 1.0
 
     def out_of_scope(self) -> list[ModelInput]:
         """Return the rows that should make a model abstain."""
@@ -54,20 +66,23 @@ class Corpus:
 HARD_WEIGHT = 0.2
 """What a row tagged `hard` counts: such rows make up a tenth of the corpus on purpose, but far less of real mail."""
 
-PLAIN_TYPICAL = 3.0
-"""What a row tagged `plain` counts against an untagged one where thresholds are found: most people write plainly, while
-most of the corpus was written to be told apart with care. With it three in five of its messages are plain ones."""
+PLAIN_SHARE = 0.6
+"""What share of real messages is taken to be as plain as the rows tagged so, where thresholds are found: most people
+write plainly, while most of the corpus was written so that telling its departments apart takes care."""
 
 
-def example(row: dict[str, Any], source: str = "corpus") -> Example:
-    """Return a data row `{"subject", "body", "department", "language", "medium", "group"}` as an example."""
+def example(row: dict[str, Any], source: str = "corpus", plain: float = 1.0) -> Example:
+    """Return a data row `{"subject", "body", "department", "language", "medium", "group"}` as an example.
+
+    `plain` is how typical an in-scope row tagged so is.
+    """
     tags = row.get("tags") or ()
     hard = HARD_WEIGHT if "hard" in tags else 1.0
     return Example(
         input=from_row(row),
         department=str(row["department"]),
         weight=hard,
-        typical=PLAIN_TYPICAL if "plain" in tags else hard,
+        typical=plain if "plain" in tags and row["department"] != OUT_OF_SCOPE else hard,
         group=str(row.get("group") or ""),
         source=source,
         urgent=bool(row.get("urgent")),

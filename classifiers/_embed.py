@@ -83,7 +83,8 @@ class Encoder:
 
     def embed(self, text: str) -> Floats:
         """Return a text's vector, of length one."""
-        tokens = self._tokenizer.encode(self.about.prefix + text[: _MOST_CHARACTERS * self.about.max_tokens])
+        sound = text[: _MOST_CHARACTERS * self.about.max_tokens].encode("utf-8", "replace").decode()
+        tokens = self._tokenizer.encode(self.about.prefix + sound)
         rows = {"input_ids": tokens.ids, "attention_mask": tokens.attention_mask, "token_type_ids": tokens.type_ids}
         if not tokens.ids:  # an empty text, for a tokenizer that puts no marks around it
             rows = {"input_ids": [0], "attention_mask": [1], "token_type_ids": [0]}

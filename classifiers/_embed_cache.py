@@ -58,7 +58,7 @@ def _encoded(texts: Sequence[str], encoder: Encoder, progress: Progress) -> list
 
 def _read(path: Path, sha256: str) -> dict[bytes, Vectors]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["encoder"]) != sha256:
                 return {}
             keys, vectors = file["keys"], file["vectors"]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from classifiers._corpus import OUT_OF_SCOPE
-from classifiers._figures import bootstrap, expected_calibration_error, first_choice_figures, put_share
+from classifiers._figures import aurc, auroc, bootstrap, expected_calibration_error, first_choice_figures, put_share
 from classifiers._text import from_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from router.interfaces import Classifier, ModelInput
 
     Row = Mapping[str, Any]
+    Measure = Callable[[NDArray[Any], NDArray[Any]], float]
 
 _BATCH = 256
 
@@ -31,6 +35,7 @@ class Answer:
     confidence: float
     routed: bool
     urgent: bool
+    aware: bool = False  # whether the confidence counts in that the message may be out of scope
 
     @property
     def right(self) -> bool:
@@ -49,8 +54,11 @@ def evaluate(
 
     Rows are `{"subject", "body", "channel", "language", "department", "also_acceptable"?, "urgent"?}`. A message is
     routed if confidence and score both reach their least values. `accuracy` and `macro_f1` take the first choice of
-    in-scope rows; `coverage` and `selective_accuracy` all rows, a routed out-of-scope row being wrong. A figure
-    without rows behind it is None. `is_urgent` answers for a row whether it would be alerted; without it there is no
+    in-scope rows; `coverage` and `selective_accuracy` all rows, a routed out-of-scope row being wrong. So do `auroc`,
+    how well the confidence tells right from wrong, and `aurc`, the share of wrong answers if the surest are routed, in
+    the mean over every coverage. `ece`, how far the confidence is from how often it is right, takes the rows it speaks
+    of: all, or the in-scope ones if it leaves aside that a message may be out of scope. A figure without rows behind it
+    is None. `is_urgent` answers for a row whether it would be alerted; without it there is no
     `urgent`. Intervals stand beside the figures under `intervals`.
     """
     return figures_of(answers_of(classifier, rows, min_confidence, min_score), rows, is_urgent)
@@ -64,7 +72,7 @@ def figures_of(
     figures = _first_choices(inside)
     figures |= {"per_department": _per_department(figures["per_department"], answers)}
     _put_routing(figures, answers)
-    figures |= _calibration(inside, figures["intervals"])
+    figures |= _calibration(answers, figures["intervals"])
     figures["n"] = len(answers)
     figures["out_of_scope"] = _out_of_scope(answers)
     figures["per_language"] = {
@@ -83,7 +91,7 @@ def answers_of(classifier: Classifier, rows: Sequence[Row], min_confidence: floa
 
 def _answers(classifier: Classifier, rows: Sequence[Row], min_confidence: float, min_score: float) -> Iterable[Answer]:
     for row, prediction in zip(rows, _predictions(classifier, [from_row(row) for row in rows]), strict=True):
-        first, confidence = prediction.ranking[0]
+        first, confidence = prediction.likely[0]
         own = str(row["department"])
         yield Answer(
             department=own,
@@ -92,6 +100,7 @@ def _answers(classifier: Classifier, rows: Sequence[Row], min_confidence: float,
             confidence=confidence,
             routed=confidence >= min_confidence and prediction.score >= min_score,
             urgent=bool(row.get("urgent")),
+            aware=prediction.confidence is not None,
         )
 
 
@@ -120,11 +129,23 @@ def _per_department(first: dict[str, Any], answers: Sequence[Answer]) -> dict[st
     return first
 
 
-def _calibration(inside: Sequence[Answer], intervals: dict[str, Any]) -> dict[str, Any]:
-    confidence = np.array([answer.confidence for answer in inside])
-    right = np.array([answer.right for answer in inside], dtype=bool)
-    intervals["ece"] = bootstrap(lambda rows: expected_calibration_error(confidence[rows], right[rows]), len(inside))
-    return {"ece": round(expected_calibration_error(confidence, right), 4) if inside else None}
+def _calibration(answers: Sequence[Answer], intervals: dict[str, Any]) -> dict[str, Any]:
+    spoken_of = [answer for answer in answers if answer.aware or answer.department != OUT_OF_SCOPE]
+    figures: dict[str, Any] = {}
+    for name, measure, rows in (
+        ("ece", expected_calibration_error, spoken_of),
+        ("auroc", auroc, answers),
+        ("aurc", aurc, answers),
+    ):
+        confidence = np.array([answer.confidence for answer in rows])
+        right = np.array([answer.right for answer in rows], dtype=bool)
+        intervals[name] = bootstrap(partial(_of_rows, measure, confidence, right), len(rows))
+        figures[name] = round(measure(confidence, right), 4) if rows else None
+    return figures
+
+
+def _of_rows(measure: Measure, confidence: NDArray[Any], right: NDArray[Any], rows: NDArray[Any]) -> float:
+    return measure(confidence[rows], right[rows])
 
 
 def _out_of_scope(answers: Sequence[Answer]) -> dict[str, Any]:

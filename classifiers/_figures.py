@@ -64,6 +64,22 @@ def expected_calibration_error(confidence: NDArray[np.floating[Any]], right: NDA
     return float(np.abs(gaps).sum() / len(right))
 
 
+def auroc(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
+    """Return how often a right answer is surer than a wrong one, half where they tie; 0.5 if all are the same."""
+    if right.all() or not right.any():
+        return 0.5
+    wrong = np.sort(confidence[~right])
+    below = np.searchsorted(wrong, confidence[right], "left")
+    level = np.searchsorted(wrong, confidence[right], "right") - below
+    return float((below + level / 2).mean() / len(wrong))
+
+
+def aurc(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
+    """Return the area under the risk-coverage curve: how many of the surest are wrong, in the mean over all shares."""
+    wrong = ~right[np.argsort(-confidence, kind="stable")]
+    return float((wrong.cumsum() / np.arange(1, len(wrong) + 1)).mean()) if len(wrong) else 0.0
+
+
 def first_choice_figures(truth: Sequence[str], chosen: Sequence[str], seed: int = 0) -> dict[str, Any]:
     """Return `n`, `accuracy`, `macro_f1` and `per_department` (n, precision, recall, f1) with intervals."""
     names = sorted({*truth, *chosen})

@@ -34,6 +34,8 @@ HEAD_C_CHOICES = (1.0, 3.0, 10.0)
 
 WEIGHTS = tuple(step / 10 for step in range(11))
 _ENOUGH_ROWS = 30  # of a language, to learn its weight from
+_WORTH = 1e-3  # of log-loss a row: less gain isn't worth asking the encoder
+_MOST_RATIO = 2.0  # between two languages' temperatures: a few rows that are all right would ask for any
 _NO_ROWS = -20.0  # the logit of a label of which a fold's training rows held none
 _MOST_STEPS, _TOLERANCE = 200, 1e-3  # of the solver; a closer fit changed no figure
 
@@ -47,7 +49,7 @@ def with_encoder(
     *,
     settings: LinearSettings,
     progress: Progress,
-    said: Words,
+    said: Sequence[Words],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the words' report becomes with an encoder beside them.
 
@@ -103,7 +105,7 @@ class _Truth:
         inside = named != OUT_OF_SCOPE
         number = np.searchsorted(labels, named) * inside
         fair = inside & (words[np.arange(len(named)), number] != LACKING)
-        return cls(fair, number, rows.weights[rows.tried], len(labels))
+        return cls(fair, number, rows.typical[rows.tried], len(labels))
 
     def fit(self, margins: Floats, chosen: Mask) -> tuple[float, float]:
         """Return the best temperature of the chosen rows, and the log-loss with it."""
@@ -166,18 +168,19 @@ class _Mix:
     def shares(self, truth: _Truth) -> dict[str, Share]:
         """Return each language's share: the weight of least log-loss, with the temperature that fits it worked in.
 
-        A language with too few rows to learn from listens to the words alone; messages in an unknown language are
-        treated like all the rows together.
+        A language with too few rows to learn from, or that the encoder is no help with, listens to the words alone;
+        messages in an unknown language are treated like all the rows together.
         """
         found = {}
         for group in sorted({UNKNOWN, *self.groups.tolist()}):
             chosen = truth.known & ((self.groups == group) | (group == UNKNOWN))
             if int(chosen.sum()) < _ENOUGH_ROWS:
                 continue
-            tried = [(truth.fit((1 - w) * self.words + w * self.encoder, chosen), w) for w in WEIGHTS]
-            (own, _loss), weight = min(tried, key=lambda each: each[0][1])
-            ratio = self.temperature / own
-            found[group] = Share((1 - weight) * ratio, weight * ratio) if weight else WORDS_ALONE
+            tried = [(*truth.fit((1 - w) * self.words + w * self.encoder, chosen), w) for w in WEIGHTS]
+            own, loss, weight = min(tried, key=lambda each: each[1])
+            ratio = min(max(self.temperature / own, 1 / _MOST_RATIO), _MOST_RATIO)
+            is_help = loss < tried[0][1] - _WORTH
+            found[group] = Share((1 - weight) * ratio, weight * ratio) if is_help else WORDS_ALONE
         return found
 
     def served(self, shares: Mapping[str, Share], labels: int, sure: float) -> Floats:

@@ -93,7 +93,7 @@ class LeanScorer:
         if self._likeness is None:
             return margins, None
         likeness = text.values[: text.wordy] @ self._likeness[text.rows[: text.wordy]]
-        return margins, Words(likeness.astype(np.float64), np.array(float(text.known)), np.array(float(text.total)))
+        return margins, Words(likeness.tolist(), text.known, text.total)
 
     def margin(self, model_input: ModelInput, coefficients: Floats) -> float:
         """Return the sum for one more column of coefficients (terms), without a bias."""

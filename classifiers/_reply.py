@@ -9,6 +9,7 @@ OWN_FOOTERS = ("not yours? send it on", "—— signpost ——")
 OWN_LINK = "/m/"
 _LOOK_AHEAD = 6  # lines
 _SIGNATURE_LINES = 15
+_CONTACT_LINES, _CONTACT_WIDTH = 8, 60
 _MOST_LINE = 300  # characters of a line that are looked at
 _ATTRIBUTION_STARTS = ("on ", "el ", "le ", "em ", "am ", "vào ")
 _ATTRIBUTION_ENDS = ("wrote:", "escribió:", "escribio:", "a écrit :", "a écrit:", "escreveu:", "schrieb:", "đã viết:")
@@ -22,18 +23,28 @@ _SEPARATORS = {
     "inicio del mensaje reenviado:": True,
     "mensagem encaminhada": True,
 }
+# Header lines as mail programs write them above what they quote or forward, in the languages of our families.
+_FROM = ("from:", "de:", "von:", "от:", "发件人:", "寄件者:", "من:", "từ:", "보낸 사람:")
+_TELLING = (  # hardly ever at the beginning of a person's own line, unlike "date:" and "to:"
+    *("sent:", "subject:", "enviado:", "enviado el:", "enviada:", "enviada em:", "asunto:", "assunto:"),
+    *("envoyé:", "objet:", "gesendet:", "betreff:", "отправлено:", "тема:", "发送时间:", "主题:", "寄件日期:", "主旨:"),
+    *("تم الإرسال:", "الموضوع:", "đã gửi:", "chủ đề:", "보낸 날짜:", "제목:"),
+)
 _HEADERS = (
-    *("from:", "sent:", "date:", "to:", "cc:", "subject:", "reply-to:", "importance:"),
-    *("de:", "enviado:", "enviado el:", "fecha:", "para:", "asunto:", "assunto:", "data:"),
+    *(*_FROM, *_TELLING, "date:", "to:", "cc:", "reply-to:", "importance:", "fecha:", "para:", "data:"),
+    *("à:", "date:", "an:", "datum:", "кому:", "дата:", "копия:", "收件人:", "抄送:", "日期:", "إلى:", "نسخة:"),
+    *("tới:", "đến:", "ngày:", "받는 사람:", "날짜:"),
 )
 _DEVICES = (
     *("sent from my ", "sent from outlook", "sent from yahoo", "sent from mail for", "get outlook for"),
-    *("enviado desde mi ", "enviado desde outlook", "obtener outlook para", "enviado do meu "),
-    *("caution: this email originated", "external email:", "[external email]"),
+    *("enviado desde mi ", "enviado desde outlook", "obtener outlook para", "enviado do meu ", "sent via "),
 )
+_DEVICE_WORDS = 8  # "Sent from my desk, which is easier than on the phone" is the person's
+_BANNERS = ("caution: this email originated", "external email:", "[external email]")
 _DISCLAIMERS = (
     *("confidentiality notice", "confidentiality:", "this e-mail and any", "this email and any", "disclaimer:"),
     *("aviso de confidencialidad", "este correo electrónico y", "este mensaje y sus"),
+    *("you received this message because you are subscribed", "to unsubscribe from this group"),
 )
 
 
@@ -68,7 +79,7 @@ def written_by_sender(lines: list[str], *, forwarded: bool = False) -> list[str]
     words = skip_to = 0
     for index, line in enumerate(lines):
         bare = line[:_MOST_LINE].strip(" \t*").lower()
-        if index < skip_to or bare.startswith((">", *_DEVICES)):
+        if index < skip_to or bare.startswith((">", *_BANNERS)) or _is_device(bare):
             continue
         if words >= 3 and _closes(bare, lines, index):
             break
@@ -88,7 +99,25 @@ def written_by_sender(lines: list[str], *, forwarded: bool = False) -> list[str]
             continue
         kept.append(line)
         words += len(line.split())
-    return kept
+    return _without_contacts(kept)
+
+
+def _without_contacts(lines: list[str]) -> list[str]:
+    """Drop the last paragraph if it is a name and how to reach it: short lines, two of them nothing but an address."""
+    end = next((n for n in range(len(lines), 0, -1) if lines[n - 1].strip()), 0)
+    start = next((n for n in range(end, max(0, end - _CONTACT_LINES - 1), -1) if not lines[n - 1].strip()), 0)
+    last = lines[start:end]
+    if not start or len(last) > _CONTACT_LINES or any(len(line) > _CONTACT_WIDTH for line in last):
+        return lines
+    contacts = sum(map(_is_contact, last))
+    before = sum(len(line.split()) for line in lines[max(0, start - _SIGNATURE_LINES) : start])
+    return lines[:start] if contacts >= 2 and before >= 3 and not any("?" in line for line in last) else lines
+
+
+def _is_contact(line: str) -> bool:
+    """Tell whether a line is an address or a telephone number, with little else."""
+    few = len(line.split()) <= 5
+    return few and ("@" in line or "www." in line or "://" in line or sum(map(str.isdigit, line)) >= 7)
 
 
 def _closes(bare: str, lines: list[str], index: int) -> bool:
@@ -98,14 +127,23 @@ def _closes(bare: str, lines: list[str], index: int) -> bool:
     return bare.startswith(_DISCLAIMERS)
 
 
+def _is_device(bare: str) -> bool:
+    """Tell whether a line only says which program sent this."""
+    return bare.startswith(_DEVICES) and "," not in bare and len(bare.split()) <= _DEVICE_WORDS
+
+
 def _is_header_block(lines: list[str], index: int) -> bool:
-    if not _is_header(lines[index], ("from:", "de:")):
+    """Tell whether three header lines begin here, with a sender and what a person's own list of facts hasn't."""
+    if not _is_header(lines[index], _HEADERS):
         return False
-    return sum(_is_header(line, _HEADERS) for line in lines[index + 1 : index + _LOOK_AHEAD]) >= 2
+    block = [line for line in lines[index : index + _LOOK_AHEAD] if _is_header(line, _HEADERS)]
+    senders = [line for line in block if _is_header(line, _FROM)]
+    telling = any(_is_header(line, _TELLING) for line in block) or any("@" in line for line in senders)
+    return len(block) >= 3 and bool(senders) and telling
 
 
 def _is_header(line: str, names: tuple[str, ...]) -> bool:
-    return line[:_MOST_LINE].lstrip(" \t*").lower().replace("*", "").startswith(names)
+    return line[:_MOST_LINE].lstrip(" \t*").lower().replace("*", "").replace(" :", ":").startswith(names)
 
 
 def _end_of_headers(lines: list[str], index: int) -> int:
@@ -120,15 +158,28 @@ def _end_of_headers(lines: list[str], index: int) -> int:
 
 
 def _attribution_lines(lines: list[str], index: int) -> int:
-    """Return how many lines "On …, … wrote:" takes up here, 0 if there is none; mail programs wrap it."""
-    if not lines[index][:8].lstrip(" \t*").lower().startswith(_ATTRIBUTION_STARTS):
+    """Return how many lines "On …, … wrote:" takes up here, 0 if there is none; mail programs wrap it.
+
+    In other languages it is told by a clock time, an address in angle brackets and a colon at the end.
+    """
+    first = lines[index][:_MOST_LINE].strip(" \t*").lower()
+    known = first.startswith(_ATTRIBUTION_STARTS)
+    if not (known or _has_time(first)):
         return 0
     joined = ""
     for count, line in enumerate(lines[index : index + 3], start=1):
         joined += line[:_MOST_LINE].strip(" \t*").lower() + " "
-        if joined.rstrip().endswith(_ATTRIBUTION_ENDS):
+        if known and joined.rstrip().endswith(_ATTRIBUTION_ENDS):
             return count if "@" in joined or _has_time(joined) else 0
+        if joined.rstrip().endswith(":") and _has_time(joined) and _has_address(joined):
+            return count
     return 0
+
+
+def _has_address(text: str) -> bool:
+    """Tell whether an address in angle brackets stands in the text."""
+    _before, _bracket, after = text.partition("<")
+    return "@" in after.partition(">")[0] and ">" in after
 
 
 def _has_time(text: str) -> bool:

@@ -124,7 +124,8 @@ def train(
     glossary = [example for example in examples if example.source == GLOSSARY]
     messages = [example for example in examples if example.source != GLOSSARY]
     inside = [example for example in messages if example.department != OUT_OF_SCOPE]
-    outside = [*out_of_scope, *(example.input for example in messages if example.department == OUT_OF_SCOPE)]
+    outside = [Example(input=row, department=OUT_OF_SCOPE) for row in out_of_scope]
+    outside += [example for example in messages if example.department == OUT_OF_SCOPE]
     labels = sorted({example.department for example in inside})
     if len(labels) < 2:
         raise SignpostError(f"training needs messages of at least two departments; there are {len(labels)}")
@@ -178,19 +179,17 @@ def _described(descriptions: Mapping[str, str]) -> list[Example]:
 
 def collect(
     inside: Sequence[Example],
-    outside: Sequence[ModelInput],
+    outside: Sequence[Example],
     hints: Sequence[Example],
     settings: LinearSettings,
     seed: int,
 ) -> Rows:
     """Put every row in one order; a noisy copy shares its original's fold, a hint is learnt in every fold."""
-    inputs = [*(example.input for example in inside), *outside]
-    labels = [*(example.department for example in inside), *([OUT_OF_SCOPE] * len(outside))]
-    weights = [*(example.weight for example in inside), *([1.0] * len(outside))]
-    typical = [*(example.typical for example in inside), *([1.0] * len(outside))]
-    folds = deal(
-        labels, [*(example.group for example in inside), *([""] * len(outside))], settings.folds, seed
-    ).tolist()
+    messages = [*inside, *outside]
+    inputs, labels = [message.input for message in messages], [message.department for message in messages]
+    weights = [*(message.weight for message in inside), *([1.0] * len(outside))]  # those hard to tell teach most
+    typical = [message.typical for message in messages]
+    folds = deal(labels, [message.group for message in messages], settings.folds, seed).tolist()
     tried = len(inputs)
     if settings.augment and len(inside) >= settings.augment_from * len(set(labels)):
         random = Random(seed)
@@ -217,14 +216,13 @@ class Fitted:
     models: list[Linear]
     likeness: Floats
 
-    def note(self, counts: Sequence[Any], values: Any, single: Mask, rows: NDArray[np.intp], words: Words) -> None:
-        """Note what the texts of these rows say by their words; `single` tells which terms are one word."""
-        known = np.zeros(len(single), dtype=bool)
-        known[self.features.kept[0]] = True
-        words.known[rows] = np.asarray(counts[0][:, known & single].sum(axis=1)).ravel()
-        length = self.features.weights[0]
-        if length:
-            words.likeness[rows] = values[:, : len(self.likeness)] @ self.likeness / length
+    def words(self, counts: Any, values: Any, single: Mask) -> list[Words]:
+        """Return what the words of some rows say, from their counts and values; `single` tells which are one word."""
+        kept = np.zeros(len(single), dtype=bool)
+        kept[self.features.kept[0]] = True
+        known, total = (counts[:, which].sum(axis=1).ravel().tolist()[0] for which in (kept & single, single))
+        likeness = values[:, : len(self.likeness)] @ self.likeness / (self.features.weights[0] or 1.0)
+        return [Words(*row) for row in zip(likeness.tolist(), known, total, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +236,7 @@ class Trainer:
     settings: LinearSettings
     seed: int
 
-    def out_of_fold(self, labels: Sequence[str], progress: Progress) -> tuple[Choice, Floats, Words]:
+    def out_of_fold(self, labels: Sequence[str], progress: Progress) -> tuple[Choice, Floats, list[Words]]:
         """Return how to fit, and what a model that didn't see the row's group says of it.
 
         Margins and words are those of the tried rows. What isn't set is the choice with the least log-loss on the first
@@ -253,8 +251,7 @@ class Trainer:
         folds = self.settings.folds
         tried = int(self.rows.tried.sum())
         margins: Floats = np.full((tried, len(self.columns)), LACKING)
-        total = np.asarray(self.counts[0][self.rows.tried][:, self.single].sum(axis=1), dtype=np.float64).ravel()
-        words = Words(np.zeros(margins.shape), np.zeros(tried), total)
+        words = [Words([0.0] * len(self.columns), 0, 0)] * tried
         for fold in range(folds):
             progress(f"testing on held-out messages ({fold + 1} of {folds})", 0.1 + 0.7 * fold / folds)
             answers = [np.where(margins == LACKING, part, margins) for part in self._held_out(fold, choices, words)]
@@ -263,7 +260,7 @@ class Trainer:
             choices, margins = [choices[best]], answers[best]
         return choices[0], margins, words
 
-    def _held_out(self, fold: int, choices: Sequence[Choice], words: Words) -> list[Floats]:
+    def _held_out(self, fold: int, choices: Sequence[Choice], words: list[Words]) -> list[Floats]:
         """Return the margins of one fold's rows (the other rows lacking), per choice; note their words."""
         rest, tried = self.rows.folds != fold, self.rows.tried
         result: list[Floats] = [np.full((int(tried.sum()), len(self.columns)), LACKING) for _ in choices]
@@ -272,7 +269,8 @@ class Trainer:
             fitted = self.fit(rest, choices)
             counts = [block[held_out] for block in self.counts]
             values = fitted.features.values(counts)
-            fitted.note(counts, values, self.single, held_out, words)
+            for row, said in zip(held_out.tolist(), fitted.words(counts[0], values, self.single), strict=True):
+                words[row] = said
             for margins, model in zip(result, fitted.models, strict=True):
                 margins[held_out] = model.margins(values)
         return result

@@ -69,7 +69,7 @@ def calibrate(
     margins: Floats,
     labels: Sequence[str],
     temperature: float | None = None,
-    words: Words | None = None,
+    words: Sequence[Words] = (),
 ) -> Tried:
     """Fit the temperature to out-of-fold margins (tried rows × columns), unless it is given, and note every answer.
 
@@ -87,8 +87,9 @@ def calibrate(
     confidence, score = softmax(own, temperature).max(axis=1), scores(margins, len(labels))
     trial = Trial(confidence, score, in_scope, in_scope & (chosen == truth), weights)
     tried = Tried(temperature, loss, trial, named.tolist(), chosen.tolist())
-    if words is None:
+    if not words:
         return tried
-    words = Words(words.likeness[tested], words.known[tested], words.total[tested])
-    found = signals(margins, words, len(labels), temperature)
+    said = [each for each, is_one in zip(words, tested.tolist(), strict=True) if is_one]
+    pairs = zip(margins.tolist(), said, strict=True)
+    found = np.array([signals(row, each, len(labels), temperature) for row, each in pairs])
     return replace(tried, found=found, folds=rows.folds[rows.tried][tested])

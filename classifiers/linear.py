@@ -118,8 +118,8 @@ class LinearModel:
         """Return how likely the first choice is right; None if this model, made before, hasn't learnt that."""
         if self._confidence is None or words is None:
             return None
-        found = signals(margins, words, len(self.labels), self._temperature)
-        return float(self._confidence.of(found, margins[: len(self.labels)].argmax()))
+        found = signals(margins.tolist(), words, len(self.labels), self._temperature)
+        return float(self._confidence.of(np.array(found), int(margins[: len(self.labels)].argmax())))
 
     def explain(self, model_input: ModelInput, label: str, most: int = 12) -> list[tuple[str, float]]:
         """Return the words that spoke most strongly for (+) and against (-) the label, strongest first."""

@@ -35,15 +35,13 @@ from router.interfaces import Channel, ClassifierType, Settings  # noqa: TC001 (
 from router.plugins import channel_types, classifier_types
 from router.records import Destination
 from router.secrets import WithPassword, secret_path
-from router.settings import Address, Duration, ListenAddress, TimeOfDay
+from router.settings import Address, Duration, ListenAddress, PositiveDuration, TimeOfDay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
 NOT_YET = (
-    "routing.urgent.escalate_after",
-    "routing.urgent.then",
     "learning.retrain_after",
     "learning.retrain_at",
     "learning.audit_rate",
@@ -164,10 +162,21 @@ class Urgent(Section):
     """Who is told at once of an urgent message, besides its normal route."""
 
     notify: Destinations = Field((), description="Told at once.")
-    escalate_after: Duration = Field(
+    escalate_after: PositiveDuration = Field(
         timedelta(minutes=5), description="Without an acknowledgement for this long, the next in `then` is told."
     )
-    then: Destinations = Field((), description="Told one after the other until somebody acknowledges.")
+    then: Destinations = Field(
+        (), description="Told one after the other until somebody acknowledges; after the last, `operations.alerts`."
+    )
+
+
+class Statutory(Section):
+    """Who also gets requests that start a clock the law sets."""
+
+    match: Literal["evaluation", "records"] = Field(
+        description="`evaluation`: for an IEP or a 504 plan; `records`: a student's (FERPA) or the district's."
+    )
+    notify: Destinations = Field(min_length=1, description="Gets each of them, besides the department.")
 
 
 class Routing(Section):
@@ -192,6 +201,16 @@ class Routing(Section):
         description="A text that comes so soon after another one from the same phone follows it; `0s`: never.",
     )
     urgent: Urgent = Field(Urgent(), description="Who is told at once of an urgent message.")
+    statutory: tuple[Statutory, ...] = Field(
+        (), description="Who also gets evaluation and records requests, which are tagged in any case."
+    )
+
+    def copies(self) -> dict[str, list[Destination]]:
+        """Return who also gets a message, by its tag."""
+        copies: dict[str, list[Destination]] = {}
+        for each in self.statutory:
+            copies.setdefault(f"{each.match}-request", []).extend(to.record() for to in each.notify)
+        return copies
 
 
 class Learning(Section):

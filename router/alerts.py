@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from router.records import DeliveryKind, Destination, Notice
-from router.store import deliveries, marks
+from router.store import alarms, deliveries, marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,11 +86,16 @@ class Alerts:
         self.tell(connection, state, Notice(subject=f"Delivery {delivery_id} {what}", text=text), now)
 
     def tell_urgent(self, connection: Connection, verdict: Verdict, decision_id: int | None, now: datetime) -> None:
-        """Tell the people named for urgent messages, besides the normal route and before it."""
+        """Tell the people named for urgent messages, besides the normal route and before it.
+
+        Of a message that was held and is decided again they are told again, unless somebody has acknowledged it.
+        """
+        if not alarms.raise_alarm(connection, verdict.message.id, verdict.urgent, decision_id, now):
+            return
         where = verdict.decision.department if verdict.decision else f"nobody yet ({verdict.detail})"
         text = (
             f"Message {verdict.message.id} looks urgent ({verdict.urgent}). It goes to: {where}.\n"
-            "What the person wrote follows, and the original is attached.\n"
+            "Please open the link to say that you have it. What the person wrote follows; the original is attached.\n"
         )
         notice = Notice(subject=f"URGENT message {verdict.message.id}: {verdict.urgent}", text=text)
         deliveries.add(
@@ -102,6 +107,20 @@ class Alerts:
             decision_id=decision_id,
             urgent=True,
             notice=notice,
+        )
+
+    def tell_unanswered(self, connection: Connection, message_id: str, so_far: str, now: datetime) -> None:
+        """Tell operations that everybody was told of an urgent message and nobody has acknowledged it."""
+        subject = f"Nobody has acknowledged the urgent message {message_id}"
+        text = f"{subject}, and there is nobody else to tell.\n\n{so_far}\nPlease see to it yourself.\n"
+        deliveries.add(
+            connection,
+            self._operations,
+            kind=DeliveryKind.ALERT,
+            now=now,
+            message_id=message_id,
+            urgent=True,
+            notice=Notice(subject=subject, text=text),
         )
 
 

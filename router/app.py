@@ -6,6 +6,7 @@ import asyncio
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from config.load import problem_at
 from router import control, garbage
@@ -177,6 +178,7 @@ class Daemon:
             public_url=organization.public_url,
             organization=organization.name,
             max_message_bytes=MAX_MESSAGE_BYTES,
+            zone=ZoneInfo(organization.timezone),
             log=self._log,
         )
         self._extend(parts, application)

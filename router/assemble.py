@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from dataclasses import fields
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,7 @@ from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
 from router.routing.stage import DecideStage
+from router.routing.statutory import Statutory
 from router.routing.steps import Loops, OptOut, Suspicion, Unreadable
 from router.routing.threads import Threads
 from router.routing.urgent import Urgent
@@ -48,6 +50,7 @@ from router.store import keys
 from router.store.cursors import StoredCursor
 from router.understand import ParserPool
 from router.upkeep import Heartbeat
+from router.urgency import escalating
 from router.workers import Crew, Worker
 
 if TYPE_CHECKING:
@@ -85,14 +88,14 @@ async def assemble(
     marks = await asyncio.to_thread(_marks, configuration)
     schools = await asyncio.to_thread(_schools, configuration, log)
     lasting = before.lasting if before else await _lasting(configuration, store, rng, log)
-    desks = Desks(configuration.departments, configuration.schools, configuration.routing.fallback)
-    corrections = Corrections(desks, lasting.alerts)
+    routing = configuration.routing
+    desks = Desks(configuration.departments, configuration.schools, routing.fallback, routing.copies())
     parts = Parts(
         **{each.name: getattr(lasting, each.name) for each in fields(Lasting)},
         lasting=lasting,
         configuration=configuration,
         desks=desks,
-        corrections=corrections,
+        corrections=(corrections := Corrections(desks, lasting.alerts)),
         commands=Commands(store, corrections, lasting.wake, channels=lasting.lives.fresh_report),
         forwarding=Forwarding(
             configuration.organization.name,
@@ -122,7 +125,7 @@ async def assemble(
 async def _lasting(configuration: Configuration, store: Store, rng: Random, log: FilteringBoundLogger) -> Lasting:
     """Return what is made once."""
     signing, mail_secret = await store.write(lambda c: keys.load(c, store.clock.now()))
-    alerts, metrics, crew, lives = Alerts(*_told(configuration)), Metrics(), Crew(), Lives(store)
+    alerts, metrics, crew, lives = Alerts(*_alerted(configuration)), Metrics(), Crew(), Lives(store)
     await lives.exchange()
     heartbeat = Heartbeat(store, secrets.token_hex(8), log)
     deciding: list[DecideStage] = []
@@ -197,17 +200,12 @@ def _marks(configuration: Configuration) -> dict[str, object]:
 
 def take_over(parts: Parts) -> None:
     """Let what lasts follow the configuration of these parts from now on."""
-    parts.alerts.change(*_told(parts.configuration))
+    parts.alerts.change(*_alerted(parts.configuration))
     parts.serving.aim(parts.configuration.routing.target_error)
     parts.lives.follow(parts.watched)
     for outlet in parts.outlets.values():
         outlet.dispatcher.forwarding = parts.forwarding
     parts.crew.change(parts.workers)
-
-
-def _told(configuration: Configuration) -> tuple[tuple[Destination, ...], tuple[Destination, ...]]:
-    """Return who is told about trouble, and who about urgent messages."""
-    return records(configuration.operations.alerts), records(configuration.routing.urgent.notify)
 
 
 def _schools(configuration: Configuration, log: FilteringBoundLogger) -> Schools:
@@ -225,7 +223,8 @@ def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> t
     domain = mail_domain(configuration.organization.public_url)
     rules = [Rule(name=rule.name, to=rule.to, conditions=rule.conditions()) for rule in configuration.rules]
     return (
-        Urgent(),
+        Urgent(lasting.serving.classifier, prepare, lasting.log),
+        Statutory(),
         Reports(store, keys_, domain, _mailboxes(configuration), _failures.is_for_good),
         Loops(store, keys_, domain, _desk_addresses(configuration)),
         OptOut(),
@@ -244,8 +243,7 @@ def _mailboxes(configuration: Configuration) -> frozenset[str]:
 
 
 def _desk_addresses(configuration: Configuration) -> frozenset[str]:
-    told = records((*configuration.operations.alerts, *configuration.routing.urgent.notify))
-    return addresses(configuration.departments, configuration.schools, told)
+    return addresses(configuration.departments, configuration.schools, told_of(configuration))
 
 
 def _router(configuration: Configuration, schools: Schools, lasting: Lasting) -> Router:
@@ -278,6 +276,7 @@ def _add_deciders(parts: Parts) -> None:
         suspects_after_s=SUSPECTS_AFTER_S,
     )
     parts.workers.extend(Worker(f"decide-{n}", stage.run_once, poll_s=_POLL_S, log=parts.log) for n in range(DECIDERS))
+    parts.workers.append(escalating(parts, records(parts.configuration.routing.urgent.then)))
 
 
 def _add_channels(parts: Parts, before: Parts | None) -> None:
@@ -334,6 +333,16 @@ def _context(parts: Parts, name: str) -> Context:
         max_message_bytes=MAX_MESSAGE_BYTES,
         cursor=partial(StoredCursor, parts.store, name),
     )
+
+
+def _alerted(configuration: Configuration) -> tuple[tuple[Destination, ...], tuple[Destination, ...]]:
+    return records(configuration.operations.alerts), records(configuration.routing.urgent.notify)
+
+
+def told_of(configuration: Configuration) -> tuple[Destination, ...]:
+    """Return everybody who is told of anything, besides the departments."""
+    urgent, copies = configuration.routing.urgent, chain(*configuration.routing.copies().values())
+    return (*records((*configuration.operations.alerts, *urgent.notify, *urgent.then)), *copies)
 
 
 def records(settings: Sequence[DestinationSettings]) -> tuple[Destination, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from router.interfaces import mail_domain
-from router.records import Decision, Delivery, DeliveryKind, Forward, Medium, Message
+from router.records import Decision, Delivery, DeliveryKind, Forward, Medium, Message, Notice
 from router.store import decisions, messages, opt_outs
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from router.signing import KeyRing
 
 MISROUTE = "misroute"  # the purpose of the link in a forwarded mail
+ACKNOWLEDGE = "acknowledge"  # of the link in an urgent alert
 
 
 class Forwarding:
@@ -55,6 +57,10 @@ class Forwarding:
         """Return the link "Not yours? Send it on"."""
         return f"{self._public_url}/m/{self._keys.sign(str(delivery_id), MISROUTE)}"
 
+    def acknowledge_url(self, delivery_id: int) -> str:
+        """Return the link by which the recipient of an urgent alert says "I have it"."""
+        return f"{self._public_url}/u/{self._keys.sign(str(delivery_id), ACKNOWLEDGE)}"
+
     def _forward(
         self,
         delivery: Delivery,
@@ -81,10 +87,16 @@ class Forwarding:
             suggestions=tuple((department, self._desks.name(department)) for department in likely),
             misroute_url=self.misroute_url(delivery.id) if route else "",
             local_time=f"{received:%A, %d %B %Y, %H:%M %Z}" if received else "",
-            notice=delivery.notice,
+            notice=self._notice(delivery),
             meant_for=self._meant_for(delivery, decision),
             opted_out=opted_out,
         )
+
+    def _notice(self, delivery: Delivery) -> Notice | None:
+        """Return what an alert says; one about a message is urgent, and has to be acknowledged."""
+        if delivery.notice is None or delivery.message_id is None:
+            return delivery.notice
+        return replace(delivery.notice, url=self.acknowledge_url(delivery.id))
 
     def _answer(self, delivery: Delivery, message: Message | None, *, opted_out: bool) -> Forward:
         """Return an automatic answer: a sink that doesn't get the message can't quote it."""

@@ -314,8 +314,8 @@ Progress = Callable[[str, float], None]
 class ClassifierType:
     """What a classifier module exports as `CLASSIFIER`.
 
-    `train` learns from examples and returns an artifact (`classifiers.artifact.Artifact`: arrays and JSON, no code);
-    `load` makes a `Classifier` of one, and raises `BadArtifact` if it isn't fit to serve. `fingerprint(settings)` names
+    `train` learns from examples, of which those labelled `out_of_scope` are no department's, and returns an artifact
+    (`classifiers.artifact.Artifact`: arrays and JSON, no code); `load` makes a `Classifier` of one, and raises `BadArtifact` if it isn't fit to serve. `fingerprint(settings)` names
     the state of what a training reads beside messages and settings, such as files that the settings name.
     """
 

@@ -32,6 +32,9 @@ class Metrics:
         self._deliveries = Gauge("deliveries", "Deliveries by state", ["state"], **make)
         self._answers = Gauge("answers", "Automatic answers by state", ["state"], **make)
         self._oldest = Gauge("oldest_waiting_seconds", "Age of the oldest message or delivery that waits", **make)
+        self._alarms = Gauge("urgent_waiting", "Urgent messages that nobody has acknowledged", **make)
+        since = "Age of the oldest urgent message that nobody has acknowledged"
+        self._oldest_alarm = Gauge("urgent_oldest_seconds", since, **make)
         self._model = Gauge("model_info", "The model that serves", ["version"], **make)
         self._lag = Gauge("loop_lag_seconds", "Longest wait for the event loop in the last minute or two", **make)
         way = ["channel", "direction"]
@@ -94,6 +97,8 @@ class Metrics:
         for state, count in status["answers"].items():
             self._answers.labels(state).set(count)
         self._oldest.set(status["oldest_waiting_s"])
+        self._alarms.set(status["urgent"]["waiting_for_acknowledgement"])
+        self._oldest_alarm.set(status["urgent"]["oldest_s"])
         return generate_latest(self.registry)
 
 

@@ -16,6 +16,7 @@ from router.learning.gate import Check, Replayed, Verdict
 from router.learning.train import trained
 from router.routing.explain import Asked, explanation
 from router.routing.schools import Schools
+from router.routing.urgent import urgency
 from router.serving import thresholds
 from router.store import decisions, messages, models
 from router.views import when
@@ -119,7 +120,7 @@ class ModelCommands:
         self, message: Message, decision: Decision, prediction: Prediction | None, asked: Asked | None
     ) -> dict[str, Any]:
         schools = self._schools()
-        return explanation(
+        view = explanation(
             message,
             decision,
             prediction,
@@ -129,6 +130,8 @@ class ModelCommands:
             seen=schools.look(message),
             asked=asked,
         )
+        classifier = asked.classifier if asked else None
+        return view | {"urgency": urgency(message.content, message.medium.value, classifier, prepare)}
 
     async def _asked(self, message: Message, version: str) -> Asked | None:
         row = await self._store.read(lambda c: models.get(c, version)) if version else None

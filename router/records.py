@@ -228,6 +228,7 @@ class Decision:
     urgent: str = ""  # what made it urgent; "" if it isn't
     school: str = ""
     suggestions: tuple[str, ...] = ()  # the likeliest departments, best first
+    tags: tuple[str, ...] = ()  # what else it is, such as a request with a statutory clock
     decided_at: datetime
 
 

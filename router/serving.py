@@ -61,6 +61,10 @@ class Serving:
         """Return what answers now: always a model with its own thresholds, or None."""
         return self._current
 
+    def classifier(self) -> Classifier | None:
+        """Return the model that answers now, None if none does."""
+        return self._current[0] if self._current else None
+
     def aim(self, target_error: float) -> None:
         """From now on let at most this share of the routed messages be wrong, with whatever model serves."""
         self._target_error = target_error

@@ -32,6 +32,7 @@ STAGES = (
     "decide-",
     "dispatch-",
     "lives",
+    "urgent",
 )  # how the names of the tasks begin that end after the batch at hand, once told
 ENDING = "ending"  # the name of the task that sees a former shift off
 

@@ -25,8 +25,9 @@ from router.routing.model import Model
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
+from router.routing.statutory import Statutory
 from router.routing.steps import Circles, OptOut, Suspicion, Unreadable
-from router.routing.urgent import Urgent
+from router.routing.urgent import Urgent, urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,7 +87,8 @@ class Trial:
             for rule in (configuration.rules if configuration else ())
         ]
         return (
-            Urgent(),
+            Urgent(lambda: self.classifier, prepare, log),
+            Statutory(),
             Rules(rules, schools.recognise, ZoneInfo(configuration.organization.timezone) if configuration else UTC),
             Unreadable(self.fallback),
             Suspicion(self.fallback),
@@ -134,7 +136,7 @@ class Trial:
         """Return why a message would go where it would go."""
         decided, decision, prediction = next(iter(self.decide([message])))
         asked = Asked(classifier=self.classifier, thresholds=self.thresholds, model_input=_input(decided))
-        return explanation(
+        view = explanation(
             decided,
             decision,
             prediction,
@@ -144,6 +146,7 @@ class Trial:
             seen=self.schools.look(decided),
             asked=asked,
         )
+        return view | {"urgency": urgency(decided.content, decided.medium.value, self.classifier, prepare)}
 
 
 def _schools(configuration: Configuration | None) -> Schools:
@@ -223,6 +226,7 @@ def answer(message: Message, decision: Decision, prediction: Prediction) -> dict
         "detail": decision.detail,
         "urgent": bool(decision.urgent),
         "urgent_reason": decision.urgent,
+        "tags": list(decision.tags),
         "school": decision.school,
         "language": message.content.language,
         "ranking": [[label, round(p, 4)] for label, p in prediction.ranking],

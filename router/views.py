@@ -70,6 +70,7 @@ def decision_view(decision: Decision) -> dict[str, Any]:
         "urgent": decision.urgent,
         "school": decision.school,
         "suggestions": list(decision.suggestions),
+        "tags": list(decision.tags),
         "decided_at": when(decision.decided_at),
     }
 

@@ -100,6 +100,7 @@ def _print_answer(row: dict[str, Any]) -> None:
             ("confidence", show.percent(row["confidence"])),
             ("reason", f"{row['reason']} ({row['detail']})" if row["detail"] else row["reason"]),
             ("urgent", row["urgent_reason"]),
+            ("tags", ", ".join(row["tags"])),
             ("school", row["school"]),
             ("language", row["language"]),
             ("ranking", ", ".join(f"{label} {p:.1%}" for label, p in row["ranking"][:3])),
@@ -143,16 +144,27 @@ def _print_explanation(view: dict[str, Any]) -> None:
             ("reason", f"{view['reason']} ({view['detail']})" if view["detail"] else view["reason"]),
             ("confidence", show.percent(view["confidence"])),
             ("urgent", f"{view['urgent']}: people are told at once, besides" if view["urgent"] else ""),
+            ("tags", ", ".join(view["tags"])),
             ("school", school),
             ("language", view["language"]),
         ]
     )
     if view["model"]:
         _print_model(view["model"])
+    if view["urgency"]["phrase"] or view["urgency"].get("words"):
+        _print_urgency(view["urgency"])
     if view["would_change"]:
         show.heading("What would change it:")
         for sentence in view["would_change"]:
             click.echo(f"  {show.plain(sentence)}")
+
+
+def _print_urgency(said: dict[str, Any]) -> None:
+    show.heading("Is it urgent?")
+    limits = f"{show.percent(said.get('threshold'))}, with a phrase from {show.percent(said.get('with_words'))}"
+    model = f"{show.percent(said['likely'])}; it counts by itself from {limits}" if "likely" in said else ""
+    words = ", ".join(f"{word} {weight:+.2f}" for word, weight in said.get("words", ())[:_MOST_WORDS])
+    show.facts([("phrase", said["phrase"] or "none"), ("likely", model), ("words", words)])
 
 
 def _print_model(model: dict[str, Any]) -> None:

@@ -18,11 +18,11 @@ from router.commandline.model import from_directory, serving, target_error
 from router.commandline.report.page import Report, write
 from router.errors import SignpostError
 from router.interfaces import SystemClock
+from router.learning.alarms import alarm_of
 from router.learning.curve import learning_curve
 from router.learning.district import District
 from router.learning.files import read_files
 from router.plugins import classifier_types
-from router.routing.urgent import urgent_reason
 from router.serving import thresholds
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def evaluate(
     measured = _outside(invocation, model) if model is not None else _district(invocation.configuration())
     rows = [measured.row(row) for row in rows]
     answers = measured.answers(rows)
-    figures = figures_of(answers, rows, _is_urgent)
+    figures = figures_of(answers, rows, alarm_of(measured.classifier))
     if report is not None:
         said = Report(
             figures=figures,
@@ -152,10 +152,6 @@ def _curve(measured: _Measured, rows: Sequence[Row]) -> list[Point]:
     """Draw the learning curve of the bundled corpus."""
     with progress.shown("Learning curve") as tell:
         return learning_curve(measured.kind, measured.settings, load_corpus(), partial(measured.right, rows), tell)
-
-
-def _is_urgent(row: Any) -> bool:
-    return bool(urgent_reason(str(row.get("subject") or ""), str(row.get("body") or "")))
 
 
 def _rows(files: Sequence[str]) -> list[Row]:

@@ -86,7 +86,8 @@ def build(
     """
     left_out: Counter[str] = Counter()
     labels = Labels(departments, fallback, rank)
-    rows = [example(row, CORPUS) for row in corpus.rows] if corpus else []
+    plain = corpus.plain_typical() if corpus else 1.0
+    rows = [example(row, CORPUS, plain) for row in corpus.rows] if corpus else []
     taught = {row.department for row in rows}
     meant = {} if any_label else _meant(files, labels, taught)
     rows += _file_rows(files, meant, labels, taught, left_out)

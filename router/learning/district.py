@@ -39,11 +39,13 @@ class District:
 
     def _of(self, prediction: Prediction) -> Prediction:
         totals: dict[str, float] = {}
-        for label, p in prediction.ranking:
+        for label, p in prediction.likely:
             totals[self.department(label)] = totals.get(self.department(label), 0.0) + p
         ranking = sorted(totals.items(), key=lambda pair: -pair[1])
         known = ranking[0][0] in self._desk_of.values()
-        return replace(prediction, ranking=tuple(ranking), score=prediction.score if known else float("-inf"))
+        sure = None if prediction.confidence is None else ranking[0][1]
+        score = prediction.score if known else float("-inf")
+        return replace(prediction, ranking=tuple(ranking), score=score, confidence=sure)
 
     def explain(self, model_input: ModelInput, label: str, most: int = 12) -> list[tuple[str, float]]:
         """Return the words for and against the likeliest label of a department."""

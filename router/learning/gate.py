@@ -15,7 +15,7 @@ from classifiers._figures import expected_calibration_error
 from router.learning.dataset import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -74,6 +74,7 @@ def compare(
     challenger: Sequence[Prediction],
     held_out: Sequence[Example],
     *,
+    unalarmed: tuple[Collection[int], Collection[int]] = ((), ()),
     replayed: Replayed | None = None,
     seed: int = 0,
 ) -> Verdict:
@@ -81,6 +82,7 @@ def compare(
 
     Beside departments and languages the corpus, corrections and files are each looked at, so that a flood of wrong
     corrections, some of which are held out and speak for it, can't outvote the corpus.
+    `unalarmed` are the numbers of the urgent held-out messages of which nobody would be told, with either.
     Without a champion it passes if it is right more often than always naming the commonest label would be.
     """
     replayed = replayed or Replayed()
@@ -97,6 +99,7 @@ def compare(
         *_by_group("source", [kind_of(row.source) for row in held_out], before, right, seed),
         _calibration(champion, challenger, before, right),
         *_urgent(before, right, held_out),
+        *_alarms(unalarmed, held_out),
     ]
     return Verdict(passed=_passed(checks), sentence=_sentence(checks), checks=tuple(checks), replayed=replayed)
 
@@ -201,6 +204,20 @@ def _urgent(before: Truths, right: Truths, held_out: Sequence[Example]) -> Itera
             champion=float(before[urgent].mean()),
             challenger=float(right[urgent].mean()),
             outcome=FAILED if missed else PASSED,
+        )
+
+
+def _alarms(unalarmed: tuple[Collection[int], Collection[int]], held_out: Sequence[Example]) -> Iterable[Check]:
+    """No urgent message may lose its alarm."""
+    n, (before, after) = sum(row.urgent for row in held_out), unalarmed
+    if n:
+        lost = len(set(after) - set(before))
+        yield Check(
+            what="alarms for urgent messages" + (f" ({lost} newly missed)" if lost else ""),
+            n=n,
+            champion=1 - len(before) / n,
+            challenger=1 - len(after) / n,
+            outcome=FAILED if lost else PASSED,
         )
 
 

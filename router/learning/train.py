@@ -14,6 +14,7 @@ from classifiers._corpus import load_corpus
 from classifiers._evaluate import evaluate
 from router.errors import SignpostError
 from router.interfaces import Clock, SystemClock
+from router.learning.alarms import alarm_of, missed
 from router.learning.dataset import CORRECTION, Dataset, build, is_held_out, split
 from router.learning.files import read_files
 from router.learning.gate import Replayed, Verdict, compare
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _FEW = 20  # examples of a label
 _BATCH = 256  # messages that a model is asked about at once
 _OUTSIDE = "This model stands outside the registry; no gate was asked."
-_MEASURES = ("held_out", "metrics", "counts", "left_out")
+_MEASURES = ("held_out", "metrics", "urgent", "counts", "left_out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Trained:
 
     `metrics` has `held_out` (the figures of `signpost evaluate` on the held-out messages, with the `target_error` that
     its thresholds were meant for), `metrics` (what the classifier measured by itself, such as out-of-fold figures),
+    `urgent` (its thresholds for urgency, and what these held out of fold),
     `counts` (rows by source), `left_out` (rows that were not used, by why), and `sources`, if they were compared.
     """
 
@@ -81,9 +83,9 @@ class _Recipe:
         """Train; raise `SignpostError` if there is nothing to learn from."""
         if not examples:
             raise SignpostError("there is nothing to learn from: no corpus, no confirmed correction, no file")
-        strangers = [row.input for row in out_of_scope]
+        everything = (*examples, *out_of_scope)
         artifact = self.classifier.train(
-            examples, strangers, self.settings, progress, seed=self.seed, descriptions=self.descriptions
+            everything, (), self.settings, progress, seed=self.seed, descriptions=self.descriptions
         )
         if not isinstance(artifact, Artifact):
             raise SignpostError(f"the classifier's training returned a {type(artifact).__name__}, not an Artifact")
@@ -204,13 +206,15 @@ def _challenger(
     if "operating_points" not in meta:  # a classifier type that leaves its thresholds to us
         meta["operating_points"] = _operating_points(answers, held_out, _ask(challenger, held_out_strangers))
     limits = min_confidence_for(meta, target_error)
-    figures = evaluate(challenger, [_row(row) for row in (*held_out, *held_out_strangers)], *limits)
+    rows = [_row(row) for row in (*held_out, *held_out_strangers)]
+    figures = evaluate(challenger, rows, *limits, alarm_of(challenger))
     meta["held_out"] = {**figures, "target_error": target_error}
     progress("comparing it with the champion" if champion else "judging it", 0.92)
     verdict = compare(
         _ask(champion, held_out) if champion else None,
         answers,
         held_out,
+        unalarmed=(missed(champion, held_out), missed(challenger, held_out)) if champion else ((), ()),
         replayed=_replay(champion, challenger, dataset),
         seed=recipe.seed,
     )

@@ -34,6 +34,7 @@ class Hold:
     """A step's answer: a person has to look first."""
 
     detail: str
+    delivery_id: int = 0  # it answers this delivery of ours by itself: its words are ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,14 @@ class Follow:
     message_id: str
 
 
-Answer = Route | Hold | File | Follow | MarkUrgent | None
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A step's remark: what else the message is. It doesn't end the list of steps."""
+
+    tags: tuple[str, ...]
+
+
+Answer = Route | Hold | File | Follow | MarkUrgent | Tagged | None
 
 
 class Step(Protocol):

@@ -73,6 +73,7 @@ def explanation(
         "because": _because(decision, prediction, departments, asked),
         "confidence": decision.confidence,
         "urgent": decision.urgent,
+        "tags": list(decision.tags),
         "school": decision.school,
         "school_by": _school_by(decision, seen, schools),
         "language": message.content.language,
@@ -152,7 +153,7 @@ def _needed_by(department: str, departments: Sequence[Department], thresholds: T
 
 def standing(prediction: Prediction, departments: Sequence[Department]) -> list[tuple[Department, float]]:
     """Return what each department's labels add up to, best first; departments that cover nothing are left out."""
-    of = dict(prediction.ranking)
+    of = dict(prediction.likely)
     desks = [(desk, sum(of.get(label, 0.0) for label in desk.covers)) for desk in departments if desk.covers]
     return sorted(desks, key=lambda pair: -pair[1])
 
@@ -194,7 +195,7 @@ def _thresholds_said(
     if not ranked:
         return ["No department covers any label of the model."]
     best, confidence = ranked[0]
-    label, p = prediction.ranking[0]
+    label, p = prediction.likely[0]
     if not any(label in desk.covers for desk in departments) and p > confidence:
         return [f"If a department covered {label}, it would get the message (at {p:.1%})."]
     needed = _needed(best, thresholds)

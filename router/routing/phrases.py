@@ -169,7 +169,7 @@ def _clause(text: bytes, match: Any) -> bytes:
     before = text[max(0, match.start() - _CLAUSE) : match.start()]
     after = text[match.end() : match.end() + _CLAUSE]
     start, end = max(before.rfind(b"."), before.rfind(b"#")) + 1, after.find(b".")
-    return b" " + before[start:] + b" " + (after if end < 0 else after[:end])
+    return b" " + before[start:] + match.group() + (after if end < 0 else after[:end])
 
 
 def _mark(sign: str) -> str:

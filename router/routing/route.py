@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from router.errors import StoreBusy
 from router.records import Decision, Message, Reason, State
-from router.routing.answer import UNDECIDED, Answer, File, Follow, Hold, MarkUrgent, Route
+from router.routing.answer import UNDECIDED, Answer, File, Follow, Hold, MarkUrgent, Route, Tagged
 from router.routing.schools import Recognition
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ class Router:
     async def decide(self, batch: Sequence[Message]) -> list[Verdict]:
         """Return one verdict per message, in order."""
         urgent: dict[str, str] = {}
+        tags: dict[str, tuple[str, ...]] = {}
         answers: dict[str, Answer] = {}
-        await self._through(batch, answers, urgent)
+        await self._through(batch, answers, urgent, tags)
         looks = await asyncio.to_thread(lambda: list(map(self._school_of, batch)))  # hostile text: 80 ms each
         seen = {message.id: look for message, look in zip(batch, looks, strict=True)}
         for message in batch:
@@ -69,13 +70,20 @@ class Router:
                 answers[message.id] = _followed(answer.message_id, answers.get(answer.message_id), seen)
                 if answers[message.id] is None:
                     del answers[message.id]
-                    await self._through([message], answers, urgent)
-        return [
+                    await self._through([message], answers, urgent, tags)
+        verdicts = (
             self._verdict(message, answers.get(message.id), urgent.get(message.id, ""), seen[message.id])
             for message in batch
-        ]
+        )
+        return [_tagged(verdict, tags.get(verdict.message.id, ())) for verdict in verdicts]
 
-    async def _through(self, batch: Sequence[Message], answers: dict[str, Answer], urgent: dict[str, str]) -> None:
+    async def _through(
+        self,
+        batch: Sequence[Message],
+        answers: dict[str, Answer],
+        urgent: dict[str, str],
+        tags: dict[str, tuple[str, ...]],
+    ) -> None:
         """Ask the steps in order about each message until one answers."""
         for step in self.steps:
             still_open = [message for message in batch if message.id not in answers]
@@ -84,6 +92,8 @@ class Router:
             for message, answer in zip(still_open, await self._ask(step, still_open), strict=True):
                 if isinstance(answer, MarkUrgent):
                     urgent[message.id] = answer.detail
+                elif isinstance(answer, Tagged):
+                    tags[message.id] = answer.tags
                 elif answer is not None:
                     answers[message.id] = answer
 
@@ -101,6 +111,7 @@ class Router:
     def _verdict(self, message: Message, answer: Answer, urgent: str, seen: Recognition) -> Verdict:
         school = _school(answer, seen)
         if isinstance(answer, Hold):
+            urgent = "" if answer.delivery_id else urgent  # what a program answers to an alert quotes it
             return Verdict(message=message, state=State.HELD, detail=answer.detail, urgent=urgent, school=school)
         if isinstance(answer, File) and (answer.delivery_id or not urgent):  # what reports on ours quotes what was told
             filed = State.FILED
@@ -135,6 +146,10 @@ class Router:
             return decision
         would = f"would go to {decision.department} ({decision.reason.value}: {decision.detail})"
         return replace(decision, department=self._fallback, reason=Reason.OBSERVE, detail=would)
+
+
+def _tagged(verdict: Verdict, tags: tuple[str, ...]) -> Verdict:
+    return replace(verdict, decision=replace(verdict.decision, tags=tags)) if verdict.decision and tags else verdict
 
 
 def _school(answer: Answer, seen: Recognition) -> str:

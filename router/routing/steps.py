@@ -54,7 +54,7 @@ class Loops:
 
     async def _answer_to(self, content: Content, delivery: int) -> Answer:
         if content.auto_submitted:
-            return Hold(f"an automatic answer to our own mail (delivery {delivery})")
+            return Hold(f"an automatic answer to our own mail (delivery {delivery})", delivery)
         sent = await self._store.read(lambda c: deliveries.get(c, delivery))
         if sent is not None and sent.kind is DeliveryKind.ANSWER:
             # Anybody of a family may write back to its acknowledgement. What we told staff is answered by programs.

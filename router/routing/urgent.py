@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Prepare = Callable[[Content, str], ModelInput]
 
 _SHOWN = 3  # words of the message in the model's remark
+_LONG = 60  # words of a message in which an alarm can be lost
 
 
 class Urgent:
@@ -86,15 +87,17 @@ def look(content: Content, medium: str, found: Found | None, sense: UrgentSense,
     """Ask a model about the text, about the HTML where it says something else, and about a phrase's passage.
 
     In a long message about many things one sentence counts for little, so that its passage is looked at by itself.
+    A short message is its own passage.
     """
     inputs = [prepare(content, medium)]
     html = content.html_text
     if html.strip() and content.text.strip() and html.split() != content.text.split():
         inputs.append(prepare(replace(content, text=html), medium))
-    passages = [ModelInput(subject="", body=found.passage)] if found else []
+    is_long = len(content.text.split()) + len(html.split()) > _LONG
+    passages = [ModelInput(subject="", body=found.passage)] if found and is_long else []
     likely = sense.likely([*inputs, *passages])
     best = max(range(len(inputs)), key=likely.__getitem__)
-    return Look(likely[best], likely[-1] if found else 0.0, inputs[best])
+    return Look(likely[best], likely[-1] if passages else likely[best], inputs[best])
 
 
 def judge(found: Found | None, seen: Look, sense: UrgentSense) -> str:

@@ -33,6 +33,7 @@ def to_row(decision: Decision) -> dict[str, Any]:
         "urgent": decision.urgent,
         "school": decision.school,
         "suggestions": list(decision.suggestions),
+        "tags": list(decision.tags),
         "decided_at": decision.decided_at,
     }
 
@@ -75,5 +76,6 @@ def to_decision(row: Row[Any]) -> Decision:
         urgent=row.urgent,
         school=row.school,
         suggestions=tuple(row.suggestions),
+        tags=tuple(row.tags),
         decided_at=row.decided_at,
     )

@@ -53,9 +53,9 @@ def add(
 def lease(
     connection: Connection, via: str, owner: str, now: datetime, limit: int, *, suspects: int = 1
 ) -> list[Delivery]:
-    """Lease what is due at one sink, urgent first, then by age; the attempt counts from here: a crash is one, too.
+    """Lease what is due at one sink, urgent first (their alerts before them), then by age.
 
-    Automatic answers wait until nothing else does.
+    The attempt counts from here: a crash is one, too. Automatic answers wait until nothing else does.
 
     Of those that were leased when a process died, at most `suspects` more are taken, the least suspected first: were
     they leased together again, a few crashes in a row would bury them all for what one of them did, or none.
@@ -70,8 +70,12 @@ def lease(
         .returning(deliveries)
     )
     rows = connection.execute(leased).all()
-    found = [to_delivery(row) for row in sorted(rows, key=lambda row: (not row.urgent, row.next_attempt_at, row.id))]
-    return sorted(found, key=lambda delivery: delivery.kind is DeliveryKind.ANSWER)
+    return [to_delivery(row) for row in sorted(rows, key=_precedence)]
+
+
+def _precedence(row: Row[Any]) -> tuple[Any, ...]:
+    is_answer, is_alert = row.kind == DeliveryKind.ANSWER.value, row.kind == DeliveryKind.ALERT.value
+    return is_answer, not row.urgent, row.urgent and not is_alert, row.next_attempt_at, row.id
 
 
 def _due(via: str, now: datetime, which: ColumnElement[bool], limit: int) -> Select[tuple[int]]:
@@ -86,6 +90,7 @@ def _due(via: str, now: datetime, which: ColumnElement[bool], limit: int) -> Sel
         )
         .order_by(
             deliveries.c.urgent.desc(),
+            deliveries.c.urgent & (deliveries.c.kind != DeliveryKind.ALERT.value),
             deliveries.c.kind == DeliveryKind.ANSWER.value,
             deliveries.c.lost_leases,
             deliveries.c.next_attempt_at,

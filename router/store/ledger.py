@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from router.records import DeliveryKind, DeliveryState, State
-from router.store import corrections, deliveries, messages, tables
+from router.store import alarms, corrections, deliveries, messages, tables
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,6 +35,7 @@ def status(connection: Connection, now: datetime) -> dict[str, Any]:
         },
         "deliveries": {s.value: sum(sent.get((kind, s.value), 0) for kind in forwarded) for s in DeliveryState},
         "answers": {s.value: sent.get((DeliveryKind.ANSWER, s.value), 0) for s in _OF_ANSWERS},
+        "urgent": alarms.waiting(connection, now),
         "oldest_waiting_s": _oldest_waiting_s(connection, now),
         "corrections": corrections.count_by_state(connection),
     }

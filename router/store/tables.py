@@ -146,6 +146,7 @@ decisions = Table(
     Column("school", String(64), nullable=False, server_default=""),
     Column("suggestions", JSON, nullable=False),
     Column("decided_at", Instant, nullable=False),
+    Column("tags", JSON, nullable=False, server_default="[]"),
 )
 
 deliveries = Table(
@@ -182,6 +183,20 @@ deliveries = Table(
         sqlite_where=text("state IN ('dead', 'unclear')"),
         postgresql_where=text("state IN ('dead', 'unclear')"),
     ),
+)
+
+alarms = Table(
+    "alarms",  # urgent messages: who has been told so far, and whether somebody has acknowledged it
+    metadata,
+    Column("message_id", String(12), ForeignKey("messages.id"), primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("decision_id", _Id, ForeignKey("decisions.id")),
+    Column("raised_at", Instant, nullable=False),
+    Column("told_at", Instant, nullable=False),  # when somebody was told last
+    Column("told", Integer, nullable=False, server_default="0"),  # how many of those who are told one after the other
+    Column("over_at", Instant),  # acknowledged
+    Column("acknowledged_by", _Id, ForeignKey("deliveries.id")),  # the alert whose link was used
+    Index("ix_alarms_open", "told_at", sqlite_where=text("over_at IS NULL"), postgresql_where=text("over_at IS NULL")),
 )
 
 corrections = Table(

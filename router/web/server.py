@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,9 +14,11 @@ from router.web.misroute import Misroute
 from router.web.pages import Pages
 from router.web.plain import PlainAnswers
 from router.web.refusals import Refusals
+from router.web.urgent import UrgentPage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from datetime import tzinfo
 
     from structlog.typing import FilteringBoundLogger
 
@@ -57,11 +60,13 @@ def build(
     log: FilteringBoundLogger,
     degraded: Callable[[], Mapping[str, str]] = dict,
     channels: Callable[[], list[dict[str, Any]]] = list,
+    zone: tzinfo = UTC,
 ) -> web.Application:
     """Return the application, not yet listening.
 
     `webhooks` are the channels that are called over HTTP, by name; `ready` returns the reasons why the daemon isn't
-    ready; `wake` is called after a message moved; `degraded` and `channels` say how the channels are (`Health`).
+    ready; `wake` is called after a message moved; `degraded` and `channels` say how the channels are (`Health`);
+    `zone` is for times that people read.
     """
     pages = Pages(organization, urlsplit(public_url).path)
     refusals = Refusals(pages, max_message_bytes, log)
@@ -76,8 +81,12 @@ def build(
         wake=wake,
         log=log,
     )
+    urgent = UrgentPage(
+        store=store, keys=keys, desks=desks, pages=pages, public_url=public_url, zone=zone, wake=wake, log=log
+    )
+    health = Health(store, metrics, ready, degraded, channels)
     application.on_response_prepare.append(_secure)
-    application.add_routes([*Health(store, metrics, ready, degraded, channels).routes(), *misroute.routes()])
+    application.add_routes([*health.routes(), *misroute.routes(), *urgent.routes()])
     application.router.add_get("/static/{name}", pages.assets.serve)
     application.router.add_get("/", _front(webhooks, accept, pages))
     for name, (channel, webhook) in webhooks.items():

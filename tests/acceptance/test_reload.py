@@ -200,6 +200,7 @@ def _resources(pid):
     return {
         "descriptors": len(list((process / "fd").iterdir())),
         "threads": int(facts["Threads"]),
+        "children": (process / "task" / str(pid) / "children").read_text().split(),
         "kilobytes": int(facts["VmRSS"].split()[0]),
     }
 
@@ -228,7 +229,8 @@ async def test_reloads_leave_nothing_behind(daemon, collector, ledger, reloads, 
     after = await until(lambda: _settled(before, _resources(pid)), 60, lambda: (before, _resources(pid)))
     grown = after["kilobytes"] - before["kilobytes"]
     record_testsuite_property(f"kilobytes grown in {reloads - 40} reloads", grown)
-    assert grown < 8_000, (before, after)
+    assert after["children"] == before["children"]
+    assert grown < 20_000  # some of it waits to be collected; tests/integration counts the objects themselves
 
 
 def _settled(before, now):

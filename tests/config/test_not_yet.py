@@ -9,9 +9,7 @@ organization: {name: A District, public_url: "http://127.0.0.1:1", timezone: Ame
 operations: {alerts: [{via: box, to: it}]}
 routing:
   fallback: office
-  urgent:
-    notify: [{via: box, to: safety}]
-    escalate_after: 5m
+  urgent: {notify: [{via: box, to: safety}]}
 learning: {audit_rate: 0.5}
 channels:
   contact: {type: web_form}
@@ -28,4 +26,4 @@ def test_what_nothing_acts_on_is_a_warning(tmp_path):
 
     warned = {(problem.line, problem.path) for problem in load(path).warnings if "act on it" in problem.what}
 
-    assert warned == {(7, "routing.urgent.escalate_after"), (8, "learning.audit_rate")}
+    assert warned == {(6, "learning.audit_rate")}

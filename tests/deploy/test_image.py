@@ -91,7 +91,7 @@ def image():
         command = text.replace(INSTALLED, str(root / "opt")).replace(
             "pip --python", f"{sys.executable} -m pip --python"
         )
-        if name == "RUN" and "requirements.lock" in command:
+        if name == "RUN" and "--requirement " in command:
             [site] = (root / "opt").glob("lib/python*/site-packages")
             (site / "dependencies.pth").write_text(f"{packages}\n")
         elif name == "RUN":

@@ -34,7 +34,7 @@ def trial(n: int = 4000, seed: int = 0, outside: int = 300) -> Trial:
     in_scope = np.arange(n) >= outside
     right = (random.random(n) < confidence) & in_scope
     score = random.normal(size=n) + 2.0 * in_scope
-    return Trial(confidence, score, in_scope, right, share_weights(in_scope, 0.1))
+    return Trial(confidence, score, in_scope, right, share_weights(np.ones(n), in_scope, 0.1))
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.3, 1.0, 2.0])
@@ -67,7 +67,7 @@ def test_the_score_is_the_best_margin_or_its_lead_over_out_of_scope() -> None:
 def test_out_of_scope_rows_weigh_what_is_expected_of_them(share: float) -> None:
     """However many out-of-scope rows were collected, they count as the expected share."""
     in_scope = np.arange(100) >= 7
-    weights = share_weights(in_scope, share)
+    weights = share_weights(np.ones(100), in_scope, share)
     assert weights[~in_scope].sum() / weights.sum() == pytest.approx(share)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from classifiers._evaluate import evaluate
-from classifiers._figures import expected_calibration_error, first_choice_figures, macro_f1, share
+from classifiers._figures import aurc, auroc, expected_calibration_error, first_choice_figures, macro_f1, share
 from classifiers._folds import deal
 from router.records import Prediction
 
@@ -74,11 +75,45 @@ def test_every_figure_by_hand() -> None:
 def test_each_share_stands_inside_its_interval() -> None:
     """Every figure has a 95 % interval around it."""
     figures = evaluate(Scripted(), ROWS, 0.8, 0.0)
-    names = {"accuracy", "macro_f1", "coverage", "selective_accuracy", "ece"}
+    names = {"accuracy", "macro_f1", "coverage", "selective_accuracy", "ece", "auroc", "aurc"}
     assert set(figures["intervals"]) == names
     for name in names:
         low, high = figures["intervals"][name]
         assert 0 <= low <= figures[name] <= high <= 1
+
+
+class Doubting(Scripted):
+    """The same, but each answer says with its score how likely it is right."""
+
+    def _answer(self, label: str, confidence: str, score: str) -> Prediction:
+        said = super()._answer(label, confidence, score)
+        return replace(said, score=0.0, confidence=float(score))
+
+
+def test_a_confidence_that_counts_strangers_in_is_measured_on_them_too() -> None:
+    """Where the model says how likely it is right, that is what routes, and what is compared with all the outcomes."""
+    rows = [row("bus", "bus 0.9 0.7"), row("lunch", "bus 0.9 0.3"), row("out_of_scope", "bus 0.99 0.2")]
+    figures = evaluate(Doubting(), rows, 0.5, 0.0)
+    assert (figures["coverage"], figures["selective_accuracy"]) == (0.3333, 1.0)
+    assert figures["ece"] == pytest.approx((0.3 + 0.3 + 0.2) / 3, abs=1e-4)
+    assert figures["auroc"] == 1.0
+    assert figures["aurc"] == pytest.approx((0 + 1 / 2 + 2 / 3) / 3, abs=1e-4)
+
+
+def test_the_area_under_the_roc_curve_is_that_of_scikit_learn() -> None:
+    """With ties, too."""
+    random = np.random.default_rng(0)
+    confidence = random.integers(0, 20, 300) / 20
+    right = random.random(300) < confidence
+    assert auroc(confidence, right) == pytest.approx(roc_auc_score(right, confidence))
+    assert auroc(confidence, np.ones(300, dtype=bool)) == 0.5
+
+
+def test_the_risk_coverage_area_is_least_if_wrong_answers_are_the_least_sure() -> None:
+    """Of four answers, one wrong: nothing is lost until the last."""
+    right = np.array([True, True, False, True])
+    assert aurc(np.array([0.9, 0.8, 0.1, 0.7]), right) == pytest.approx(1 / 16)
+    assert aurc(np.array([0.6, 0.8, 0.9, 0.7]), right) == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
 
 
 def test_urgent_figures_come_from_the_detector() -> None:

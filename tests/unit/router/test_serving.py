@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 
@@ -157,3 +158,22 @@ def test_a_model_without_operating_points_routes_nothing():
     assert thresholds({}, 0.05).min_confidence > 1
     with pytest.raises(BadArtifact, match="operating points"):
         thresholds({"operating_points": [["a"]]}, 0.05)
+
+
+async def test_a_model_without_its_encoder_serves_and_is_told_of(store, serving, artifact, reductions, tmp_path):
+    """It answers by words alone, with the thresholds that hold for them; operations are told once what is missing."""
+    width = artifact.arrays["bias"].size
+    head = {"encoder_coefficients": np.zeros((8, width), np.float32), "encoder_bias": np.zeros(width, np.float32)}
+    said = {"name": "gone", "sha256": "0" * 64, "folder": str(tmp_path / "gone"), "sure": 0.9, "shares": {}}
+    alone = [[0.05, 0.7, -1.0, 0.5]]
+    meta = {**artifact.meta, "operating_points": POINTS, "encoder": said, "alone": {"operating_points": alone}}
+    both = Artifact(artifact.type, {**artifact.arrays, **head}, meta)
+    await registry.register(store, trained(both, Verdict(passed=True, sentence="yes")), promote=True)
+    assert await serving.refresh() is True
+    assert (serving.current()[1].min_confidence, serving.refused) == (0.7, "")
+    serving.aim(0.1)
+    assert serving.current()[1].min_confidence == 0.7
+    assert await serving.refresh() is False
+    (told,) = reductions
+    assert str(tmp_path / "gone") in told
+    assert serving.version in told
