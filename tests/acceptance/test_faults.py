@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 
 from router.testing_smtp import smtp_server
@@ -105,12 +106,12 @@ async def revived(daemon, collector, counts):
 async def test_a_stop_under_load(daemon, relay, collector, ledger, rng, record_testsuite_property):
     """SIGTERM under load: exit status 0 in time, and after the next start everything acknowledged arrives, once."""
     async with Load(daemon, ledger, rng, ways=("form", "smtp"), at_once=10) as load:
-        load.allow(200)
+        load.allow(150)
         await relay.wait_for(20)
-        began = monotonic()
-        await daemon.stop()
+        began, stopping = monotonic(), asyncio.create_task(daemon.stop())
+        load.allow(50)  # from here on it is being stopped: what it doesn't take now is handed in again later
+        await stopping
         record_testsuite_property("seconds_until_stopped", round(monotonic() - began, 1))
-        assert load.counts["acknowledged"] < 200
         assert daemon.children_left() == []
         await daemon.start()
         await load.all_acknowledged()
