@@ -119,7 +119,8 @@ def _envelope(forward: Forward, wording: Wording, recipient: str) -> Iterator[by
 def _route_headers(forward: Forward) -> Iterator[bytes]:
     message, decision = _routed(forward)
     yield _header("X-Signpost-Message", message.id)
-    yield _header("X-Signpost-Department", decision.department)
+    own = forward.delivery.department if forward.delivery.department in decision.also else decision.department
+    yield _header("X-Signpost-Department", own)
     yield _header("X-Signpost-Reason", decision.reason.value)
     if decision.urgent:
         yield b"X-Signpost-Urgent: yes"

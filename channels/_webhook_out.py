@@ -171,7 +171,7 @@ def document(forward: Forward, *, include_original: bool = False) -> bytes:
         value["message"] = _message(message)
     if decision is not None:
         value["decision"] = {
-            "department": decision.department,
+            "department": forward.delivery.department if forward.also else decision.department,
             "department_name": forward.department_name,
             "reason": decision.reason.value,
             "detail": decision.detail,
@@ -180,6 +180,7 @@ def document(forward: Forward, *, include_original: bool = False) -> bytes:
             "tags": list(decision.tags),
             "school": decision.school,
             "school_name": forward.school_name,
+            "also": list(forward.also),
             "suggestions": [{"department": ident, "name": name} for ident, name in forward.suggestions],
             "misroute_url": forward.misroute_url,
         }

@@ -108,7 +108,7 @@ def route_wording(forward: Forward, *, answerable: bool) -> Wording:
     content, who = message.content, _who(message.content)
     link = _safe_url(forward.misroute_url)
     others = [
-        (clean(name), _choosing(link, ident)) for ident, name in forward.suggestions if ident != decision.department
+        (clean(name), _choosing(link, ident)) for ident, name in forward.suggestions if ident != _own(forward, decision)
     ]
     return Wording(
         subject=("[URGENT] " if decision.urgent else "") + _subject(message, who),
@@ -142,6 +142,11 @@ def notice_wording(forward: Forward) -> Wording:
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
+
+
+def _own(forward: Forward, decision: Decision) -> str:
+    """Return the department that this mail is for."""
+    return forward.delivery.department if forward.delivery.department in decision.also else decision.department
 
 
 def _who(content: Content) -> str:
@@ -207,8 +212,8 @@ def _remarks(content: Content, decision: Decision, meant_for: str) -> Iterator[s
         yield _TAGS.get(tag) or f"Tagged: {clean(tag)}."
     if meant_for:
         yield f"This was sent to {meant_for} and came back from its mail server: please see that it reaches them."
-    if content.suspicion:
-        yield f"Careful, this may not be genuine: {shorten(clean(content.suspicion), 300)}."
+    if why := content.suspicion or decision.suspicion:
+        yield f"Careful, this may not be genuine: {shorten(clean(why), 300)}."
     if content.unreadable:
         yield (
             f"This message couldn't be read fully ({shorten(clean(content.unreadable), 300)}). "
@@ -223,6 +228,8 @@ def _facts(forward: Forward, message: Message, decision: Decision, others: list[
         yield "Files", _files(message.content.attachments)
     if forward.department_name:
         yield "For", clean(forward.department_name)
+    if forward.also:
+        yield "Also sent to", ", ".join(map(clean, forward.also))
     yield "Why", _why(decision, others)
     if decision.confidence is not None:
         # Not acted on: "very sure" would contradict the line above it.

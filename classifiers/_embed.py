@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MODEL_FILES = ("model.onnx", "model_quantized.onnx")
 TOKENIZER_FILE, ABOUT_FILE = "tokenizer.json", "encoder.json"
 MAX_TOKENS = 256  # of a message; what it is about stands at its beginning
+LIBRARIES = ("onnxruntime", "tokenizers")
 HOW_TO_INSTALL = "install the extra: `make embed`, or `pip install 'signpost-router[embed]'`"
 _MOST_CHARACTERS = 16  # per token: what is cut off before the tokenizer looks, so that time is bounded
 _KINDS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
@@ -118,6 +120,17 @@ def open_encoder(folder: Path, sha256: str | None = None) -> Encoder:
     if not finite:
         raise NoEncoder(f"the encoder in {folder} answers with numbers that aren't finite")
     return encoder
+
+
+def lacking(folder: Path) -> str:
+    """Return what is missing to open the encoder in a folder, as far as can be told without opening it."""
+    if not all(map(find_spec, LIBRARIES)):
+        return f"the sentence encoder in {folder} can't be used: {HOW_TO_INSTALL}"
+    try:
+        about(folder)
+    except NoEncoder as error:
+        return str(error)
+    return ""
 
 
 def _session(onnxruntime: Any, model: Path) -> Any:

@@ -39,14 +39,15 @@ def language_group(language: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much each expert's margins count."""
+    """How much each expert's margins count, and what is added to all so that a member's best margin stays the same."""
 
     words: float
     encoder: float
+    shift: float = 0.0
 
     def mixed(self, words: Floats, encoder: Floats) -> Floats:
         """Return the margins of both together."""
-        result: Floats = self.words * words + self.encoder * encoder
+        result: Floats = self.words * words + self.encoder * encoder + self.shift
         return result
 
 
@@ -80,7 +81,7 @@ def load_second_opinion(artifact: Artifact, columns: int) -> SecondOpinion:
     said = artifact.meta["encoder"]
     coefficients, bias = (artifact.arrays[f"encoder_{name}"].astype(np.float64) for name in ("coefficients", "bias"))
     shares = {str(group): Share(*map(float, share)) for group, share in said["shares"].items()}
-    numbers = (coefficients, bias, [(share.words, share.encoder) for share in shares.values()])
+    numbers = (coefficients, bias, [(share.words, share.encoder, share.shift) for share in shares.values()])
     if coefficients.ndim != 2 or {coefficients.shape[1], *bias.shape} != {columns} or bias.ndim != 1:
         raise BadArtifact("the encoder's arrays don't fit the model's labels")
     if not all(np.isfinite(part).all() for part in numbers):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from classifiers._confidence import Words
-    from classifiers._train import Rows
+    from classifiers._trainer import Rows
     from classifiers.linear import LinearSettings
     from router.interfaces import Progress
 
@@ -60,8 +60,8 @@ def with_encoder(
     truth = _Truth.of(rows, words, columns)
     encoder = open_encoder(Path(str(settings.encoder)))
     inputs = [row for row, tried in zip(rows.inputs, rows.tried, strict=True) if tried]
-    vectors = embeddings([embedded_text(row) for row in inputs], encoder, _part(progress, 0.8, 0.9))
-    progress("training beside the encoder", 0.9)
+    vectors = embeddings([embedded_text(row) for row in inputs], encoder, _part(progress, 0.9, 0.97))
+    progress("training beside the encoder", 0.97)
     heads = _Heads(vectors, rows.labels[rows.tried], rows.weights[rows.tried], rows.folds[rows.tried], columns)
     c, logits = heads.out_of_fold(truth)
     temperature = float(meta["temperature"])
@@ -79,7 +79,7 @@ def with_encoder(
         "sha256": encoder.about.sha256,
         "folder": str(settings.encoder),
         "sure": settings.encoder_below,
-        "shares": {group: [share.words, share.encoder] for group, share in shares.items()},
+        "shares": {group: [share.words, share.encoder, share.shift] for group, share in shares.items()},
         "asked": round(float((both != words).any(axis=1).mean()), 4),
         "c": c,
     }
@@ -180,8 +180,18 @@ class _Mix:
             own, loss, weight = min(tried, key=lambda each: each[1])
             ratio = min(max(self.temperature / own, 1 / _MOST_RATIO), _MOST_RATIO)
             is_help = loss < tried[0][1] - _WORTH
-            found[group] = Share((1 - weight) * ratio, weight * ratio) if is_help else WORDS_ALONE
+            share = Share((1 - weight) * ratio, weight * ratio)
+            found[group] = self._shifted(share, chosen, truth.labels) if is_help else WORDS_ALONE
         return found
+
+    def _shifted(self, share: Share, members: Mask, labels: int) -> Share:
+        """Return the share with which members' best margins are in the mean what they are for the words alone.
+
+        Else the score for "none of these" would tell who answered, not how well.
+        """
+        words, encoder = self.words[members][:, :labels], self.encoder[members][:, :labels]
+        shift = words.max(axis=1).mean() - share.mixed(words, encoder).max(axis=1).mean()
+        return replace(share, shift=float(shift))
 
     def served(self, shares: Mapping[str, Share], labels: int, sure: float) -> Floats:
         """Return the margins that would count: the words' where they are sure, else both together."""

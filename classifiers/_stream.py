@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from classifiers._ngrams import char_ngrams, word_ngrams, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from random import Random
 
     from numpy.typing import NDArray
 
@@ -36,11 +36,12 @@ SAMPLE = 30_000  # rows whose terms are known
 HELD_OUT = 10_000  # rows that temperature and thresholds are read off, at most
 _HELD_OUT_SHARE = 0.1
 _CHUNK = 10_000  # rows
-_SEEN = 600_000  # rows looked at in all, so that fewer rows are looked at more often
-_MOST_EPOCHS = 8
+_SEEN = 300_000  # rows looked at in all, so that fewer rows are looked at more often
+_MOST_EPOCHS = 5
 _MEMO_WORDS = 300_000
 _MEMO_LENGTH = 40  # characters
 _STRICTNESS = 0.1  # how strongly coefficients are held back, divided by the number of rows
+_THREADS = 2  # labels learnt at the same time; the result is the same with any number
 _MOST_COPIES = 100_000
 _COPIED = 0.15  # of the rows: once with typing errors, once in text style
 
@@ -82,7 +83,7 @@ def _matrix(rows: Sequence[Sequence[int]], terms: int) -> Any:
 
 
 def sampled(labels: Sequence[str], most: int, seed: int) -> Numbers:
-    """Return sorted row numbers, at most so many, each label with its share but at least a hundred where it has them."""
+    """Return sorted row numbers, about so many: each label has its share, but at least a hundred if it can."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     names = np.array(labels)[shuffled]
     share, chosen = min(1.0, most / len(labels)), []
@@ -91,18 +92,12 @@ def sampled(labels: Sequence[str], most: int, seed: int) -> Numbers:
     return np.sort(np.concatenate(chosen))
 
 
-@dataclass(slots=True)
 class Learner:
     """Learns margins (one column per label) from chunks; `values` are features as `classifiers._train` makes them."""
 
-    columns: Sequence[str]
-    rows: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        self._sgd = SGDClassifier(
-            loss="log_loss", alpha=_STRICTNESS / self.rows, average=False, random_state=self.seed, n_jobs=None
-        )
+    def __init__(self, columns: Sequence[str], rows: int, seed: int) -> None:
+        self.columns = columns
+        self._sgd = SGDClassifier(loss="log_loss", alpha=_STRICTNESS / rows, random_state=seed, n_jobs=_THREADS)
 
     def learn(self, values: Any, labels: NDArray[np.str_], weights: Floats) -> None:
         """Take one step per row and label."""
@@ -143,8 +138,5 @@ def noisy(inputs: Sequence[ModelInput], total: int, random: Random) -> list[tupl
     share = min(_COPIED, _MOST_COPIES / total)
     makers: tuple[Callable[[ModelInput, Random], ModelInput], ...] = (with_typos, in_text_style)
     return [
-        (place, make(said, random))
-        for make in makers
-        for place, said in enumerate(inputs)
-        if random.random() < share
+        (place, make(said, random)) for make in makers for place, said in enumerate(inputs) if random.random() < share
     ]

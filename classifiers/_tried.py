@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from classifiers._train import Rows
+    from classifiers._trainer import Rows
 
     Floats = NDArray[np.floating[Any]]
 
 LACKING = -2.0
 """The margin of a label of which a fold's training rows held none."""
+
+
+_MISTAKEN = 0.002  # of in-scope messages whose score may lie below a stranger's
+_ENOUGH = 1000  # of these, to tell
+_WRONG_ENOUGH = 10  # wrong answers; from fewer nobody can learn what a wrong answer looks like
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,8 @@ class Tried:
         trial, inside = self.trial, self.trial.in_scope
         weighed = replace(trial, weight=share_weights(trial.weight, inside, out_of_scope_share))
         learnt = {}
-        if self.found is not None and self.folds is not None and len(self.found):
+        doubtful = int((~trial.right).sum()) >= _WRONG_ENOUGH
+        if self.found is not None and self.folds is not None and doubtful:
             answers = Answers(self.found, np.array(self.chosen), trial.right, weighed.weight)
             learnt = {"confidence": fit(answers, len(labels)).to_json(labels)}
             trial = replace(trial, confidence=out_of_fold(answers, len(labels), self.folds))
@@ -52,6 +58,7 @@ class Tried:
         meta = {
             "temperature": self.temperature,
             **learnt,
+            **_strangers(trial),
             "operating_points": operating_points(weighed),
             "metrics": first_choice_figures([name for name, _ in pairs], [chosen for _, chosen in pairs]),
         }
@@ -62,6 +69,17 @@ class Tried:
             "trial_outcome": np.where(inside, trial.right, 2)[order].astype(np.uint8),  # 2: out of scope
         }
         return meta, table
+
+
+def _strangers(trial: Trial) -> dict[str, float]:
+    """Return below which score hardly any in-scope message lies; nothing where there are too few to say."""
+    inside = np.flatnonzero(trial.in_scope)
+    if len(inside) < _ENOUGH or trial.in_scope.all():
+        return {}
+    order = inside[np.argsort(trial.score[inside])]
+    below = trial.weight[order].cumsum() / trial.weight[order].sum()
+    score = float(trial.score[order[np.searchsorted(below, _MISTAKEN)]])
+    return {"stranger_score": round(score, 5)} if score < 0 else {}
 
 
 def calibrate(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from classifiers._calibrate import NEVER
 from router.errors import BadArtifact
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 URGENT, NOT_URGENT, UNKNOWN = 1, 0, -1
 LEAST_ROWS = 40  # urgent ones: from fewer nothing can be learnt, and nothing be measured
 PRECISION = 0.75  # of what the model finds by itself: if one alarm in two were false, nobody would heed them
-RECALL = 0.9  # of the urgent messages: what is less likely to be one than nine in ten of them overrules mere words
 _C = 0.3
 
 
@@ -77,7 +77,7 @@ def _fit(values: Any, urgent: Marks, weights: Floats, seed: int) -> tuple[Floats
 
 
 def _limits(margins: Floats, urgent: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return how margins become probabilities (Platt 1999), the two thresholds, and what they held out of fold."""
+    """Return how margins become probabilities (Platt 1999), the threshold, and what it held out of fold."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
     line = LogisticRegression(C=1e6).fit(margins[:, None], urgent)
@@ -86,23 +86,16 @@ def _limits(margins: Floats, urgent: NDArray[np.bool_]) -> dict[str, Any]:
     order = np.argsort(-likely, kind="stable")
     found = urgent[order].cumsum()
     precise = np.flatnonzero(found / np.arange(1, len(order) + 1) >= PRECISION)
-    alone = float(likely[order[precise[-1]]]) if len(precise) else 1.01
-    with_words = float(likely[order[int(np.searchsorted(found, np.ceil(RECALL * urgent.sum())))]])
-    alarms = likely >= alone
+    threshold = float(likely[order[precise[-1]]]) if len(precise) else NEVER
+    alarms = likely >= threshold
     return {
         "slope": slope,
         "offset": offset,
-        "threshold": _rounded_down(alone),
-        "with_words": _rounded_down(min(alone, with_words)),
+        "threshold": float(np.floor(threshold * 1e5) / 1e5),  # so that the row which set it passes it
         "rows": int(urgent.sum()),
         "recall": round(float(alarms[urgent].mean()), 4),
         "precision": round(float(urgent[alarms].mean()), 4) if alarms.any() else None,
     }
-
-
-def _rounded_down(likely: float) -> float:
-    """Round what is compared with >= so that the row which set it passes it."""
-    return float(np.floor(likely * 1e5) / 1e5)
 
 
 def probability(margins: Any, slope: float, offset: float) -> Any:
@@ -117,7 +110,6 @@ class UrgentSense:
         self, scorer: LeanScorer, coefficients: NDArray[np.float32], bias: float, meta: Mapping[str, Any]
     ) -> None:
         self.threshold = float(meta["threshold"])
-        self.with_words = float(meta["with_words"])
         self._scorer = scorer
         self._coefficients = coefficients
         self._bias = bias
@@ -141,7 +133,7 @@ def load(scorer: LeanScorer, arrays: Mapping[str, NDArray[Any]], meta: Mapping[s
     if coefficients.shape != (scorer.terms,) or bias.shape != (1,):
         raise BadArtifact("the linear model's coefficients for urgency don't fit its vocabulary")
     sense = UrgentSense(scorer, coefficients, float(bias[0]), meta["urgent"])
-    figures = (sense.threshold, sense.with_words, float(bias[0]), *sense._line)
+    figures = (sense.threshold, float(bias[0]), *sense._line)
     if not (np.isfinite(coefficients).all() and np.isfinite(figures).all()):
         raise BadArtifact("the linear model holds numbers for urgency that aren't finite")
     return sense

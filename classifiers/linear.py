@@ -14,7 +14,7 @@ from pydantic import Field
 from classifiers._calibrate import scores, softmax
 from classifiers._confidence import Confidence, signals
 from classifiers._corpus import OUT_OF_SCOPE
-from classifiers._embed import NoEncoder, about
+from classifiers._embed import NoEncoder, about, lacking
 from classifiers._fusion import load_second_opinion
 from classifiers._lean import LeanScorer, unpack_terms
 from classifiers._urgent import UrgentSense
@@ -49,7 +49,15 @@ class LinearSettings(Settings):
         float | None,
         Field(ge=0, le=10, description="How much counting words adds; chosen on held-out messages if unset."),
     ] = None
-    word_weight: Annotated[float, Field(ge=0, le=10, description="How much words count beside parts of words.")] = 1.0
+    word_weight: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=10,
+            description="How much words count beside parts of words; if unset, chosen where there are few messages, "
+            "else 1.",
+        ),
+    ] = None
     folds: Annotated[int, Field(ge=2, le=20, description="Parts of the held-out test behind the thresholds.")] = 3
     augment: Annotated[bool, Field(description="Also train on copies with typing errors and in text style.")] = True
     augment_from: Annotated[int, Field(ge=1, description="Messages per department from which copies are made.")] = 20
@@ -201,10 +209,16 @@ def _fingerprint(settings: LinearSettings) -> str:
         return "missing"
 
 
+def _lacks(settings: LinearSettings) -> str:
+    """Return why the encoder can't be used here; "" if it can, or if none is asked for."""
+    return lacking(Path(settings.encoder)) if settings.encoder else ""
+
+
 CLASSIFIER = ClassifierType(
     summary="Linear support-vector machine over words and character n-grams; trains in seconds, needs no download",
     settings=LinearSettings,
     train=train,
     load=load,
     fingerprint=_fingerprint,
+    lacks=_lacks,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     )
     from router.interfaces import Channel, ClassifierType
     from router.plugins import Plugins
+    from router.records import Destination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,13 @@ class Configuration:
     def fallback(self) -> Department:
         """The department that gets what nobody else should."""
         return self.department(self.routing.fallback)
+
+    @property
+    def told(self) -> tuple[Destination, ...]:
+        """Everybody who is told of anything, besides the departments that get the messages."""
+        routing = self.routing
+        named = (*self.operations.alerts, *routing.urgent.notify, *routing.urgent.then)
+        return (*(each.record() for each in named), *chain(*routing.copies().values()))
 
 
 class Coverage(NamedTuple):

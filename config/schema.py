@@ -196,6 +196,16 @@ class Routing(Section):
         lt=1,
         description="At most this share of automatically routed messages may be wrong; thresholds follow from it.",
     )
+    split: Literal["both", "first", "fallback"] = Field(
+        "first",
+        description="Where a message with two matters for two departments goes: to the main or first one's, to `both`, "
+        "or to the `fallback`. The others are named in the mail in any case.",
+    )
+    spam: Literal["fallback", "hold"] | DepartmentId = Field(
+        "fallback",
+        description="Where suspected spam goes, marked: the `fallback`, a department, or `hold`, where it waits for a "
+        "person. What is urgent is never held for this.",
+    )
     thread_window: Duration = Field(
         timedelta(minutes=30),
         description="A text that comes so soon after another one from the same phone follows it; `0s`: never.",

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from dataclasses import fields
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -39,6 +38,7 @@ from router.routing.reports import Reports
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
+from router.routing.spam import Spam
 from router.routing.stage import DecideStage
 from router.routing.statutory import Statutory
 from router.routing.steps import Loops, OptOut, Suspicion, Unreadable
@@ -50,7 +50,7 @@ from router.store import keys
 from router.store.cursors import StoredCursor
 from router.understand import ParserPool
 from router.upkeep import Heartbeat
-from router.urgency import escalating
+from router.urgency import LOOK_S, Escalation
 from router.workers import Crew, Worker
 
 if TYPE_CHECKING:
@@ -218,7 +218,8 @@ def _schools(configuration: Configuration, log: FilteringBoundLogger) -> Schools
 
 def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> tuple[Step, ...]:
     """Return the path of a decision, in order: the first step with an answer wins, the last always answers."""
-    store, keys_, fallback = lasting.store, lasting.keys, configuration.routing.fallback
+    store, keys_, routing = lasting.store, lasting.keys, configuration.routing
+    spam = Spam(fallback=routing.fallback, where=routing.spam)
     zone = ZoneInfo(configuration.organization.timezone)
     domain = mail_domain(configuration.organization.public_url)
     rules = [Rule(name=rule.name, to=rule.to, conditions=rule.conditions()) for rule in configuration.rules]
@@ -228,11 +229,11 @@ def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> t
         Reports(store, keys_, domain, _mailboxes(configuration), _failures.is_for_good),
         Loops(store, keys_, domain, _desk_addresses(configuration)),
         OptOut(),
-        Threads(store, keys_, domain, configuration.routing.thread_window),
+        Threads(store, keys_, domain, routing.thread_window),
         Rules(rules, schools.recognise, zone),
-        Unreadable(fallback),
-        Suspicion(fallback),
-        Model(lasting.serving.current, prepare, configuration.departments, fallback, lasting.log),
+        Unreadable(routing.fallback),
+        Suspicion(spam),
+        Model(lasting.serving.current, prepare, configuration.departments, spam, lasting.log, split=routing.split),
     )
 
 
@@ -243,7 +244,7 @@ def _mailboxes(configuration: Configuration) -> frozenset[str]:
 
 
 def _desk_addresses(configuration: Configuration) -> frozenset[str]:
-    return addresses(configuration.departments, configuration.schools, told_of(configuration))
+    return addresses(configuration.departments, configuration.schools, configuration.told)
 
 
 def _router(configuration: Configuration, schools: Schools, lasting: Lasting) -> Router:
@@ -276,7 +277,11 @@ def _add_deciders(parts: Parts) -> None:
         suspects_after_s=SUSPECTS_AFTER_S,
     )
     parts.workers.extend(Worker(f"decide-{n}", stage.run_once, poll_s=_POLL_S, log=parts.log) for n in range(DECIDERS))
-    parts.workers.append(escalating(parts, records(parts.configuration.routing.urgent.then)))
+    urgent, zone = parts.configuration.routing.urgent, ZoneInfo(parts.configuration.organization.timezone)
+    escalation = Escalation(
+        parts.store, parts.alerts, then=records(urgent.then), after=urgent.escalate_after, zone=zone, log=parts.log
+    )
+    parts.workers.append(Worker("urgent", escalation.run_once, poll_s=LOOK_S, log=parts.log))
 
 
 def _add_channels(parts: Parts, before: Parts | None) -> None:
@@ -337,12 +342,6 @@ def _context(parts: Parts, name: str) -> Context:
 
 def _alerted(configuration: Configuration) -> tuple[tuple[Destination, ...], tuple[Destination, ...]]:
     return records(configuration.operations.alerts), records(configuration.routing.urgent.notify)
-
-
-def told_of(configuration: Configuration) -> tuple[Destination, ...]:
-    """Return everybody who is told of anything, besides the departments."""
-    urgent, copies = configuration.routing.urgent, chain(*configuration.routing.copies().values())
-    return (*records((*configuration.operations.alerts, *urgent.notify, *urgent.then)), *copies)
 
 
 def records(settings: Sequence[DestinationSettings]) -> tuple[Destination, ...]:

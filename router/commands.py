@@ -12,8 +12,8 @@ from router.errors import Conflict, NotFound, SignpostError
 from router.ids import normalise
 from router.learning import corrections as rules
 from router.records import CorrectionState, DeliveryState
-from router.store import corrections, cursors, decisions, deliveries, ledger, messages
-from router.views import correction_view, decision_view, delivery_view, message_row_view, message_view
+from router.store import alarms, corrections, cursors, decisions, deliveries, ledger, messages
+from router.views import alarm_view, correction_view, decision_view, delivery_view, message_row_view, message_view
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -110,7 +110,13 @@ class Commands:
             "decisions": [decision_view(d) for d in decisions.history(connection, message_id)],
             "deliveries": [delivery_view(d) for d in deliveries.of_message(connection, message_id)],
             "corrections": [correction_view(c) for c in corrections.of_message(connection, message_id)],
+            "alarm": self._alarm(connection, message_id),
         }
+
+    def _alarm(self, connection: Connection, message_id: str) -> dict[str, Any] | None:
+        alarm = alarms.get(connection, message_id)
+        by = deliveries.get(connection, alarm.acknowledged_by) if alarm and alarm.acknowledged_by else None
+        return alarm_view(alarm, by.to if by else "") if alarm else None
 
     async def do_messages_release(self, message_id: str, to: str | None = None, by: str = "") -> dict[str, Any]:
         """Let a held message go."""

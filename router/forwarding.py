@@ -85,6 +85,7 @@ class Forwarding:
             department_name=self._desks.name(delivery.department) if delivery.department else "",
             school_name=self._desks.school_name(decision.school) if decision else "",
             suggestions=tuple((department, self._desks.name(department)) for department in likely),
+            also=self._others(delivery, decision),
             misroute_url=self.misroute_url(delivery.id) if route else "",
             local_time=f"{received:%A, %d %B %Y, %H:%M %Z}" if received else "",
             notice=self._notice(delivery),
@@ -110,8 +111,17 @@ class Forwarding:
             opted_out=opted_out,
         )
 
+    def _others(self, delivery: Delivery, decision: Decision | None) -> tuple[str, ...]:
+        """Return the names of the other departments that get it for a matter of theirs."""
+        if decision is None or not decision.also or delivery.kind is not DeliveryKind.ROUTE:
+            return ()
+        shared = (decision.department, *decision.also)
+        return tuple(self._desks.name(each) for each in shared if each != delivery.department)
+
     def _meant_for(self, delivery: Delivery, decision: Decision | None) -> str:
         """Return in whose place a department gets a message (see `router.returns`), "" if it is its own."""
-        if decision is None or delivery.kind is DeliveryKind.ALERT or delivery.department == decision.department:
+        if decision is None or delivery.kind is DeliveryKind.ALERT:
+            return ""
+        if delivery.department in {decision.department, *decision.also}:
             return ""
         return self._desks.name(decision.department)

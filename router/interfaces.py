@@ -276,8 +276,7 @@ class Example:
 class UrgentSense(Protocol):
     """What a trained model may know besides: how likely a message is urgent. Thread-safe."""
 
-    threshold: float  # from this probability on the model says so by itself,
-    with_words: float  # from this one on together with words that say so (`router.routing.urgent`)
+    threshold: float  # from this probability on the model says so
 
     def likely(self, inputs: Sequence[ModelInput]) -> list[float]:
         """Return a probability per message."""
@@ -315,8 +314,10 @@ class ClassifierType:
     """What a classifier module exports as `CLASSIFIER`.
 
     `train` learns from examples, of which those labelled `out_of_scope` are no department's, and returns an artifact
-    (`classifiers.artifact.Artifact`: arrays and JSON, no code); `load` makes a `Classifier` of one, and raises `BadArtifact` if it isn't fit to serve. `fingerprint(settings)` names
-    the state of what a training reads beside messages and settings, such as files that the settings name.
+    (`classifiers.artifact.Artifact`: arrays and JSON, no code); `load` makes a `Classifier` of one, and raises
+    `BadArtifact` if it isn't fit to serve. `fingerprint(settings)` names the state of what a training reads beside
+    messages and settings, such as files that the settings name; `lacks(settings)` is a sentence about what is missing
+    on this machine to train with them, "" if nothing is.
     """
 
     summary: str
@@ -324,3 +325,4 @@ class ClassifierType:
     train: Callable[..., Any]
     load: Callable[[Any], Classifier]
     fingerprint: Callable[[Any], str] = field(default=lambda _settings: "")
+    lacks: Callable[[Any], str] = field(default=lambda _settings: "")

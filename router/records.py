@@ -16,6 +16,10 @@ def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})  # by a function: Python 3.11 takes a mapping proxy for a mutable default
 
 
+SUSPICIOUS = "suspicious: "
+"""How the detail of a decision, or of what is held, begins if the message is taken for spam."""
+
+
 class Medium(StrEnum):
     """How the person wrote, whatever provider carried it."""
 
@@ -228,8 +232,14 @@ class Decision:
     urgent: str = ""  # what made it urgent; "" if it isn't
     school: str = ""
     suggestions: tuple[str, ...] = ()  # the likeliest departments, best first
+    also: tuple[str, ...] = ()  # departments that get it too, since it has a second matter
     tags: tuple[str, ...] = ()  # what else it is, such as a request with a statutory clock
     decided_at: datetime
+
+    @property
+    def suspicion(self) -> str:
+        """Why the message is taken for spam, "" if it isn't."""
+        return self.detail.removeprefix(SUSPICIOUS) if self.detail.startswith(SUSPICIOUS) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +299,7 @@ class Forward:
     department_name: str = ""
     school_name: str = ""
     suggestions: tuple[tuple[str, str], ...] = ()  # (department id, name), the likeliest first
+    also: tuple[str, ...] = ()  # names of the other departments that get it, since it has a second matter
     misroute_url: str = ""
     local_time: str = ""  # when it was received, in the district's time zone, for people
     meant_for: str = ""  # the department whose mail server sent it back, where another stands in for it

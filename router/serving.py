@@ -111,6 +111,7 @@ def thresholds(meta: Mapping[str, Any], target_error: float) -> Thresholds:
     """
     try:
         min_confidence, min_score = min_confidence_for(meta, target_error)
+        stranger_score = float(meta.get("stranger_score", "-inf"))
     except (TypeError, ValueError, IndexError) as error:
         raise BadArtifact(f"the model's operating points can't be read: {error}") from error
-    return Thresholds(min_confidence=min_confidence, min_score=min_score)
+    return Thresholds(min_confidence=min_confidence, min_score=min_score, stranger_score=stranger_score)

@@ -38,6 +38,7 @@ PATTERN_WORDS = "a regular expression (RE2)"
 
 
 def typed(words: str, pattern: str | None = None) -> _Schema:
+    """Return the JSON schema of a string, described in `words`."""
     schema: dict[str, Any] = {"type": "string", "x-type": words}
     return _Schema(schema | ({"pattern": pattern} if pattern else {}))
 

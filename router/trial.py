@@ -25,6 +25,7 @@ from router.routing.model import Model
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
+from router.routing.spam import FALLBACK, HOLD, Spam
 from router.routing.statutory import Statutory
 from router.routing.steps import Circles, OptOut, Suspicion, Unreadable
 from router.routing.urgent import Urgent, urgency
@@ -72,16 +73,21 @@ class Trial:
         self.fallback = configuration.routing.fallback if configuration else fallback
         self._language = Language()
         self.schools = schools = _schools(configuration)
-        steps = self._steps(configuration, schools, log)
+        steps, exactly = (self._steps(configuration, schools, log, hold=hold) for hold in (False, True))
         router = partial(Router, fallback=self.fallback, schools=schools, clock=clock, log=log)
         observe = False  # the question is where it would go
         self._router = router(steps, observe=observe)
         circles = Circles(addresses(self.departments, schools.known))
-        self._whole = router((steps[0], circles, OptOut(), *steps[1:]), observe=observe)
+        self._whole = router((exactly[0], circles, OptOut(), *exactly[1:]), observe=observe)
 
     def _steps(
-        self, configuration: Configuration | None, schools: Schools, log: FilteringBoundLogger
+        self, configuration: Configuration | None, schools: Schools, log: FilteringBoundLogger, *, hold: bool
     ) -> tuple[Step, ...]:
+        """Return the steps; without `hold` what would be held as spam is routed to the fallback."""
+        split, where = (
+            (configuration.routing.split, configuration.routing.spam) if configuration else ("first", FALLBACK)
+        )
+        spam = Spam(fallback=self.fallback, where=where if hold or where != HOLD else FALLBACK)
         rules = [
             Rule(name=rule.name, to=rule.to, conditions=rule.conditions())
             for rule in (configuration.rules if configuration else ())
@@ -91,8 +97,8 @@ class Trial:
             Statutory(),
             Rules(rules, schools.recognise, ZoneInfo(configuration.organization.timezone) if configuration else UTC),
             Unreadable(self.fallback),
-            Suspicion(self.fallback),
-            Model(lambda: (self.classifier, self.thresholds), prepare, self.departments, self.fallback, log),
+            Suspicion(spam),
+            Model(lambda: (self.classifier, self.thresholds), prepare, self.departments, spam, log, split=split),
         )
 
     @property
@@ -220,6 +226,7 @@ def answer(message: Message, decision: Decision, prediction: Prediction) -> dict
     confidence = decision.confidence
     return {
         "department": decision.department or None,
+        "also": list(decision.also),
         "confidence": None if confidence is None else round(confidence, 4),
         "abstained": decision.reason in {Reason.ABSTAINED, Reason.MODEL_DOWN, Reason.UNREADABLE},
         "reason": decision.reason.value,

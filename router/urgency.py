@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from router.errors import NotFound
 from router.records import DeliveryKind, DeliveryState, Destination, Notice
 from router.store import alarms, deliveries
-from router.workers import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
+    from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
     from structlog.typing import FilteringBoundLogger
 
     from router.alerts import Alerts
-    from router.parts import Parts
     from router.records import Delivery
     from router.store.alarms import Alarm
     from router.store.engine import Store
@@ -43,7 +41,6 @@ class Escalation:
         then: Sequence[Destination],
         after: timedelta,
         zone: ZoneInfo,
-        wake: Callable[[], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._store = store
@@ -51,7 +48,6 @@ class Escalation:
         self._then = tuple(then)
         self._after = after
         self._zone = zone
-        self._wake = wake
         self._log = log
 
     async def run_once(self) -> int:
@@ -66,8 +62,6 @@ class Escalation:
             if await self._store.write(partial(self._pass_on, alarm=alarm, now=now)):
                 passed_on += 1
                 self._log.warning("urgent_escalated", message_id=alarm.message_id, step=alarm.told + 1)
-        if passed_on:
-            self._wake()
         return passed_on
 
     def _pass_on(self, connection: Connection, alarm: Alarm, now: datetime) -> bool:
@@ -108,21 +102,6 @@ class Escalation:
             for delivery in told
         )
         return "Told so far:\n" + "".join(lines)
-
-
-def escalating(parts: Parts, then: Sequence[Destination]) -> Worker:
-    """Return what passes the alarms of a configuration on."""
-    configuration = parts.configuration
-    escalation = Escalation(
-        parts.store,
-        parts.alerts,
-        then=then,
-        after=configuration.routing.urgent.escalate_after,
-        zone=ZoneInfo(configuration.organization.timezone),
-        wake=partial(parts.crew.wake, "dispatch"),
-        log=parts.log,
-    )
-    return Worker("urgent", escalation.run_once, poll_s=LOOK_S, log=parts.log)
 
 
 _HOW = {

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from router.records import Correction, Decision, Delivery, Message, State
+    from router.store.alarms import Alarm
 
 
 def message_row_view(row: Row[Any]) -> dict[str, Any]:
@@ -70,6 +71,7 @@ def decision_view(decision: Decision) -> dict[str, Any]:
         "urgent": decision.urgent,
         "school": decision.school,
         "suggestions": list(decision.suggestions),
+        "also": list(decision.also),
         "tags": list(decision.tags),
         "decided_at": when(decision.decided_at),
     }
@@ -88,6 +90,17 @@ def delivery_view(delivery: Delivery) -> dict[str, Any]:
         "attempts": delivery.attempts,
         "next_attempt_at": when(delivery.next_attempt_at) if delivery.state.value == "waiting" else None,
         "last_error": delivery.last_error,
+    }
+
+
+def alarm_view(alarm: Alarm, acknowledged_by: str) -> dict[str, Any]:
+    """Return how the alarm of an urgent message stands."""
+    return {
+        "raised_at": when(alarm.raised_at),
+        "why": alarm.why,
+        "told_at": when(alarm.told_at),
+        "acknowledged_at": when(alarm.over_at) if alarm.over_at else None,
+        "acknowledged_by": acknowledged_by,
     }
 
 

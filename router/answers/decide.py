@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """How many answers leave in an hour at most: in all, and to one domain (see `router.answers.answerable.domain_of`)."""
+    """How many answers leave in an hour at most: in all, and to one domain (see `answerable.domain_of`)."""
 
     per_hour: int
     per_domain: int
@@ -148,6 +148,8 @@ class Answers:
         why = why_not(message, self._ours | self._at_desks, self._authserv_id)
         if message.released:
             why = why or "was held"  # what held it may have been right
+        if decision.suspicion:
+            why = why or "suspicious"
         if why or not self._reaches(via, to):
             return Withheld(message.id, why or f"{via} doesn't reach such an address")
         watching = decision.reason is Reason.OBSERVE  # then no department has it yet

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from router import control
-from router.assemble import MAX_MESSAGE_BYTES, told_of
+from router.assemble import MAX_MESSAGE_BYTES
 from router.commandline import show
 from router.commandline.reach import ask_there
 from router.connect import Report, Subject, examine
@@ -126,7 +126,7 @@ def _destinations(configuration: Configuration) -> Mapping[str, list[str]]:
     """Return what each sink delivers to, the departments' own addresses first."""
     everyone = [destination for department in configuration.departments for destination in department.deliver]
     everyone += [each for school in configuration.schools for tos in school.deliver.values() for each in tos]
-    everyone += told_of(configuration)
+    everyone += configuration.told
     found: dict[str, list[str]] = {}
     for destination in everyone:
         if destination.to not in found.setdefault(destination.via, []):

@@ -97,6 +97,7 @@ def _print_answer(row: dict[str, Any]) -> None:
     show.facts(
         [
             ("department", row["department"] or "none: the model abstains"),
+            ("also", ", ".join(row["also"])),
             ("confidence", show.percent(row["confidence"])),
             ("reason", f"{row['reason']} ({row['detail']})" if row["detail"] else row["reason"]),
             ("urgent", row["urgent_reason"]),
@@ -139,6 +140,7 @@ def _print_explanation(view: dict[str, Any]) -> None:
         [
             ("message", view["id"]),
             ("goes to", name or "none: the model abstains"),
+            ("also to", ", ".join(view["also"])),
             ("why", view["because"]),
             ("decided by", view["step"]),
             ("reason", f"{view['reason']} ({view['detail']})" if view["detail"] else view["reason"]),
@@ -161,8 +163,9 @@ def _print_explanation(view: dict[str, Any]) -> None:
 
 def _print_urgency(said: dict[str, Any]) -> None:
     show.heading("Is it urgent?")
-    limits = f"{show.percent(said.get('threshold'))}, with a phrase from {show.percent(said.get('with_words'))}"
-    model = f"{show.percent(said['likely'])}; it counts by itself from {limits}" if "likely" in said else ""
+    model = (
+        f"{show.percent(said['likely'])}; it counts from {show.percent(said['threshold'])}" if "likely" in said else ""
+    )
     words = ", ".join(f"{word} {weight:+.2f}" for word, weight in said.get("words", ())[:_MOST_WORDS])
     show.facts([("phrase", said["phrase"] or "none"), ("likely", model), ("words", words)])
 
@@ -174,6 +177,8 @@ def _print_model(model: dict[str, Any]) -> None:
     }
     rows = [[name, show.percent(p), needed.get(name, "")] for name, p in model["departments"]]
     show.table(["department", ">share", ">needed"], rows)
+    if several := model.get("matters"):
+        click.echo("It has several matters: " + ", ".join(f"{name} {p:.1%}" for name, p in several))
     for label, words in model.get("words", {}).items():
         show.heading(f"Words for (+) and against (-) {label}:")
         click.echo("  " + show.plain(", ".join(f"{word} {weight:+.2f}" for word, weight in words[:_MOST_WORDS])))

@@ -43,6 +43,11 @@ def status(invocation: Invocation) -> None:
     for name in ("messages", "deliveries", "answers", "corrections"):
         counts = ", ".join(f"{count} {state}" for state, count in ledger.get(name, {}).items())
         show.facts([(name.ljust(14), counts or "none")])
+    waiting = ledger.get("urgent", {})
+    alarms = waiting.get("waiting_for_acknowledgement")
+    show.facts(
+        [("urgent".ljust(14), f"{alarms} not acknowledged, for {waiting['oldest_s']:.0f} s" if alarms else "none open")]
+    )
     show.facts([("oldest waiting", f"{ledger['oldest_waiting_s']:.0f} s" if ledger["oldest_waiting_s"] else "nothing")])
     _configuration(ledger.get("configuration"))
     _channels(ledger.get("channels", []))
@@ -140,12 +145,13 @@ def messages_show(invocation: Invocation, message_id: str) -> None:
         show.as_json(view)
         return
     lists = {name: view.pop(name) for name in ("decisions", "deliveries", "corrections")}
-    text, attached = view.pop("text"), view.pop("attachments")
+    text, attached, alarm = view.pop("text"), view.pop("attachments"), view.pop("alarm")
     show.facts([*view.items(), ("attachments", ", ".join(f"{a['name']} ({a['size']} bytes)" for a in attached))])
     click.echo(f"\n{show.plain(text).rstrip()}")
     _rows(
         "Decisions", lists["decisions"], ["decided_at", "department", "reason", "detail", "urgent", "school", "model"]
     )
+    _rows("Alarm", [alarm] if alarm else [], ["raised_at", "why", "told_at", "acknowledged_at", "acknowledged_by"])
     _rows("Deliveries", lists["deliveries"], ["id", "kind", "state", "via", "to", "attempts", "last_error"])
     _rows("Corrections", lists["corrections"], ["id", "at", "from", "to", "by", "via", "state", "note"])
 

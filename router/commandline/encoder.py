@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from classifiers._embed import HOW_TO_INSTALL, NoEncoder, about, open_encoder
+from classifiers._embed import HOW_TO_INSTALL, NoEncoder, about, lacking, open_encoder
 from router.commandline import progress, show
 from router.commandline.frame import CommandGroup, Invocation
 from router.encoders import FOLDER, KNOWN, fetch, known
@@ -81,7 +80,7 @@ def encoder_fetch(invocation: Invocation, name: str, into: Path | None, address:
     folder = into or FOLDER / name
     with progress.shown(f"Fetching {known(name).title}") as tell:
         facts = fetch(known(name), folder, tell, address)
-    is_ready = bool(find_spec("onnxruntime") and find_spec("tokenizers"))
+    is_ready = not lacking(folder)
     if is_ready:
         open_encoder(folder)
     if invocation.json:

@@ -260,6 +260,9 @@ def models_show(invocation: Invocation, version: str) -> None:
     show.facts(view.items())
     click.echo()
     _print_figures(metrics.get("held_out") or {})
+    if urgent := metrics.get("urgent"):
+        recall, precision, least = (show.percent(urgent[name]) for name in ("recall", "precision", "threshold"))
+        click.echo(f"\nurgent from {least} on, which finds {recall} of {urgent['rows']}, {precision} of them rightly")
     show.heading(f"The gate: {verdict.get('sentence', '')}")
     columns = ["check", ">messages", ">before", ">this model", "outcome"]
     checks = verdict.get("checks", [])

@@ -60,12 +60,19 @@ def check(invocation: Invocation, connect: bool, within: float) -> int:
 
 
 def _in_order(invocation: Invocation, configuration: Configuration) -> int:
-    remarks = [*map(str, configuration.warnings), *_coverage(configuration)]
+    remarks = [*map(str, configuration.warnings), *_coverage(configuration), *_lacking(configuration)]
     if invocation.json:
         show.as_json({"ok": True, "problems": [], "remarks": remarks})
         return DONE
     _say_in_order(configuration, remarks)
     return DONE
+
+
+def _lacking(configuration: Configuration) -> Iterable[str]:
+    """Yield what is missing on this machine to train the model that is asked for."""
+    configured = configuration.classifier
+    if what := configured.classifier.lacks(configured.settings):
+        yield f"{configuration.path}: classifier: {what}"
 
 
 def _say_in_order(configuration: Configuration, remarks: Iterable[str]) -> None:

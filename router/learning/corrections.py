@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from router.errors import Conflict, NotFound
 from router.records import Correction, CorrectionState, Decision, DeliveryKind, Reason, State
 from router.routing.urgent import urgent_reason
-from router.store import corrections, decisions, deliveries, messages
+from router.store import corrections, decisions, deliveries, messages, passing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,7 +69,10 @@ class Corrections:
         present = self._present(connection, message_id)
         if delivery is not None and delivery.decision_id != present.id:
             return Moved(message_id=message_id, department=present.department)
-        if present.department == to:
+        holders = self.holders(connection, present)
+        if delivery is not None and (passed := self._passed_copy(connection, delivery)):
+            return Moved(message_id=message_id, department=passed.to_department)
+        if to in holders:
             raise Conflict(f"message {message_id} is with {to} already")
         said = Correction(
             message_id=message_id,
@@ -84,7 +87,30 @@ class Corrections:
             decision_id=present.id,
             delivery_id=delivery.id if delivery else None,
         )
+        if delivery is not None and delivery.department in holders - {present.department}:
+            return self._pass_copy(connection, replace(said, from_department=delivery.department), present)
         return self._move(connection, said, present)
+
+    def holders(self, connection: Connection, present: Decision) -> frozenset[str]:
+        """Return which departments have a message: one, or several if it has a second matter."""
+        if not present.also:
+            return frozenset({present.department})
+        passed = corrections.of_copies(connection, present.id)
+        gave = {correction.from_department for correction in passed}
+        got = {correction.to_department for correction in passed}
+        return frozenset({present.department, *(({*present.also} - gave) | got)})
+
+    def _passed_copy(self, connection: Connection, delivery: Delivery) -> Correction | None:
+        """Return the correction by which the department that this delivery went to passed its copy on, if it did."""
+        passed = corrections.of_copies(connection, delivery.decision_id or 0)
+        return next((correction for correction in passed if correction.delivery_id == delivery.id), None)
+
+    def _pass_copy(self, connection: Connection, said: Correction, present: Decision) -> Moved:
+        """Pass on a copy that went to a department for a second matter. The message itself stays where it is."""
+        passing.drop_waiting(connection, present.id, said.at, of=said.from_department)
+        self.deliver(connection, replace(present, department=said.to_department, reason=Reason.CORRECTION), said.at)
+        correction_id = corrections.add(connection, said, present.id)
+        return Moved(message_id=said.message_id, department=said.to_department, correction_id=correction_id)
 
     def _move(self, connection: Connection, said: Correction, present: Decision) -> Moved:
         earlier = [
@@ -104,10 +130,12 @@ class Corrections:
             detail=detail,
             prediction=None,
             confidence=None,
+            also=(),
             decided_at=said.at,
         )
         decision_id = decisions.add(connection, decision)
-        deliveries.drop_waiting(connection, present.id, said.at)
+        others = self.holders(connection, present) - {present.department}
+        passing.drop_waiting(connection, present.id, said.at, but_of=others)
         if held:
             why = "disputed again after the fallback had decided"
             messages.set_state(connection, said.message_id, State.HELD, why, decision_id)
@@ -149,12 +177,17 @@ class Corrections:
         if said.state is CorrectionState.WITHDRAWN:
             return moved
         present = self._present(connection, said.message_id, also_held=True)
+        if said.id in {copied.id for copied in corrections.of_copies(connection, present.id)}:
+            corrections.settle(connection, correction_id, CorrectionState.WITHDRAWN, now, by)
+            passing.drop_waiting(connection, present.id, now, of=said.to_department)
+            passing.resume_dropped(connection, present.id, now, of=said.from_department)
+            return moved
         behind = corrections.leading_to(connection, present.id)
         if behind is None or behind.id != correction_id or said.decision_id is None:
             raise Conflict(f"message {said.message_id} has moved on since; flag it again instead")
         corrections.settle(connection, correction_id, CorrectionState.WITHDRAWN, now, by)
-        deliveries.drop_waiting(connection, present.id, now)
-        deliveries.resume_dropped(connection, said.decision_id, now)
+        passing.drop_waiting(connection, present.id, now)
+        passing.resume_dropped(connection, said.decision_id, now)
         messages.set_state(connection, said.message_id, State.ROUTED, "", said.decision_id)
         return moved
 

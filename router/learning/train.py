@@ -137,7 +137,7 @@ def train(
     recipe = _Recipe(
         classifier=classifier,
         settings=settings,
-        descriptions={} if standalone else _descriptions(departments, dataset.examples),
+        descriptions=_names(dataset.examples) if standalone else _descriptions(departments, dataset.examples),
         seed=seed,
     )
     own = part_of(progress, 0.0, 1 / (1 + len(sources_of(dataset.examples)))) if compare_too else progress
@@ -181,6 +181,11 @@ def _descriptions(departments: Sequence[Department], examples: Sequence[Example]
     rows = Counter(row.department for row in examples)
     single = {desk.covers[0]: desk.description for desk in departments if len(desk.covers) == 1}
     return {label: text for label, text in single.items() if text and 0 < rows[label] < _FEW}
+
+
+def _names(examples: Sequence[Example]) -> dict[str, str]:
+    """Return the labels with few examples: where nobody describes them, their names are all that is known of them."""
+    return {label: "" for label, count in Counter(row.department for row in examples).items() if count < _FEW}
 
 
 def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, progress: Progress) -> Trained:

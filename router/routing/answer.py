@@ -26,6 +26,7 @@ class Route:
     prediction: Prediction | None = None
     confidence: float | None = None
     suggestions: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()  # departments that get it too, since it has a second matter
     school: str = ""  # of the message that this one continues: meant unless this one names another
 
 
@@ -35,6 +36,7 @@ class Hold:
 
     detail: str
     delivery_id: int = 0  # it answers this delivery of ours by itself: its words are ours
+    unless_urgent: bool = False  # an urgent message isn't held for this: it goes to the fallback
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.records import Reason
 from router.routing.policy import Thresholds, choose
+from router.routing.split import matters, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from router.interfaces import Classifier, ModelInput
     from router.records import Decision, Department, Message, Prediction, School
     from router.routing.schools import Recognition
+    from router.routing.split import Matter
 
 _MOST_RANKED = 5
 _MOST_REMOVED = 5  # words left out in search of another answer
@@ -67,6 +69,7 @@ def explanation(
         "id": message.id,
         "department": decision.department,
         "department_name": names.get(decision.department, ""),
+        "also": list(decision.also),
         "step": _step(decision),
         "reason": decision.reason.value,
         "detail": decision.detail,
@@ -115,7 +118,7 @@ def _school_by(decision: Decision, seen: Recognition | None, schools: Sequence[S
 
 
 def _step(decision: Decision) -> str:
-    if decision.reason is Reason.ABSTAINED and decision.detail.startswith("suspicious"):
+    if decision.suspicion:
         return "suspicion"
     return _STEPS.get(decision.reason, "model")
 
@@ -135,10 +138,17 @@ def _model(prediction: Prediction, departments: Sequence[Department], asked: Ask
             for desk, _ in standing(prediction, departments)[:_MOST_RANKED]
         }
         known = [label for label, _ in prediction.ranking[:2] if label in asked.classifier.labels]
+        view["matters"] = [[each.department, round(each.confidence, 4)] for each in _matters(departments, asked)]
         view["words"] = {
             label: [list(w) for w in asked.classifier.explain(asked.model_input, label)] for label in known
         }
     return view
+
+
+def _matters(departments: Sequence[Department], asked: Asked) -> Sequence[Matter]:
+    """Return what the message is about if it has several matters, () if it seems to have one."""
+    cut = parts(asked.model_input)
+    return matters(asked.classifier.predict(cut), departments, asked.thresholds) if cut else ()
 
 
 def _needed(desk: Department, thresholds: Thresholds) -> float:

@@ -31,7 +31,6 @@ _UNSEEN = frozenset({"Mn", "Cf"})  # accents after decomposition; zero-width cha
 _NEVER = "[^\\x00-\\xff]"
 _LOOK_BACK = 60  # bytes before a phrase that can hold the words of the reaches
 _CLAUSE = 80  # bytes on either side of a phrase in which its clause ends
-_PASSAGE = 160  # bytes on either side of a phrase that its passage takes in
 _MEMORY = 16 << 20  # bytes RE2 may use for one expression; with less it rebuilds its states more often
 
 # What hides a word from a program and from no reader: letters set apart, digits and signs for letters, letters of
@@ -50,11 +49,10 @@ _LOOK_ALIKE = str.maketrans("асеорхукмтвнѕіјαεοικντρυχ"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A category that a phrase speaks of, the phrase as it stands in the folded text, and what stands around it."""
+    """A category that a phrase speaks of, and the phrase as it stands in the folded text."""
 
     category: str
     words: str
-    passage: str
 
     def __str__(self) -> str:
         """Return the category with the words, such as "child missing (never came home)"."""
@@ -136,8 +134,7 @@ class Phrases:
         match = self._stated(category.wanted, text, category.unless, category.past)
         if match is None or self._stated(category.settled, text, self._doubt):
             return None
-        passage = text[max(0, match.start() - _PASSAGE) : match.end() + _PASSAGE].decode("ascii").replace("#", " ")
-        return Found(category.name, str(match.group().decode("ascii")).strip(" .,"), passage)
+        return Found(category.name, str(match.group().decode("ascii")).strip(" .,"))
 
     def _stated(self, wanted: Any, text: bytes, unless: frozenset[str], past: Any = None) -> Any:
         """Return the first match that is neither denied nor only supposed nor long past, or None."""
@@ -169,7 +166,7 @@ def _clause(text: bytes, match: Any) -> bytes:
     before = text[max(0, match.start() - _CLAUSE) : match.start()]
     after = text[match.end() : match.end() + _CLAUSE]
     start, end = max(before.rfind(b"."), before.rfind(b"#")) + 1, after.find(b".")
-    return b" " + before[start:] + match.group() + (after if end < 0 else after[:end])
+    return b" " + before[start:] + bytes(match.group()) + (after if end < 0 else after[:end])
 
 
 def _mark(sign: str) -> str:

@@ -15,10 +15,11 @@ _SUGGESTIONS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Below either of them the model's answer isn't acted on."""
+    """Below one of the first two the model's answer isn't acted on; below the third the message is a stranger's."""
 
     min_confidence: float = 0.0
     min_score: float = float("-inf")
+    stranger_score: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Choice:
     confidence: float
     suggestions: tuple[str, ...]
     why: str
+    also: tuple[str, ...] = ()  # departments that get it, too
 
 
 def choose(prediction: Prediction, departments: Sequence[Department], thresholds: Thresholds) -> Choice:

@@ -110,14 +110,14 @@ class Router:
 
     def _verdict(self, message: Message, answer: Answer, urgent: str, seen: Recognition) -> Verdict:
         school = _school(answer, seen)
-        if isinstance(answer, Hold):
+        if isinstance(answer, Hold) and not (answer.unless_urgent and urgent):
             urgent = "" if answer.delivery_id else urgent  # what a program answers to an alert quotes it
             return Verdict(message=message, state=State.HELD, detail=answer.detail, urgent=urgent, school=school)
         if isinstance(answer, File) and (answer.delivery_id or not urgent):  # what reports on ours quotes what was told
             filed = State.FILED
             return Verdict(message=message, state=filed, detail=answer.detail, school=school, returned=answer.returned)
         if not isinstance(answer, Route):
-            why = answer.detail if isinstance(answer, File) else "no step had an answer"
+            why = answer.detail if isinstance(answer, File | Hold) else "no step had an answer"
             answer = Route(department=self._fallback, reason=Reason.ABSTAINED, detail=why)
         decision = self._decision(message, answer, urgent, school)
         return Verdict(message=message, state=State.ROUTED, decision=decision, urgent=urgent, school=school)
@@ -140,12 +140,14 @@ class Router:
             urgent=urgent,
             school=school,
             suggestions=route.suggestions,
+            also=route.also,
             decided_at=self._clock.now(),
         )
         if not self._observe:
             return decision
-        would = f"would go to {decision.department} ({decision.reason.value}: {decision.detail})"
-        return replace(decision, department=self._fallback, reason=Reason.OBSERVE, detail=would)
+        desks = " and ".join((decision.department, *decision.also))
+        would = f"would go to {desks} ({decision.reason.value}: {decision.detail})"
+        return replace(decision, department=self._fallback, reason=Reason.OBSERVE, detail=would, also=())
 
 
 def _tagged(verdict: Verdict, tags: tuple[str, ...]) -> Verdict:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.records import Content, Message
+    from router.routing.spam import Spam
     from router.signing import KeyRing
     from router.store.engine import Store
 
@@ -141,18 +142,16 @@ class Unreadable:
 
 
 class Suspicion:
-    """Send what looks like spam to the fallback, marked: a person sees it, nothing is dropped."""
+    """Send what its channel takes for spam where suspected spam goes, marked; the model's step finds more of it."""
 
     name = "suspicion"
 
-    def __init__(self, fallback: str) -> None:
-        self._fallback = fallback
+    def __init__(self, spam: Spam) -> None:
+        self._spam = spam
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
-        """Route suspicious messages."""
+        """Route or hold suspicious messages."""
         return [
-            Route(department=self._fallback, reason=Reason.ABSTAINED, detail=f"suspicious: {message.content.suspicion}")
-            if message.content.suspicion
-            else None
+            self._spam.answer(message, message.content.suspicion) if message.content.suspicion else None
             for message in batch
         ]

@@ -1,31 +1,29 @@
 """Mark messages about danger to someone: by words, which need no model, and by what the model that serves learnt.
 
-The words stand in `urgent_words.yaml`. They and the model are asked before anything else and apart from it; where the
-model is down or has learnt nothing of urgency, the words decide alone.
+Either is enough. The words stand in `urgent_words.yaml`; no model overrules them, for one that knows a hundred harmless
+messages about buses would be sure that a child who "never got off the bus" is one of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from router.interfaces import ModelInput
 from router.routing.answer import Answer, MarkUrgent
-from router.routing.phrases import Found, Phrases, shipped
+from router.routing.phrases import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
-    from router.interfaces import Classifier, UrgentSense
+    from router.interfaces import Classifier, ModelInput, UrgentSense
     from router.records import Content, Message
 
     Prepare = Callable[[Content, str], ModelInput]
 
 _SHOWN = 3  # words of the message in the model's remark
-_LONG = 60  # words of a message in which an alarm can be lost
 
 
 class Urgent:
@@ -45,7 +43,6 @@ class Urgent:
         self._classifier = classifier
         self._prepare = prepare
         self._log = log
-        self._phrases = shipped_phrases()
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Mark each message that speaks of danger, with the category and the words that said so."""
@@ -58,23 +55,15 @@ class Urgent:
         return [self._reason(content, medium, sense) for content, medium in contents]
 
     def _reason(self, content: Content, medium: str, sense: UrgentSense | None) -> str:
-        found = self._phrases.find(content.subject, content.text, content.html_text)
-        if sense is not None and self._prepare is not None:
-            try:
-                return judge(found, look(content, medium, found, sense, self._prepare), sense)
-            except Exception:  # a model that fails mustn't silence the words
-                if self._log:
-                    self._log.exception("urgent_model_failed")
-        return str(found) if found else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a model makes of a message: how likely it is urgent, how likely the passage around a phrase is, and why."""
-
-    likely: float
-    passage: float
-    spoken: ModelInput
+        said = urgent_reason(content.subject, content.text, content.html_text)
+        if said or sense is None or self._prepare is None:
+            return said
+        try:
+            return _wording(*_likeliest(content, medium, sense, self._prepare), sense)
+        except Exception:  # a model that fails mustn't silence the words
+            if self._log:
+                self._log.exception("urgent_model_failed")
+            return ""
 
 
 def sense_of(classifier: Classifier | None) -> UrgentSense | None:
@@ -83,60 +72,39 @@ def sense_of(classifier: Classifier | None) -> UrgentSense | None:
     return sense
 
 
-def look(content: Content, medium: str, found: Found | None, sense: UrgentSense, prepare: Prepare) -> Look:
-    """Ask a model about the text, about the HTML where it says something else, and about a phrase's passage.
-
-    In a long message about many things one sentence counts for little, so that its passage is looked at by itself.
-    A short message is its own passage.
-    """
+def _likeliest(content: Content, medium: str, sense: UrgentSense, prepare: Prepare) -> tuple[float, ModelInput]:
+    """Ask a model about the text, and about the HTML where it says something else; return the more urgent of them."""
     inputs = [prepare(content, medium)]
     html = content.html_text
     if html.strip() and content.text.strip() and html.split() != content.text.split():
         inputs.append(prepare(replace(content, text=html), medium))
-    is_long = len(content.text.split()) + len(html.split()) > _LONG
-    passages = [ModelInput(subject="", body=found.passage)] if found and is_long else []
-    likely = sense.likely([*inputs, *passages])
-    best = max(range(len(inputs)), key=likely.__getitem__)
-    return Look(likely[best], likely[-1] if passages else likely[best], inputs[best])
+    return max(zip(sense.likely(inputs), inputs, strict=True), key=lambda pair: pair[0])
 
 
-def judge(found: Found | None, seen: Look, sense: UrgentSense) -> str:
-    """Return why a message is urgent, or "".
-
-    The words say so, unless the model takes both the message and their passage for harmless; or the model says so.
-    """
-    if found and max(seen.likely, seen.passage) >= min(sense.with_words, sense.threshold):
-        return str(found)
-    if seen.likely < sense.threshold:
+def _wording(likely: float, spoken: ModelInput, sense: UrgentSense) -> str:
+    """Return the model's reason with the strongest words, "" below its threshold."""
+    if likely < sense.threshold:
         return ""
-    strongest = [word for word, weight in sense.explain(seen.spoken, 2 * _SHOWN) if weight > 0][:_SHOWN]
+    strongest = [word for word, weight in sense.explain(spoken, 2 * _SHOWN) if weight > 0][:_SHOWN]
     return f"by its wording ({', '.join(strongest)})" if strongest else "by its wording"
 
 
 def urgency(content: Content, medium: str, classifier: Classifier | None, prepare: Prepare) -> dict[str, Any]:
-    """Return how urgency was judged, as a JSON value: the phrase, the model's probability, thresholds and words."""
-    found = shipped_phrases().find(content.subject, content.text, content.html_text)
-    view: dict[str, Any] = {"phrase": str(found) if found else ""}
-    sense = sense_of(classifier)
+    """Return how urgency was judged, as a JSON value: the phrase, the model's probability, threshold and words."""
+    phrase, sense = urgent_reason(content.subject, content.text, content.html_text), sense_of(classifier)
     if sense is None:
-        return view | {"verdict": str(found) if found else ""}
-    seen = look(content, medium, found, sense, prepare)
-    return view | {
-        "verdict": judge(found, seen, sense),
-        "likely": round(seen.likely, 4),
-        "passage": round(seen.passage, 4) if found else None,
+        return {"verdict": phrase, "phrase": phrase}
+    likely, spoken = _likeliest(content, medium, sense, prepare)
+    return {
+        "verdict": phrase or _wording(likely, spoken, sense),
+        "phrase": phrase,
+        "likely": round(likely, 4),
         "threshold": sense.threshold,
-        "with_words": sense.with_words,
-        "words": [[word, weight] for word, weight in sense.explain(seen.spoken)],
+        "words": [[word, weight] for word, weight in sense.explain(spoken)],
     }
 
 
 def urgent_reason(subject: str, text: str, html_text: str = "") -> str:
     """Return what the words alone say: such as "child missing (never came home)", or "" if nothing."""
-    found = shipped_phrases().find(subject, text, html_text)
+    found = shipped("urgent_words.yaml").find(subject, text, html_text)
     return str(found) if found else ""
-
-
-def shipped_phrases() -> Phrases:
-    """Return the shipped phrases."""
-    return shipped("urgent_words.yaml")

@@ -71,6 +71,23 @@ def leading_to(connection: Connection, decision_id: int) -> Correction | None:
     return None if row is None else to_correction(row)
 
 
+def of_copies(connection: Connection, decision_id: int) -> list[Correction]:
+    """Return by which corrections a copy of a message, sent for its second matter, was passed on to another department.
+
+    They leave the message where it is: the decision that they are about stays in force.
+    """
+    rows = connection.execute(
+        select(corrections)
+        .where(
+            corrections.c.decision_id == decision_id,
+            corrections.c.new_decision_id == decision_id,
+            corrections.c.state != CorrectionState.WITHDRAWN.value,
+        )
+        .order_by(corrections.c.id)
+    )
+    return [to_correction(row) for row in rows]
+
+
 def led_to_dispute(connection: Connection, correction_id: int) -> bool:
     """Return whether a correction put its message before the fallback, disputed."""
     disputed = (
@@ -90,7 +107,10 @@ def in_state(connection: Connection, state: str | None, limit: int) -> list[Corr
 
 
 def confirmed_rows(connection: Connection) -> list[Row[Any]]:
-    """Return confirmed corrections with the message's medium and content: what may be trained on, oldest first."""
+    """Return confirmed corrections with the message's medium and content: what may be trained on, oldest first.
+
+    What was said of a copy isn't among them: the message as a whole is about something else.
+    """
     statement = (
         select(
             corrections.c.id,
@@ -100,7 +120,10 @@ def confirmed_rows(connection: Connection) -> list[Row[Any]]:
             messages.c.content,
         )
         .join(messages, messages.c.id == corrections.c.message_id)
-        .where(corrections.c.state == CorrectionState.CONFIRMED.value)
+        .where(
+            corrections.c.state == CorrectionState.CONFIRMED.value,
+            corrections.c.new_decision_id.is_distinct_from(corrections.c.decision_id),
+        )
         .order_by(corrections.c.id)
     )
     return list(connection.execute(statement))

@@ -27,7 +27,7 @@ def to_row(decision: Decision) -> dict[str, Any]:
         "department": decision.department,
         "reason": decision.reason.value,
         "detail": decision.detail,
-        "prediction": prediction_to_json(prediction),
+        "prediction": _with_also(prediction_to_json(prediction), decision.also),
         "confidence": decision.confidence,
         "model": prediction.model if prediction else "",
         "urgent": decision.urgent,
@@ -36,6 +36,11 @@ def to_row(decision: Decision) -> dict[str, Any]:
         "tags": list(decision.tags),
         "decided_at": decision.decided_at,
     }
+
+
+def _with_also(prediction: dict[str, Any] | None, also: tuple[str, ...]) -> dict[str, Any] | None:
+    """Keep the other departments beside the prediction, from which alone they can follow."""
+    return prediction | {"also": list(also)} if prediction and also else prediction
 
 
 def get(connection: Connection, decision_id: int) -> Decision:
@@ -72,6 +77,7 @@ def to_decision(row: Row[Any]) -> Decision:
         reason=Reason(row.reason),
         detail=row.detail,
         prediction=prediction_from_json(row.prediction),
+        also=tuple((row.prediction or {}).get("also", ())),
         confidence=row.confidence,
         urgent=row.urgent,
         school=row.school,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice
+from router.store import decisions
 from router.store.codec import notice_from_json, notice_to_json
 from router.store.tables import deliveries, messages
 
@@ -198,7 +199,7 @@ def defer_unless_moved(
     unclear: bool = False,
 ) -> bool:
     """Try again later, unless the message was passed on meanwhile: then the old desk doesn't get it any more."""
-    if delivery.kind is DeliveryKind.ROUTE and _moved(connection, delivery):
+    if delivery.kind is DeliveryKind.ROUTE and moved_on(connection, delivery):
         return settle(connection, delivery, DeliveryState.DROPPED, now, error=PASSED_ON, unclear=unclear)
     return defer(connection, delivery, next_attempt_at, error, unclear=unclear)
 
@@ -214,9 +215,13 @@ def hasten(connection: Connection, via: str, now: datetime) -> int:
     return connection.execute(update(deliveries).where(*waits).values(next_attempt_at=now)).rowcount
 
 
-def _moved(connection: Connection, delivery: Delivery) -> bool:
+def moved_on(connection: Connection, delivery: Delivery) -> bool:
+    """Return whether the message was passed on since. A copy for a second matter stays where it was sent."""
     in_force = select(messages.c.decision_id).where(messages.c.id == delivery.message_id)
-    return connection.execute(in_force).scalar() != delivery.decision_id
+    if connection.execute(in_force).scalar() == delivery.decision_id or delivery.decision_id is None:
+        return False
+    decision = decisions.get(connection, delivery.decision_id)
+    return not decision.also or delivery.department == decision.department
 
 
 def release_leases(connection: Connection, owner: str) -> None:
@@ -268,34 +273,6 @@ def drop(connection: Connection, delivery_id: int, now: datetime) -> bool:
         .values(state=DeliveryState.DROPPED.value, settled_at=now, owner=None)
     )
     return done.rowcount == 1
-
-
-def drop_waiting(connection: Connection, decision_id: int, now: datetime) -> None:
-    """Drop what still waits of a decision that was corrected before it was sent."""
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.decision_id == decision_id,
-            deliveries.c.kind == DeliveryKind.ROUTE.value,
-            deliveries.c.state == DeliveryState.WAITING.value,
-            deliveries.c.owner.is_(None),
-        )
-        .values(state=DeliveryState.DROPPED.value, settled_at=now, last_error=PASSED_ON)
-    )
-
-
-def resume_dropped(connection: Connection, decision_id: int, now: datetime) -> None:
-    """Undo `drop_waiting`: what was dropped unsent waits again."""
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.decision_id == decision_id,
-            deliveries.c.kind == DeliveryKind.ROUTE.value,
-            deliveries.c.state == DeliveryState.DROPPED.value,
-            deliveries.c.last_error == PASSED_ON,  # not what a person dropped
-        )
-        .values(state=DeliveryState.WAITING.value, settled_at=None, next_attempt_at=now, last_error="")
-    )
 
 
 def get(connection: Connection, delivery_id: int) -> Delivery | None:

@@ -14,7 +14,7 @@ from router.store.decisions import to_row
 from router.store.tables import decisions, deliveries, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -62,13 +62,24 @@ def commit_verdicts(
     connection.execute(statement, [_settled(verdict, ids) for verdict in verdicts])
     opt_outs.note(connection, (verdict.message for verdict in verdicts))
     outgoing = [
-        _delivery(replace(decision, id=ids[decision.message_id]), destination, now)
+        _delivery(replace(decision, id=ids[decision.message_id], department=department), destination, now)
         for decision in decided
-        for destination in dict.fromkeys(destinations(decision))
+        for destination, department in _each(decision, destinations)
     ]
     if outgoing:
         connection.execute(insert(deliveries), outgoing)
     return ids
+
+
+def _each(
+    decision: Decision, destinations: Callable[[Decision], Sequence[Destination]]
+) -> Iterable[tuple[Destination, str]]:
+    """Return where a message goes and for which department; an address that two departments share gets it once."""
+    wanted: dict[Destination, str] = {}
+    for department in (decision.department, *decision.also):
+        for destination in destinations(replace(decision, department=department)):
+            wanted.setdefault(destination, department)
+    return wanted.items()
 
 
 def _insert_decisions(connection: Connection, decided: Sequence[Decision]) -> dict[str, int]:

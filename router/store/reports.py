@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, or_, select, update
 
 from router.records import DeliveryKind, DeliveryState
-from router.store.tables import deliveries, messages
+from router.store.deliveries import moved_on
+from router.store.tables import deliveries
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,7 +61,4 @@ def _came_back(connection: Connection, delivery_id: int, **values: Any) -> bool:
 
 def is_wanted(connection: Connection, delivery: Delivery) -> bool:
     """Return whether a delivery has any use yet: an alert has, a message not after it was passed on to others."""
-    if delivery.kind is DeliveryKind.ALERT:
-        return True
-    decided = select(messages.c.decision_id).where(messages.c.id == delivery.message_id)
-    return connection.execute(decided).scalar() == delivery.decision_id
+    return delivery.kind is DeliveryKind.ALERT or not moved_on(connection, delivery)

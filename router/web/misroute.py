@@ -52,11 +52,25 @@ class Standing:
     state: State
     present: Decision
     sent_on: Correction | None
+    copied: bool = False  # the delivery was a copy, for a second matter: what it does leaves the message where it is
 
     @property
     def here(self) -> bool:
         """Whether the message is still with the department that this delivery went to."""
-        return self.state is State.ROUTED and self.delivery.decision_id == self.present.id
+        in_force = self.state is State.ROUTED and self.delivery.decision_id == self.present.id
+        return in_force and not (self.copied and self.sent_on)
+
+    @property
+    def department(self) -> str:
+        """The department that has the message, as far as this delivery is concerned."""
+        if not self.copied:
+            return self.present.department
+        return self.sent_on.to_department if self.sent_on else self.delivery.department
+
+    @property
+    def holders(self) -> frozenset[str]:
+        """Departments that it needn't be sent to, since they have it."""
+        return frozenset({self.present.department, *self.present.also, self.department})
 
 
 def stand(connection: Connection, delivery_id: int) -> Standing:
@@ -67,7 +81,13 @@ def stand(connection: Connection, delivery_id: int) -> Standing:
     present = decisions.in_force(connection, delivery.message_id)
     if present is None:
         raise NotFound("this message isn't kept here any more")
-    said = said_store.leading_to(connection, present.id)
+    ours = bool(present.also) and delivery.decision_id == present.id
+    passed = said_store.of_copies(connection, present.id) if ours else []
+    copied = ours and delivery.department in {*present.also, *(each.to_department for each in passed)}
+    if copied:
+        said = next((each for each in passed if each.delivery_id == delivery.id), None)
+    else:
+        said = said_store.leading_to(connection, present.id)
     mine = said is not None and said.delivery_id == delivery.id and said.state is not CorrectionState.WITHDRAWN
     return Standing(
         delivery=delivery,
@@ -75,6 +95,7 @@ def stand(connection: Connection, delivery_id: int) -> Standing:
         state=messages.state_of(connection, delivery.message_id),
         present=present,
         sent_on=said if mine else None,
+        copied=copied,
     )
 
 
@@ -140,7 +161,7 @@ class Misroute:
             return "Please choose a department."
         if to not in self._desks.departments:
             return "There is no such department. Please choose one of these."
-        if standing.here and to == standing.present.department:
+        if standing.here and to in standing.holders:
             return f"The message is with {self._desks.name(to)} already. Please choose another department."
         return ""
 
@@ -192,7 +213,7 @@ class Misroute:
         undo = partial(self._undo, delivery_id=delivery_id, signed=signed, now=now)
         standing, is_new = await self._store.write(undo)
         if is_new:
-            self._changed("misroute_undone", standing, department=standing.present.department)
+            self._changed("misroute_undone", standing, department=standing.department)
         return self._see_other(request, f"{delivery_id}:undone")
 
     def _undo(self, connection: Connection, delivery_id: int, signed: str, now: datetime) -> tuple[Standing, bool]:
@@ -242,9 +263,9 @@ class Misroute:
         values: dict[str, Any] = {
             "link": f"{self._pages.root}/m/{request.match_info['token']}",
             "standing": standing,
-            "department": self._desks.name(standing.present.department),
+            "department": self._desks.name(standing.department),
             "asked_for": self._desks.name(sent_on.to_department) if sent_on else "",
-            "disputed": sent_on is not None and sent_on.to_department != standing.present.department,
+            "disputed": sent_on is not None and sent_on.to_department != standing.department,
             "held": standing.state is State.HELD,
             "undo": self._undo_token(standing),
             "done": done,
@@ -263,7 +284,7 @@ class Misroute:
 
     def _choices(self, standing: Standing) -> tuple[list[Department], list[Department]]:
         """Return the likeliest departments and all others, without the one that has the message."""
-        rest = {id_: d for id_, d in self._desks.departments.items() if id_ != standing.present.department}
+        rest = {id_: d for id_, d in self._desks.departments.items() if id_ not in standing.holders}
         known = [id_ for id_ in dict.fromkeys(standing.present.suggestions) if id_ in rest]
         likely = [rest.pop(id_) for id_ in known[:_LIKELIEST]]
         return likely, [department for department in self._desks.departments.values() if department.id in rest]

@@ -30,7 +30,7 @@ HAND_WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 PROGRAM = re.compile(r"^(?:\$ )?(?:[^|]*\| )?(?:\.venv/bin/)?signpost (.*)$")
-STANDS_FOR = {"message.txt": __file__, "cases.yaml": __file__, "my-model": str(DOCS)}  # files that an example only names
+STANDS_FOR = {"message.txt": __file__, "cases.yaml": __file__, "my-model": str(DOCS)}  # an example only names them
 LOGGERS = {"debug", "info", "warning", "error", "exception"}
 
 

@@ -19,8 +19,8 @@ PACKAGES = {"router", *SOURCES, "router.store", "router.learning", "router.routi
 LONGEST = 350
 # Who puts everything together: only these may know the configuration and each other.
 ROOTS = (
-    "router.app", "router.assemble", "router.parts", "router.shift", "router.answers.build", "router.trial", "router.cli",
-    "router.commandline", "router.__main__",
+    "router.app", "router.assemble", "router.parts", "router.shift", "router.answers.build", "router.trial",
+    "router.cli", "router.commandline", "router.__main__",
 )  # fmt: skip
 NOUNS = {"router.records", "router.errors", "router.findings", "router.interfaces"}
 MAY_IMPORT = {
@@ -35,7 +35,14 @@ MAY_IMPORT = {
     "router.acknowledging": {*NOUNS, "router.settings"},
     "channels": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging"},
     "classifiers": NOUNS,
-    "config": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging", "router.plugins", "router.contacts"},
+    "config": {
+        *NOUNS,
+        "router.settings",
+        "router.secrets",
+        "router.acknowledging",
+        "router.plugins",
+        "router.contacts",
+    },
 }
 
 

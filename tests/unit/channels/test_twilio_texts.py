@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 
@@ -148,3 +149,14 @@ def test_whatever_is_written_fits(text, subject):
     assert len(found.encode("utf-16-le")) // 2 <= LONGEST
     assert found.endswith(LINK)
     json.dumps(found).encode()
+
+
+def test_an_urgent_alert_says_what_its_link_is_for():
+    """However long the message is, the link is whole and stands at the end, with what it means to open it."""
+    link = "https://contact.maplevalley.example/u/token-2"
+    about = replace(sample_forward().message, content=sample_content(text="she never came home. " * 300))
+    alert = sample_alert()
+    urgent = replace(alert, message=about, notice=replace(alert.notice, url=link))
+    text = text_of(urgent)
+    assert text.endswith(f"Open this to say that you have it: {link}")
+    assert len(text) <= LONGEST

@@ -11,7 +11,7 @@ from classifiers._artifact import Artifact
 from classifiers._confidence import SIGNALS, Answers, Confidence, Words, fit, out_of_fold, signals
 from classifiers._counts import count_terms
 from classifiers._figures import auroc
-from classifiers._train import Choice, Rows, Trainer
+from classifiers._trainer import Choice, Rows, Trainer
 from classifiers.linear import LinearSettings, load, train
 from router.errors import BadArtifact
 from tests.unit.classifiers.samples import examples, silent, strangers

@@ -60,13 +60,13 @@ def rankings(model, inputs):
 def test_the_encoder_knows_words_that_no_training_message_had(artifact, alone):
     """Of messages in unheard-of words the words alone make little, both together nearly everything."""
     assert right(alone, UNHEARD, UNHEARD_LABELS) < 0.6
-    assert right(load(artifact), UNHEARD, UNHEARD_LABELS) > 0.95
+    assert right(load(artifact), UNHEARD, UNHEARD_LABELS) > 0.9
 
 
 def test_a_language_that_the_encoder_does_not_know_is_left_to_the_words(artifact, alone):
     """Its Spanish weight is nothing, and Spanish messages are answered as without it."""
     shares = artifact.meta["encoder"]["shares"]
-    assert shares["es"] == [1.0, 0.0]
+    assert shares["es"] == [1.0, 0.0, 0.0]
     assert shares["en"][1] > 0
     fresh = [replace(row.input, language="es-MX") for row in examples(10, seed=5)]
     assert rankings(load(artifact), fresh) == rankings(alone, fresh)
@@ -121,6 +121,18 @@ def test_a_stranger_scores_lower_than_a_member(artifact):
     members = [answer.score for answer in model.predict(UNHEARD)]
     outside = [answer.score for answer in model.predict(strangers(40, seed=9))]
     assert np.median(outside) < np.quantile(members, 0.1)
+
+
+def test_the_score_does_not_tell_who_answered(folder):
+    """Where the best margin is the score, members' is the same in the mean, whether the encoder was heard or not."""
+    words = load(train(ROWS, [], PLAIN, silent))
+    always = {"encoder": str(folder), "encoder_below": 1.0}
+    both = load(train(ROWS, [], PLAIN.model_copy(update=always), silent))
+    members = [row.input for row in ENGLISH]
+    heard, unheard = (np.mean([answer.score for answer in model.predict(members)]) for model in (both, words))
+    assert heard == pytest.approx(unheard, abs=0.3)
+    outside = [replace(row, language="en") for row in strangers(40, seed=9)]
+    assert max(answer.score for answer in both.predict(outside)) < unheard - 1
 
 
 def test_the_same_rows_give_the_same_model(folder, artifact):

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 from classifiers._corpus import load_corpus
 from classifiers._lean import LeanScorer, pack_terms, unpack_terms
 from classifiers._ngrams import char_ngrams, folded, word_ngrams, words
-from classifiers._train import TOLERANCE
+from classifiers._trainer import TOLERANCE
 from classifiers.linear import LinearSettings, load, train
 from router.interfaces import Example, ModelInput
 from tests.unit.classifiers.samples import TOPICS, examples, silent
@@ -62,7 +62,7 @@ def native_pipeline(settings: LinearSettings, tolerance: float = 1e-7) -> object
     ]
     for _name, block in blocks:
         block.set_params(min_df=2, lowercase=False)
-    union = FeatureUnion(blocks, transformer_weights={"word": settings.word_weight, "char": 1.0})
+    union = FeatureUnion(blocks, transformer_weights={"word": settings.word_weight or 1.0, "char": 1.0})
     return make_pipeline(
         union, LinearSVC(C=settings.c, class_weight="balanced", random_state=0, tol=tolerance, max_iter=10**5)
     )
@@ -78,11 +78,11 @@ def known_rows() -> list[Example]:
 def test_labels_and_margins_equal_the_native_pipeline() -> None:
     """On every row the label is the same as scikit-learn's own, and margins differ by less than 1e-4."""
     rows = known_rows()
-    settings = LinearSettings(c=0.5, augment=False)
+    settings = LinearSettings(c=0.5, word_weight=1.0, augment=False)
     native = native_pipeline(settings).fit([row.input for row in rows], [row.department for row in rows])
     union, svc = native.steps[0][1], native.steps[1][1]
     word, char = (part.vocabulary_ for _name, part in union.transformer_list)
-    weights = np.repeat([settings.word_weight, 1.0], [len(word), len(char)])[:, None]
+    weights = np.repeat([settings.word_weight or 1.0, 1.0], [len(word), len(char)])[:, None]
     idf = np.concatenate([part.idf_ for _name, part in union.transformer_list])
     scorer = LeanScorer(
         {term: int(number) for term, number in word.items()},
@@ -101,7 +101,7 @@ def test_labels_and_margins_equal_the_native_pipeline() -> None:
 def test_training_gives_the_same_model_as_the_native_pipeline() -> None:
     """A model that was trained, packed and loaded answers as scikit-learn's own pipeline on the same rows."""
     rows = known_rows()
-    settings = LinearSettings(c=0.5, augment=False)
+    settings = LinearSettings(c=0.5, word_weight=1.0, augment=False)
     native = native_pipeline(settings, TOLERANCE).fit([row.input for row in rows], [row.department for row in rows])
     model = load(train(rows, [], settings, silent))
     answers = model.predict([row.input for row in rows])

@@ -61,11 +61,11 @@ def test_urgent_messages_are_told_from_others(artifact: Artifact) -> None:
     assert all(0 <= p <= 1 for p in (*urgent, *other))
 
 
-def test_thresholds_and_figures_stand_in_the_metadata(artifact: Artifact) -> None:
-    """What was held out of fold is said, and words need less than the model alone."""
+def test_threshold_and_figures_stand_in_the_metadata(artifact: Artifact) -> None:
+    """What was held out of fold is said."""
     meta = artifact.meta["urgent"]
     assert meta["rows"] == 60
-    assert 0 <= meta["with_words"] <= meta["threshold"] <= 1
+    assert 0 <= meta["threshold"] <= 1
     assert meta["precision"] >= _urgent.PRECISION
     assert 0.9 <= meta["recall"] <= 1
 

@@ -33,7 +33,7 @@ def alarmed(store, log, rng, **more):
 def escalation(store, log, then=THEN):
     """Return what one daemon passes alarms on with."""
     zone = ZoneInfo("America/Chicago")
-    return Escalation(store, ALERTS, then=then, after=AFTER, zone=zone, wake=lambda: None, log=log)
+    return Escalation(store, ALERTS, then=then, after=AFTER, zone=zone, log=log)
 
 
 async def alerts(store, message_id):

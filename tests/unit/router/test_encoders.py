@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from classifiers._artifact import save
 from classifiers._embed import open_encoder
+from classifiers.linear import LinearSettings, train
 from router import encoders
 from router.cli import run
 from router.encoders import KNOWN, EncoderFile, KnownEncoder, fetch, known
 from router.errors import NotFound, SignpostError
 from tests.unit.classifiers.samples import silent
-from tests.unit.classifiers.tiny_encoder import make_encoder
+from tests.unit.classifiers.tiny_encoder import invented, make_encoder
+from tests.unit.router.commandline import write_district
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -171,3 +175,39 @@ def test_the_command_says_what_is_wrong(arguments, capsys):
     """In a sentence, with exit status 1."""
     assert run(["encoder", "fetch", *arguments]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("signpost: ")
+
+
+# --- a model that was trained with one --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The folder of a model whose encoder has gone since."""
+    encoder = make_encoder(tmp_path / "gone")
+    settings = LinearSettings(augment=False, c=1.0, encoder=str(encoder))
+    save(train(invented(40), [], settings, silent), tmp_path / "model", {})
+    shutil.rmtree(encoder)
+    return tmp_path / "model"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_command_remarks_on_what_is_missing(model, tmp_path, capsys):
+    """The words answer all the same."""
+    (tmp_path / "message.txt").write_text("Hello, about my son")
+    assert run(["classify", "--json", "--model", str(model), str(tmp_path / "message.txt")]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["ranking"]
+    assert f"remark: there is no encoder in {tmp_path / 'gone'}" in said.err
+
+
+@pytest.mark.parametrize(("encoder", "said"), [("nowhere", "classifier: there is no encoder in nowhere"), ("tiny", "")])
+def test_check_remarks_on_an_encoder_that_is_not_there(encoder, said, tmp_path, monkeypatch, capsys):
+    """The configuration is in order; a training would fail."""
+    monkeypatch.chdir(tmp_path)
+    make_encoder(tmp_path / "tiny")
+    path = write_district(tmp_path)
+    path.write_text(f"{path.read_text()}classifier: {{type: linear, encoder: {encoder}}}\n")
+    assert run(["check", "--config", str(path)]) == 0
+    remarks = [line for line in capsys.readouterr().out.splitlines() if "encoder" in line]
+    assert len(remarks) == bool(said)
+    assert not said or said in remarks[0]

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from router.errors import Permanent, StoreBusy
 from router.orphans import Orphans
 from router.records import DeliveryKind, DeliveryState, Destination, Notice, State
-from router.store import deliveries, messages
+from router.store import deliveries, messages, passing
 from router.store.tables import deliveries as delivery_rows
 from router.testing_sinks import RecordingSink
 from tests.unit.router.district import District
@@ -155,7 +155,7 @@ async def test_an_urgent_alert_that_dies_is_told(store, log, rng):
     district = District(store, log, rng, sink=RecordingSink(Permanent("no such mailbox")))
     message_id = await district.route()
     now = store.clock.now()
-    await store.write(lambda c: deliveries.drop_waiting(c, 1, now))
+    await store.write(lambda c: passing.drop_waiting(c, 1, now))
     await store.write(
         lambda c: deliveries.add(
             c,

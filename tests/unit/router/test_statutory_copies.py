@@ -78,3 +78,12 @@ def test_the_mail_says_so():
     assert b"X-Signpost-Tags: evaluation-request\r\n" in mail
     assert b"a legal deadline" in mail.replace(b"=\r\n", b"")
     assert b"X-Signpost-Tags" not in compose(forward, sender="router@district.example")
+
+
+def test_everybody_who_is_told_is_checked_and_known(tmp_path):
+    """Alerts, `then` and copies: `check --connect` tries them, and automatic mail from them goes round in no circle."""
+    path = tmp_path / "x.yaml"
+    urgent = "  urgent: {notify: [{via: box, to: safety}], then: [{via: box, to: principal}]}\n  statutory:"
+    path.write_text(CONFIGURATION.replace("  statutory:", urgent))
+    told = [each.to for each in load(path).told]
+    assert told == ["safety", "principal", "compliance", "records", "lawyer"]

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from router.commands import Commands
 from router.errors import NotFound, Permanent
 from router.metrics import Metrics
 from router.records import DeliveryKind, DeliveryState, State
@@ -283,3 +284,16 @@ async def test_an_alert_says_what_was_found_and_where_the_message_goes(store, lo
     [alert] = await alerts(store, message_id)
     assert alert.notice.subject == f"URGENT message {message_id}: child missing"
     assert "It goes to: buses" in alert.notice.text
+
+
+async def test_a_message_shows_who_has_it(district, store, clock):
+    """`messages show` names the danger, when people were told, and who has acknowledged it."""
+    message_id = await district.route("buses she is missing")
+    show = Commands(store, district.corrections).do_messages_show
+    before = (await show(message_id))["alarm"]
+    assert (before["why"], before["acknowledged_by"], before["acknowledged_at"]) == ("child missing", "", None)
+    [alert] = await alerts(store, message_id)
+    await store.write(lambda c: acknowledge(c, alert.id, clock.now()))
+    after = (await show(message_id))["alarm"]
+    assert (after["acknowledged_by"], after["acknowledged_at"]) == (SAFETY, "2026-09-01T12:00:00Z")
+    assert (await show(await district.route("meals please")))["alarm"] is None

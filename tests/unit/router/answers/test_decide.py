@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
-from tests.unit.router.answers.answering import ANA, DOMAIN, Answering
 
 from router.answers.decide import Answers
 from router.errors import Permanent, Retryable, Unclear
@@ -17,6 +16,7 @@ from router.store import deliveries, ledger, messages, tables
 from router.store.engine import open_store
 from router.testing import FakeClock
 from router.testing_sinks import RecordingSink
+from tests.unit.router.answers.answering import ANA, DOMAIN, Answering
 from tests.unit.router.district import ALERTS, RING
 
 ANSWER, ROUTE = DeliveryKind.ANSWER, DeliveryKind.ROUTE

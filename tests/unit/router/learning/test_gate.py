@@ -159,3 +159,22 @@ def test_a_verdict_is_the_same_every_time_and_can_be_kept_as_json():
     kept = json.loads(json.dumps(verdicts[0].to_json(), allow_nan=False))
     assert kept["replayed"] == {"n": 4, "champion": 0, "challenger": 3, "held_out": 1}
     assert kept["checks"][0]["what"] == "accuracy"
+
+
+def test_an_urgent_message_that_loses_its_alarm_is_refused():
+    """Of a message that people were told of with the champion, they must be told with the challenger."""
+    held_out = rows(150) + rows(10, urgent=True)
+    same = answers(held_out)
+    verdict = compare(same, same, held_out, unalarmed=({150}, {150, 155}))
+    check = check_of(verdict, "alarms for urgent messages (1 newly missed)")
+    assert not verdict.passed
+    assert (check.outcome, check.champion, check.challenger) == (FAILED, 0.9, 0.8)
+
+
+def test_an_urgent_message_that_neither_finds_is_no_reason_to_refuse():
+    """Old misses and new finds pass."""
+    held_out = rows(150) + rows(10, urgent=True)
+    same = answers(held_out)
+    verdict = compare(same, same, held_out, unalarmed=({150, 151}, {150}))
+    assert verdict.passed
+    assert check_of(verdict, "alarms").outcome == PASSED

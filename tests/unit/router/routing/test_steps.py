@@ -9,6 +9,7 @@ import pytest
 
 from router.records import Content, Medium, Message, Reason
 from router.routing.answer import Hold
+from router.routing.spam import Spam
 from router.routing.steps import MAX_HOPS, Loops, Suspicion, Unreadable
 from tests.unit.router.district import RING, District
 
@@ -101,10 +102,10 @@ async def test_what_a_person_released_is_not_held_again(loops):
 async def test_unreadable_and_suspicious_messages_reach_a_person():
     """Both go to the fallback with their reason; ordinary ones go on."""
     unreadable = await answer(Unreadable("office"), mail(unreadable="too deep"))
-    suspicious = await answer(Suspicion("office"), mail(suspicion="honeypot filled in"))
+    suspicious = await answer(Suspicion(Spam(fallback="office")), mail(suspicion="honeypot filled in"))
 
     assert (unreadable.department, unreadable.reason, unreadable.detail) == ("office", Reason.UNREADABLE, "too deep")
     assert (suspicious.department, suspicious.reason) == ("office", Reason.ABSTAINED)
     assert "honeypot" in suspicious.detail
     assert await answer(Unreadable("office"), mail()) is None
-    assert await answer(Suspicion("office"), mail()) is None
+    assert await answer(Suspicion(Spam(fallback="office")), mail()) is None

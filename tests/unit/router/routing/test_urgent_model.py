@@ -1,4 +1,4 @@
-"""The model beside the words: it finds what no phrase foresees, overrules what is harmless, and may fail."""
+"""The model beside the words: it finds what no phrase foresees, overrules none, and may fail."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from router.routing.answer import MarkUrgent
 from router.routing.urgent import Urgent, urgency, urgent_reason
 
 PHRASE = "he never came home"
-HARMLESS = "the report card said he never came home"
 
 
 class Sense:
     """A sense of urgency that goes by single words."""
 
-    threshold, with_words = 0.5, 0.1
+    threshold = 0.5
 
     def __init__(self, **likely: float) -> None:
         self.words = likely
@@ -66,22 +65,9 @@ def test_the_model_finds_what_no_phrase_foresees():
     assert reason(Sense(lake=0.49), text) == ""
 
 
-def test_words_count_unless_the_model_takes_them_for_harmless():
-    """With a phrase a low probability is enough; below that the phrase is overruled."""
-    assert reason(Sense(home=0.1), PHRASE) == urgent_reason("", PHRASE) != ""
-    assert reason(Sense(home=0.09), PHRASE) == ""
-
-
-def test_in_a_long_message_the_passage_of_a_phrase_counts_by_itself():
-    """An alarm among two hundred other words isn't outvoted by them."""
-
-    class Diluted(Sense):
-        def likely(self, inputs):
-            return [p / max(1, len(each.body.split()) / 30) for p, each in zip(super().likely(inputs), inputs)]  # noqa: B905
-
-    long = f"{'We would like to thank the band for the lovely evening. ' * 30}{PHRASE}. {'Kind regards. ' * 30}"
-    assert reason(Diluted(came=0.4), long)
-    assert not reason(Diluted(came=0.05), long)
+def test_no_model_overrules_the_words():
+    """However harmless the model takes a message for, a phrase is an alarm."""
+    assert reason(Sense(), PHRASE) == urgent_reason("", PHRASE) != ""
 
 
 @pytest.mark.parametrize(
@@ -120,15 +106,13 @@ async def test_the_step_remarks():
 
 
 def test_how_it_was_judged_can_be_shown():
-    """Phrase, probability, both thresholds and the deciding words; without a model the phrase alone."""
+    """Phrase, probability, threshold and the deciding words; without a model the phrase alone."""
     view = urgency(Content(text=PHRASE), "sms", Model(Sense(came=0.3)), prepare)
     assert view == {
         "phrase": "child missing (he never came home)",
         "verdict": "child missing (he never came home)",
         "likely": 0.3,
-        "passage": 0.3,
         "threshold": 0.5,
-        "with_words": 0.1,
         "words": [["came", 0.3]],
     }
     assert urgency(Content(text=PHRASE), "sms", None, prepare) == {

@@ -1,0 +1,125 @@
+"""Training chunk by chunk: the same kind of model, from more rows than one matrix would hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+
+from classifiers import _stream, _train, linear
+from classifiers._corpus import GLOSSARY, OUT_OF_SCOPE
+from classifiers.linear import LinearSettings
+from router.interfaces import Example, ModelInput
+from tests.unit.classifiers.samples import STRANGERS, TOPICS, examples, sentence, silent, strangers
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Have a few hundred rows count as many, in chunks of a hundred."""
+    monkeypatch.setattr(_train, "ABOVE_ROWS", 200)
+    monkeypatch.setattr(_stream, "_CHUNK", 100)
+
+
+def streamed(rows=None, others=(), **settings):
+    """Train on these rows, which must be enough to be streamed."""
+    artifact = linear.train(rows or examples(200), [*others], LinearSettings(**settings), silent)
+    assert artifact.meta["streamed"]
+    return artifact
+
+
+def test_the_model_is_served_like_any_other(small_chunks):
+    """The same arrays, loaded by the same scorer; what it says is right on rows that it never saw."""
+    model = linear.load(streamed())
+    unseen = examples(60, seed=5)
+    answers = model.predict([example.input for example in unseen])
+    right = sum(answer.ranking[0][0] == example.department for answer, example in zip(answers, unseen, strict=True))
+    assert right / len(unseen) > 0.95
+    assert all(abs(sum(p for _, p in answer.ranking) - 1) < 1e-6 for answer in answers)
+    word, weight = model.explain(ModelInput(subject="", body="the autobús was late at the parada"), "bus")[0]
+    assert (word in {"autobus", "parada", "late"}, weight > 0) == (True, True)
+
+
+def test_few_rows_are_learnt_as_before():
+    """Up to thirty thousand rows nothing changes."""
+    assert "streamed" not in linear.train(examples(40), [], LinearSettings(), silent).meta
+
+
+def test_temperature_and_thresholds_come_from_rows_that_were_kept_back(small_chunks):
+    """Ten per cent are tried before they are learnt; groups of near-duplicates stay on one side."""
+    rows = examples(200)
+    artifact = streamed(rows)
+    assert 50 <= artifact.meta["metrics"]["n"] <= 70
+    assert artifact.meta["temperature"] > 0
+    assert artifact.meta["operating_points"]
+
+
+def test_strangers_get_a_column_and_low_scores(small_chunks):
+    """Out-of-scope rows teach when to abstain, whether given beside the examples or among them."""
+    among = [
+        Example(input=ModelInput(subject="", body=sentence(STRANGERS, Random(n))), department=OUT_OF_SCOPE)
+        for n in range(60)
+    ]
+    artifact = streamed([*examples(200), *among], strangers(60))
+    assert artifact.meta["labels"] == sorted(TOPICS)
+    assert artifact.meta["out_of_scope_rows"] == 120
+    model = linear.load(artifact)
+    inside = np.mean([p.score for p in model.predict([e.input for e in examples(30, seed=9)])])
+    outside = np.mean([p.score for p in model.predict(strangers(30, seed=9))])
+    assert inside > outside
+
+
+def test_the_same_rows_and_seed_give_the_same_model(small_chunks):
+    """However many threads learn: the bytes are the same."""
+    assert streamed().sha256 == streamed().sha256
+
+
+def test_two_labels_are_enough(small_chunks):
+    """Then scikit-learn keeps one column only, and the other is its opposite."""
+    rows = [example for example in examples(200) if example.department != "nurse"]
+    answer = linear.load(streamed(rows)).predict([ModelInput(subject="", body="the menu of the cafeteria")])[0]
+    assert [label for label, _ in answer.ranking] == ["lunch", "bus"]
+
+
+def test_glossaries_and_weights_are_heeded(small_chunks):
+    """A term of the glossary teaches its word; rows of next to no weight teach next to nothing."""
+    term = Example(input=ModelInput(subject="", body="zanahoria"), department="lunch", source=GLOSSARY)
+    wrong = [replace(row, department="nurse", weight=1e-6) for row in examples(100, seed=3)]
+    model = linear.load(streamed([*examples(200), *wrong, *([term] * 3)], glossary_weight=5.0))
+    assert model.predict([ModelInput(subject="", body="zanahoria")])[0].ranking[0][0] == "lunch"
+    answers = model.predict([example.input for example in examples(30, seed=5)])
+    assert np.mean([a.ranking[0][0] == e.department for a, e in zip(answers, examples(30, seed=5), strict=True)]) > 0.9
+
+
+def test_urgent_rows_are_learnt_from_too(small_chunks):
+    """What marks an urgent message is learnt from the sample."""
+    rows = [replace(row, urgent=number % 3 == 0) for number, row in enumerate(examples(200))]
+    rows = [
+        replace(row, input=replace(row.input, body=f"{row.input.body} bleeding")) if row.urgent else row for row in rows
+    ]
+    assert "urgent" in streamed(rows).meta
+
+
+def test_a_sample_has_every_label():
+    """A label with few rows gives all of them, one with many its share."""
+    labels = ["bus"] * 5000 + ["lunch"] * 30
+    chosen = [labels[number] for number in _stream.sampled(labels, 503, 0)]
+    assert (chosen.count("bus"), chosen.count("lunch")) == (500, 30)
+
+
+@pytest.mark.parametrize(("rows", "times"), [(31_000, 5), (100_000, 3), (1_000_000, 1)])
+def test_fewer_rows_are_looked_at_more_often(rows, times):
+    """Time stays about the same up to some hundred thousand rows, and is linear beyond."""
+    assert _stream.epochs(rows) == times
+
+
+def test_terms_count_as_the_trained_pipeline_counts_them():
+    """What the vocabulary looks up is what counting found."""
+    from classifiers._counts import count_terms  # noqa: PLC0415  scikit-learn's part
+
+    inputs = [example.input for example in examples(20)]
+    counted, terms = count_terms(inputs)
+    numbers = [{term: number for number, term in enumerate(names)} for names in terms]
+    for ours, theirs in zip(_stream.Vocabulary(*numbers).counts(inputs), counted, strict=True):
+        assert (ours != theirs).nnz == 0
