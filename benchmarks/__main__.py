@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks import accept, accuracy, large, mailbox, outage, path, start
+from benchmarks import accept, accuracy, intents, large, mailbox, outage, path, speed, start
 from benchmarks.figures import load, machine
 from benchmarks.model import bundled_model
 from benchmarks.processes import Failed
@@ -24,15 +24,39 @@ async def _accuracy() -> list[Figure]:
     return accuracy.measure()
 
 
-_MEASURES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
-    "accept": accept.measure,
-    "path": path.measure,
-    "mailbox": mailbox.measure,
-    "large": large.measure,
-    "outage": outage.measure,
-    "start": start.measure,
-    "accuracy": _accuracy,
+def _at_once(measure: Callable[..., list[Figure]]) -> Callable[..., Awaitable[list[Figure]]]:
+    """Return a measurement that knows `quick` in the form in which the others are asked."""
+
+    async def run(*, quick: bool) -> list[Figure]:
+        return measure(quick=quick)
+
+    return run
+
+
+def _whole(measure: Callable[[], Awaitable[list[Figure]]]) -> Callable[..., Awaitable[list[Figure]]]:
+    """Return a measurement that is the same in a quick run."""
+
+    async def run(*, quick: bool) -> list[Figure]:  # noqa: ARG001  every measurement is asked alike
+        return await measure()
+
+    return run
+
+
+_MEASURES: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
+    "accept": _whole(accept.measure),
+    "path": _whole(path.measure),
+    "mailbox": _whole(mailbox.measure),
+    "large": _whole(large.measure),
+    "outage": _whole(outage.measure),
+    "start": _whole(start.measure),
+    "accuracy": _whole(_accuracy),
+    "speed": _at_once(speed.measure),
+    "intents": _at_once(intents.intents),
+    "transfer": _at_once(intents.transfer),
+    "scale": speed.million,
 }
+_QUICK = ("start", "accuracy", "speed", "intents")
+"""What a quick run measures: two minutes instead of twenty."""
 
 
 def main() -> int:
@@ -40,7 +64,7 @@ def main() -> int:
 
     A missed limit is a figure, not an error; 1 means that a part couldn't be measured, or that a message was lost.
     """
-    parts = _parts()
+    parts, quick = _asked()
     where, began = machine(), time.monotonic()
     figures: list[Figure] = []
     failures: list[str] = []
@@ -48,7 +72,7 @@ def main() -> int:
         print(f"measuring {part} …", file=sys.stderr)
         bundled_model()  # trained now if it isn't in the cache, so that no start waits for it
         try:
-            figures += asyncio.run(_run(_MEASURES[part]))
+            figures += asyncio.run(_run(_MEASURES[part], quick=quick))
         except Failed as failure:
             failures.append(f"{part}: {failure}")
             print(failures[-1], file=sys.stderr)
@@ -58,19 +82,24 @@ def main() -> int:
     return 1 if failures else 0
 
 
-async def _run(measure: Callable[[], Awaitable[list[Figure]]]) -> list[Figure]:
-    return await measure()
+async def _run(measure: Callable[..., Awaitable[list[Figure]]], *, quick: bool) -> list[Figure]:
+    return await measure(quick=quick)
 
 
-def _parts() -> list[str]:
+def _asked() -> tuple[list[str], bool]:
+    """Return what to measure, and whether quickly."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Signpost on this machine.")
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(_MEASURES)} (default: all)"
     )
-    parts: list[str] = parser.parse_args().parts or list(_MEASURES)
+    parser.add_argument(
+        "--quick", action="store_true", help=f"measure less of a part (without a part: {', '.join(_QUICK)})"
+    )
+    asked = parser.parse_args()
+    parts: list[str] = asked.parts or list(_QUICK if asked.quick else _MEASURES)
     if unknown := [part for part in parts if part not in _MEASURES]:
         parser.error(f"there is no part {unknown[0]!r}: choose from {', '.join(_MEASURES)}")
-    return parts
+    return parts, bool(asked.quick)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,9 @@ def accuracy(model: Classifier, rows: Sequence[Row]) -> float:
 
 def auroc(model: Classifier, inside: Sequence[str], outside: Sequence[str]) -> float:
     """Return how well the score tells in-scope texts from others: the chance that it ranks a pair rightly."""
-    own, foreign = ([p.score for p in model.predict([from_text("", text) for text in texts])] for texts in (inside, outside))
+    own, foreign = (
+        [p.score for p in model.predict([from_text("", text) for text in texts])] for texts in (inside, outside)
+    )
     order = np.argsort(np.argsort([*own, *foreign], kind="stable"), kind="stable") + 1
     return float((order[: len(own)].sum() - len(own) * (len(own) + 1) / 2) / (len(own) * len(foreign)))
 

@@ -31,7 +31,13 @@ _PUBLISHED: dict[str, dict[str, float]] = {
     "hwu64.ten_shot": {"RoBERTa": 0.829, "USE": 0.8375, "USE+ConveRT": 0.8583, "Watson": 0.690, "Dialogflow": 0.656},
     "banking77.accuracy": {"BERT-large, tuned": 0.9366, "USE+ConveRT": 0.9336},
     "banking77.ten_shot": {"RoBERTa": 0.8427, "USE": 0.8423, "USE+ConveRT": 0.8519},
-    "clinc150.accuracy": {"SVM": 0.910, "FastText": 0.890, "MLP on USE": 0.935, "DialogFlow": 0.917, "BERT-large": 0.969},
+    "clinc150.accuracy": {
+        "SVM": 0.910,
+        "FastText": 0.890,
+        "MLP on USE": 0.935,
+        "DialogFlow": 0.917,
+        "BERT-large": 0.969,
+    },
     "clinc150.ten_shot": {"RoBERTa": 0.9155, "USE": 0.9085, "USE+ConveRT": 0.9326},
 }
 
@@ -53,8 +59,17 @@ def _intents_of(name: str, data: Set, *, quick: bool) -> Iterator[Figure]:
     own = figures(fresh.model, data.test)
     seen = {"train_s": round(fresh.seconds, 1), "train_cpu_s": round(fresh.cpu_s, 1), "rows": len(data.train)}
     theirs = peer.accuracy(data.test)
-    yield _figure(name, "accuracy", own["accuracy"], len(data.test), theirs, {**seen, **_interval(own, "accuracy")})
-    yield _figure(name, "macro_f1", own["macro_f1"], len(data.test), peer.macro_f1(data.test), _interval(own, "macro_f1"))
+    yield _figure(
+        name, "accuracy", own["accuracy"], len(data.test), peer=theirs, detail={**seen, **_interval(own, "accuracy")}
+    )
+    yield _figure(
+        name,
+        "macro_f1",
+        own["macro_f1"],
+        len(data.test),
+        peer=peer.macro_f1(data.test),
+        detail=_interval(own, "macro_f1"),
+    )
     yield Figure(
         name=f"intents.{name}.ece", value=own["ece"], unit="share", n=len(data.test), better="lower", limit=_ECE,
         detail=_interval(own, "ece"),
@@ -63,10 +78,17 @@ def _intents_of(name: str, data: Set, *, quick: bool) -> Iterator[Figure]:
         inside = [text for text, _label in data.test]
         value, plain = (each.auroc(inside, data.test_strangers) for each in (_Asked(fresh.model), peer))
         detail = {"strangers_learnt": len(data.strangers), "strangers_asked": len(data.test_strangers)}
-        yield _figure(name, "auroc", value, len(inside), plain, detail)
+        yield _figure(name, "auroc", value, len(inside), peer=plain, detail=detail)
     _say(f"{name}: ten of each label …")
     few = learn(data.few)
-    yield _figure(name, "ten_shot", accuracy(few.model, data.test), len(data.test), Peer(data.few).accuracy(data.test), {})
+    yield _figure(
+        name,
+        "ten_shot",
+        accuracy(few.model, data.test),
+        len(data.test),
+        peer=Peer(data.few).accuracy(data.test),
+        detail={},
+    )
     if not quick:
         yield from _noisy(name, data.test, lambda rows: accuracy(fresh.model, rows), peer.accuracy)
 
@@ -116,7 +138,12 @@ def transfer(*, quick: bool = False) -> list[Figure]:
         own = figures(fresh.model, data.test)
         pairs = (("accuracy", peer.accuracy(data.test)), ("macro_f1", peer.macro_f1(data.test)))
         for (figure, theirs), limit in zip(pairs, _PLAIN[name], strict=True):
-            detail = {"rows": len(data.train), "train_s": round(fresh.seconds, 1), "ece": own["ece"], **_interval(own, figure)}
+            detail = {
+                "rows": len(data.train),
+                "train_s": round(fresh.seconds, 1),
+                "ece": own["ece"],
+                **_interval(own, figure),
+            }
             found.append(
                 Figure(
                     name=f"transfer.{name}.{figure}", value=own[figure], unit="share", n=len(data.test), limit=limit,
@@ -126,7 +153,7 @@ def transfer(*, quick: bool = False) -> list[Figure]:
     return found
 
 
-def _figure(name: str, figure: str, value: float, n: int, peer: float, detail: dict[str, Any]) -> Figure:
+def _figure(name: str, figure: str, value: float, n: int, *, peer: float, detail: dict[str, Any]) -> Figure:
     published = _PUBLISHED.get(f"{name}.{figure}")
     return Figure(
         name=f"intents.{name}.{figure}",

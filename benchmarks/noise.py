@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
 
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _BRIEF = {

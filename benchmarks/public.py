@@ -1,4 +1,4 @@
-"""Public sets of labelled texts, as they lie beside this repository: for measuring only, never shipped, never learnt."""
+"""Public sets of labelled texts, as they lie beside this repository: for measuring only, never shipped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Set:
 
 def hwu64() -> Set:
     """Return HWU64 (Liu et al. 2019) with the splits of Zhang et al. 2020: train and valid are learnt from."""
-    return Set([*_lines("HWU64", "train"), *_lines("HWU64", "valid")], _lines("HWU64", "test"), _lines("HWU64", "train_10"))
+    return Set(
+        [*_lines("HWU64", "train"), *_lines("HWU64", "valid")], _lines("HWU64", "test"), _lines("HWU64", "train_10")
+    )
 
 
 def banking77() -> Set:
@@ -69,7 +71,9 @@ def _csv(path: Path, text: str, label: str) -> list[Row]:
 
 def help_desk() -> Set:
     """Return real mails to a help desk, 8 queues, split at random 80 to 20; released lower-cased and without names."""
-    with gzip.open(next((DATA / "real/endava_it_tickets").glob("*.csv.gz")), "rt", encoding="utf-8", newline="") as file:
+    with gzip.open(
+        next((DATA / "real/endava_it_tickets").glob("*.csv.gz")), "rt", encoding="utf-8", newline=""
+    ) as file:
         return _split((row["Document"], row["Topic_group"]) for row in csv.DictReader(file))
 
 

@@ -156,10 +156,17 @@ def _print_sources(compared: Sequence[Mapping[str, Any]]) -> None:
     show.heading(f"What each source helped, on {compared[0]['held_out']} messages that nothing was learnt from:")
     columns = ["", "source", ">messages", ">with all", ">without it", ">helped by", ">between"]
     rows = [
-        [_letter(number), each["source"].removeprefix("file "), each["messages"], show.percent(each["with"]), show.percent(each["without"]),
-         _points(each["difference"]), " and ".join(map(_points, each["interval"] or ()))]
+        [
+            _letter(number),
+            each["source"].removeprefix("file "),
+            each["messages"],
+            show.percent(each["with"]),
+            show.percent(each["without"]),
+            _points(each["difference"]),
+            " and ".join(map(_points, each["interval"] or ())),
+        ]
         for number, each in enumerate(compared)
-    ]  # fmt: skip
+    ]
     show.table(columns, rows)
     click.echo()
     names = [f">without {_letter(number)}" for number in range(len(compared))]

@@ -69,10 +69,11 @@ class Corrections:
         present = self._present(connection, message_id)
         if delivery is not None and delivery.decision_id != present.id:
             return Moved(message_id=message_id, department=present.department)
-        holders = self.holders(connection, present)
         if delivery is not None and (passed := self._passed_copy(connection, delivery)):
             return Moved(message_id=message_id, department=passed.to_department)
-        if to in holders:
+        holders = self.holders(connection, present)
+        copied = delivery is not None and delivery.department in holders - {present.department}
+        if to == present.department or (copied and to in holders):
             raise Conflict(f"message {message_id} is with {to} already")
         said = Correction(
             message_id=message_id,
@@ -87,7 +88,7 @@ class Corrections:
             decision_id=present.id,
             delivery_id=delivery.id if delivery else None,
         )
-        if delivery is not None and delivery.department in holders - {present.department}:
+        if delivery is not None and copied:
             return self._pass_copy(connection, replace(said, from_department=delivery.department), present)
         return self._move(connection, said, present)
 

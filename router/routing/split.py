@@ -67,7 +67,7 @@ def _compiled(expression: str) -> Any:  # re2 publishes no types
     return re2.compile(expression, options)
 
 
-_TURN = _compiled(f"{_START}((?:{'|'.join(_TURNS)})|{_NUMBER})")
+_TURN = _compiled(rf"{_START}((?:{'|'.join(_TURNS)})|{_NUMBER})|\s(\(?[1-4]\)\s)")
 _MAINLY = _compiled(_MAIN)
 
 
@@ -96,8 +96,9 @@ def parts(model_input: ModelInput) -> list[ModelInput]:
 def _cut(text: str) -> Iterator[str]:
     begin = 0
     for turn in _TURN.finditer(text):
-        yield text[begin : turn.start(1)].strip()
-        begin = turn.start(1)
+        at = max(turn.start(1), turn.start(2))  # the other is -1
+        yield text[begin:at].strip()
+        begin = at
     yield text[begin:].strip()
 
 

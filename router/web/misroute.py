@@ -70,7 +70,7 @@ class Standing:
     @property
     def holders(self) -> frozenset[str]:
         """Departments that it needn't be sent to, since they have it."""
-        return frozenset({self.present.department, *self.present.also, self.department})
+        return frozenset({self.present.department, self.department, *(self.present.also if self.copied else ())})
 
 
 def stand(connection: Connection, delivery_id: int) -> Standing:

@@ -74,6 +74,24 @@ def test_a_retry_sends_the_same_bytes():
     assert compose(forward, sender=SENDER) == compose(again, sender=SENDER)
 
 
+def test_a_message_with_two_matters_names_who_else_has_it():
+    """Each department's mail says so, and bears its own department's name in the header."""
+    forward = with_decision(also=("food-services",))
+    main = replace(forward, also=("Food Services",))
+    assert "Also sent to: Food Services\n" in text_of(main)
+    assert parsed(main)["X-Signpost-Department"] == "transportation"
+    copy = replace(main, also=("Transportation",), delivery=replace(main.delivery, department="food-services"))
+    assert "Also sent to: Transportation\n" in text_of(copy)
+    assert parsed(copy)["X-Signpost-Department"] == "food-services"
+    assert "Also sent to" not in text_of(sample_forward())
+
+
+def test_suspected_spam_is_marked_whoever_suspects_it():
+    """Also where the model does, not the channel."""
+    doubted = with_decision(reason=Reason.ABSTAINED, detail="suspicious: it is mostly links")
+    assert "Careful, this may not be genuine: it is mostly links." in text_of(doubted)
+
+
 def test_what_the_person_wrote_comes_first():
     """The words open the mail; marker, facts and link follow."""
     text = text_of(replace(sample_forward(), school_name="Lincoln Elementary"))

@@ -62,7 +62,9 @@ def test_a_story_is_not_a_second_matter(body: str) -> None:
 
 def test_what_the_writer_calls_the_main_matter_comes_first() -> None:
     """Wherever it stands; without such a word the order is the text's."""
-    small_first = "Small: could the snack be another one? Other thing, and the more urgent one: the bus left without her."
+    small_first = (
+        "Small: could the snack be another one? Other thing, and the more urgent one: the bus left without her."
+    )
     assert said(small_first)[0].startswith("Other thing")
     assert said("The bus was late again. Also, the snack was cold.")[0].startswith("The bus")
 
@@ -89,8 +91,9 @@ def test_a_model_that_does_not_know_how_sure_it_is_splits_nothing() -> None:
     assert matters([predicted("buses", None), predicted("meals", None)], DESKS, Thresholds()) == ()
 
 
-MAIN, SECOND = Matter(department="buses", confidence=0.95, sure=True), Matter(
-    department="meals", confidence=0.8, sure=False
+MAIN, SECOND = (
+    Matter(department="buses", confidence=0.95, sure=True),
+    Matter(department="meals", confidence=0.8, sure=False),
 )
 
 
