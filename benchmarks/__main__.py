@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks import accept, accuracy, intents, large, mailbox, outage, path, speed, start
+from benchmarks import accept, accuracy, gate, intents, large, mailbox, outage, path, speed, start
 from benchmarks.figures import load, machine
 from benchmarks.model import bundled_model
 from benchmarks.processes import Failed
@@ -53,6 +53,7 @@ _MEASURES: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "speed": _at_once(speed.measure),
     "intents": _at_once(intents.intents),
     "transfer": _at_once(intents.transfer),
+    "gate": _at_once(gate.measure),
     "scale": speed.million,
 }
 _QUICK = ("start", "accuracy", "speed", "intents")

@@ -6,8 +6,7 @@ from base64 import encodebytes
 from functools import cache
 from random import Random
 
-from benchmarks.requests import token
-from classifiers._corpus import load_corpus
+from benchmarks.requests import everyday, token
 
 SIZE = 2_000  # octets of an ordinary mail
 _HEAD = (
@@ -47,4 +46,4 @@ def _head(number: int, subject: str, kind: str) -> str:
 
 @cache
 def _rows() -> list[dict[str, object]]:
-    return Random(0).sample(load_corpus().rows, 400)
+    return everyday(Random(0), 400)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
 from channels import _failures_mending as mending
-from channels._check_line import Place, encrypted, patience, why_not
+from channels._check_line import Place, encrypted, looked_at, patience, why_not
 from channels._imap_connection import Refusal
 from channels._imap_position import Position, account_of, key_of_name
 from router.errors import SourceRejected, SourceUnavailable
@@ -117,7 +117,9 @@ def _refused(settings: ImapSettings, error: Exception) -> Finding:
     for cause in mending.causes(error):
         if isinstance(cause, Refusal):
             said = " ".join(filter(None, (cause.code, cause.said)))
-            return mending.sign_in(said, host=settings.host, by_token=settings.auth == "xoauth2")
+            by_token = settings.auth == "xoauth2"
+            found = mending.sign_in(said, host=settings.host, by_token=by_token)
+            return found if by_token else looked_at(found, settings.secret("password"))
         if isinstance(cause, SecretMissing):
             return failed(f"There is no password: {cause}.", "put the secret where the settings say")
     if settings.auth == "xoauth2":

@@ -6,20 +6,24 @@ import asyncio
 import re
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from channels import _failures_mending as mending
 from router.findings import Finding, failed, fine, remark
+from router.secrets import SecretMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from router.secrets import Secret
+
 _LONGEST_LINE = 65_536
 _SOON = timedelta(days=21)  # a certificate that is renewed by itself has been renewed by then
 _CLOCKS_DIFFER = timedelta(minutes=5)  # beyond it signatures and access tokens fail
+_KINDS = {b"* ": "imap", b"220": "smtp", b"+OK": "pop3"}  # of mail servers, by how they greet
 _DATE = re.compile(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} [+-]\d{4}")  # RFC 5322 section 3.3
 
 
@@ -52,6 +56,8 @@ async def why_not(place: Place, error: BaseException) -> Finding:
             return await _no_tls(place, cause)
         if isinstance(cause, TimeoutError):
             return await _silent(place, cause)
+    if not any(isinstance(cause, OSError) for cause in mending.causes(error)) and (other := await _other(place)):
+        return other
     if _says_no_starttls(error):
         return failed(
             f"{place} offers no encryption (STARTTLS).",
@@ -60,8 +66,18 @@ async def why_not(place: Place, error: BaseException) -> Finding:
     return mending.connection(error, place.host, place.port)
 
 
+async def _other(place: Place) -> Finding | None:
+    """Tell a mail server of another kind than ours by its greeting, None if it is none."""
+    greeting = await _greeting(place, encrypted=place.tls == "implicit")
+    kind = next((kind for start, kind in _KINDS.items() if greeting.startswith(start)), "")
+    if not kind or kind == place.protocol:
+        return None
+    mend = f"set port {_implicit_port(place)} with tls: implicit, or {_starttls_port(place)} with tls: starttls"
+    return failed(f"{place} speaks {kind.upper()}, not {place.protocol.upper()}.", mend)
+
+
 async def _no_tls(place: Place, error: ssl.SSLError) -> Finding:
-    if place.tls == "implicit" and await _greeting(place):
+    if place.tls == "implicit" and (await _greeting(place)).startswith(tuple(_KINDS)):
         return failed(
             f"{place} doesn't speak TLS at once: it greets unencrypted.",
             f"set tls: starttls for this port, or set port {_implicit_port(place)} for tls: implicit",
@@ -95,6 +111,26 @@ def _implicit_port(place: Place) -> int:
     return 993 if place.protocol == "imap" else 465
 
 
+def _starttls_port(place: Place) -> int:
+    return 143 if place.protocol == "imap" else 587
+
+
+# --- secrets that can't be meant so -----------------------------------------------------------------------------------
+
+
+def looked_at(found: Finding, secret: Secret | None) -> Finding:
+    """Return the finding that a secret was refused, with the reason that can be seen by looking at it, if there is."""
+    if secret is None:
+        return found
+    with suppress(SecretMissing):
+        value, where = secret.read(), secret.env or secret.file
+        if value != value.strip():
+            return replace(found, mend=f"take away the blank or line end around what {where} holds; else {found.mend}")
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            return replace(found, mend=f"take away the quotation marks around what {where} holds; else {found.mend}")
+    return found
+
+
 # --- closer looks: each on a connection of its own --------------------------------------------------------------------
 
 
@@ -107,25 +143,31 @@ async def _stands(place: Place) -> bool:
     return False
 
 
-async def _greeting(place: Place) -> bool:
-    """Return whether the server greets unencrypted, as mail servers do."""
+async def _greeting(place: Place, *, encrypted: bool = False) -> bytes:
+    """Return the line that the server greets with, b"" if it doesn't."""
     with suppress(OSError, TimeoutError, ValueError):
         async with asyncio.timeout(place.patience_s):
-            reader, writer = await asyncio.open_connection(place.host, place.port, limit=_LONGEST_LINE)
+            tls = _unverified() if encrypted else None
+            reader, writer = await asyncio.open_connection(place.host, place.port, limit=_LONGEST_LINE, ssl=tls)
             try:
-                return (await reader.readline()).startswith((b"* ", b"220"))
+                return await reader.readline()
             finally:
                 writer.transport.abort()
-    return False
+    return b""
+
+
+def _unverified() -> ssl.SSLContext:
+    """Return a context that trusts everybody: nothing is told to whom it leads."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 async def _speaks_tls(place: Place) -> bool:
     """Return whether the server shakes hands at once; whose certificate it has doesn't matter here."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(place.patience_s):
-            _, writer = await asyncio.open_connection(place.host, place.port, ssl=context)
+            _, writer = await asyncio.open_connection(place.host, place.port, ssl=_unverified())
             writer.transport.abort()
             return True
     return False

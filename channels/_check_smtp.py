@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from aiosmtplib.errors import (
@@ -13,7 +14,7 @@ from aiosmtplib.errors import (
 )
 
 from channels import _failures_mending as mending
-from channels._check_line import Place, clocks, encrypted, patience, said_time, why_not
+from channels._check_line import Place, clocks, encrypted, looked_at, patience, said_time, why_not
 from channels._failures import Phase
 from router.errors import SourceRejected, SourceUnavailable
 from router.findings import Checking, Finding, failed, fine, remark
@@ -58,7 +59,9 @@ async def check_relay(
 ) -> Checking:
     """Yield what is fine and what isn't. `make` builds the sink."""
     limit = patience(settings.connect_timeout, context.within_s)
-    sink = make(settings.model_copy(update={"connect_timeout": limit}), context)
+    answers = timedelta(seconds=context.within_s * 0.6)  # so that it can be told which answer didn't come
+    limits = {"connect_timeout": limit, "command_timeout": min(settings.command_timeout, answers)}
+    sink = make(settings.model_copy(update=limits), context)
     place = Place(
         host=settings.host,
         port=settings.port,
@@ -105,7 +108,7 @@ async def _no_link(settings: SmtpSettings, place: Place, error: Exception) -> Fi
     refused = _not_signed_in(settings, error)
     if refused is not None:
         return refused
-    if isinstance(error, SMTPResponseException):
+    if isinstance(error, SMTPResponseException) and error.code > 0:  # -1: what it said is no reply
         return mending.turned_away(str(place), error.code, error.message)
     if "AUTH" in str(error) and "not supported" in str(error):
         return failed(
@@ -123,10 +126,14 @@ def _not_signed_in(settings: SmtpSettings, error: Exception) -> Finding | None:
             return mending.token(str(error))
         case SMTPAuthenticationError():
             by_token = getattr(settings, "auth", "") == "xoauth2"
-            return mending.sign_in(f"{error.code} {error.message}", host=settings.host, by_token=by_token)
+            found = mending.sign_in(f"{error.code} {error.message}", host=settings.host, by_token=by_token)
+            return found if by_token else looked_at(found, settings.secret("password"))
         case SMTPReadTimeoutError():
             what = f"{settings.host} takes the connection, and then doesn't answer in time."
-            return failed(what, "check again with --within 60s: some servers answer late to a wrong password")
+            mend = (
+                "see whether the password is right, and check again with --within 60s: some answer late to a wrong one"
+            )
+            return looked_at(failed(what, mend), settings.secret("password"))
     return None
 
 

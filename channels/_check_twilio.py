@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from channels import _failures_mending as mending
 from channels._check_http import Answer, ask
-from channels._check_line import clocks
+from channels._check_line import clocks, looked_at
 from channels._twilio_request import SignatureCheck
 from router.findings import Checking, Finding, failed, fine, remark
 from router.secrets import SecretMissing
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _VERSION = "2010-04-01"
 _CODE = re.compile(r"[0-9]{3,6}")
 _ALGORITHMS = {"sha1": "HMAC_SHA1", "sha256": "HMAC_SHA256"}
+_AGAIN = "#rc=5&rp=all&ct=2000&rt=4000"  # connection overrides: Twilio tries again, and signs the address without them
 _SAMPLE = {"MessageSid": "SM" + 32 * "0", "From": "+15555550111", "Body": "A sample, ñ", "FromCity": ""}
 
 
@@ -70,7 +71,9 @@ async def check_twilio(settings: TwilioSettings, context: CheckContext) -> Check
         yield found
     account = _json(answer)
     if answer.status != 200:
-        yield mending.twilio_account(answer.status, _code(account.get("code")))
+        yield looked_at(
+            mending.twilio_account(answer.status, _code(account.get("code"))), settings.secret("auth_token")
+        )
         return
     yield _account(account)
     yield f"looking for {settings.from_number} and its webhook"
@@ -149,14 +152,20 @@ def _service(sid: str, answer: Answer | Finding, webhook: str) -> list[Finding]:
 
 
 def _wired(sender: str, url: str, method: str, webhook: str) -> Iterator[Finding]:
-    mend = f'set "A message comes in" in Twilio\'s console to Webhook, {webhook}, HTTP POST'
-    if url != webhook:
+    mend = f'set "A message comes in" in Twilio\'s console to Webhook, {webhook}{_AGAIN}, HTTP POST'
+    address, _, again = url.partition("#")
+    if address.partition("?")[0] != webhook:
         where = f"to {url}" if url else "nowhere"
+        if address.startswith("http"):
+            mend += "; or, if Twilio has the right address, correct organization.public_url"
         yield failed(f"{sender} belongs to the account, but Twilio sends its texts {where}.", mend)
     elif method != "POST":
         yield failed(f"Twilio sends the texts of {sender} to us by {method}.", mend)
+    elif "rp=" not in again:
+        what = f"{sender} belongs to the account, and Twilio sends its texts to {address}, but tries only once."
+        yield remark(what, f"{mend}: then a short outage loses no text")
     else:
-        yield fine(f"{sender} belongs to the account, and Twilio sends its texts to {webhook}.")
+        yield fine(f"{sender} belongs to the account, and Twilio sends its texts to {address}.")
 
 
 def _address(context: CheckContext) -> Iterator[Finding]:

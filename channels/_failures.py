@@ -56,6 +56,7 @@ _OUR_TURN = frozenset({421, 432, 454, 503, 521, 530, 534, 535, 538})
 # Enhanced codes (RFC 3463 and 7372, and what Exchange Online and Gmail add) that come with a 5xx all the same.
 _MENDABLE = frozenset(
     {
+        "1.7", "1.8",  # the sender's address: its domain isn't found now; Exchange: our account may not send for now
         "2.2",  # mailbox full
         "2.122",  # Exchange: this recipient gets too much at once
         "2.252",  # Exchange: may not send as the address in From
@@ -94,7 +95,9 @@ _MENDABLE_WORDS = re.compile(
     r"|try again|temporar|greylist|graylist"
     r"|\b(start)?tls\b|encrypt|authenticat|credential|password"
     r"|relay(ing)? (access )?(denied|not|prohibited)|(not|un)\w*( permitted| allowed| able)? to relay"
-    r"|blacklist|blocklist|block list|\blisted (at|by|in|on)\b|spamhaus|reputation",
+    r"|blacklist|blocklist|block list|\blisted (at|by|in|on)\b|spamhaus|reputation"
+    # about us, though it is a recipient that is answered (Postfix's smtpd_delay_reject)
+    r"|client host|(helo|ehlo) command|sender (address )?rejected|banned sending|blocked using",
     re.IGNORECASE,
 )
 _NOISE = re.compile(r"\S+@\S+|https?://\S+", re.IGNORECASE)  # an address or a link in a reply is no statement

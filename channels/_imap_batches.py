@@ -30,6 +30,7 @@ class Doubts:
 
     tries: dict[int, tuple[int, datetime]] = field(default_factory=dict)
     fetching: tuple[int, ...] = ()  # what was being fetched when a connection broke
+    unstored: set[int] = field(default_factory=set)  # of those: the server did its part, `accept` didn't
 
     def add(self, uids: Iterable[int], now: datetime, count: int) -> None:
         """Count a failure, or with 0 only doubt: it may have been another mail's fault."""
@@ -55,6 +56,7 @@ class Doubts:
         """They are settled."""
         for uid in uids:
             self.tries.pop(uid, None)
+            self.unstored.discard(uid)
 
 
 def entries(found: Mapping[int, Mapping[str, Any]]) -> list[Entry]:

@@ -214,6 +214,11 @@ class Connection:
             if "UIDPLUS" in self.capabilities:  # a plain EXPUNGE would take what others marked, too
                 await self._command("EXPUNGE", words.uid_set(wanted), uid=True)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the mailbox is said to have grown since `expect_news`."""
+        return self._protocol.news.is_set()
+
     def expect_news(self) -> None:
         """Forget that the mailbox has grown: a sweep begins."""
         if not self._protocol.ended:

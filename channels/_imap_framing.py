@@ -6,6 +6,7 @@ In place of aioimaplib's own parser, which recurses once per line, is quadratic 
 from __future__ import annotations
 
 import re
+from io import BytesIO
 
 Reply = tuple[bytes, ...]
 """A reply without its line ends: text, literal, text, literal, … text. The `{size}` before a literal is left out."""
@@ -28,7 +29,7 @@ class Framer:
         self._buffer = bytearray()
         self._searched = 0  # how much of the buffer is known to hold no line end
         self._parts: list[bytes] = []  # of the reply that isn't whole yet
-        self._literal = bytearray()
+        self._literal = BytesIO()  # hands 25 MB out without copying them
         self._missing = 0  # bytes of a literal that are still to come
         self._in_literal = False
 
@@ -51,13 +52,13 @@ class Framer:
         if not self._in_literal:
             return True
         there = min(self._missing, len(self._buffer))
-        self._literal += self._buffer[: min(there, self._longest_literal - len(self._literal))]
+        self._literal.write(self._buffer[: min(there, self._longest_literal - self._literal.tell())])
         del self._buffer[:there]
         self._missing -= there
         if self._missing:
             return False
-        self._parts.append(bytes(self._literal))
-        self._literal = bytearray()
+        self._parts.append(self._literal.getvalue())
+        self._literal = BytesIO()
         self._in_literal = False
         return True
 

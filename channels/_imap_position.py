@@ -34,8 +34,12 @@ class Position:
     left: frozenset[int] = frozenset()
 
     def fits(self, account: str, mailbox: Mailbox) -> bool:
-        """Tell whether these UIDs still mean the same mails."""
-        return self.account == account and self.uid_validity == mailbox.uid_validity
+        """Tell whether these UIDs still mean the same mails.
+
+        Not if the next one is behind us: a mailbox that was restored with its old UIDVALIDITY gives UIDs a second time.
+        """
+        known = self.account == account and self.uid_validity == mailbox.uid_validity
+        return known and not 0 < mailbox.uid_next <= self.last
 
     def after(self, settled: Iterable[int], failed: Iterable[int], today: date) -> Position:
         """Return the position after some mails were settled and others left for later.
@@ -79,15 +83,15 @@ def first_criteria(start: Literal["new", "unseen"], former: Position | None) -> 
     """Return what else to take, of what is there, when there is no position that fits; "" for nothing.
 
     `former` is the position of before, if UIDs have changed their meaning (the mailbox was restored or moved). Then
-    `new` must neither lose what came meanwhile nor take years of old mail whose dates or flags got lost on the way: it
-    takes what arrived since, if it is unread or was written lately.
+    nothing that came meanwhile may be lost, whoever has read it, nor may `new` take years of old mail whose dates or
+    flags got lost on the way: it takes what arrived since, if it is unread or was written lately.
     """
-    if start == "unseen":
-        return "UNSEEN"
+    unread = "UNSEEN" if start == "unseen" else ""
     if former is None:
-        return ""
+        return unread
     since = former.seen_on - _MARGIN
-    return f"SINCE {_imap_date(since)} OR UNSEEN SENTSINCE {_imap_date(since - _LETTER_AGE)}"
+    lately = f"SINCE {_imap_date(since)} OR UNSEEN SENTSINCE {_imap_date(since - _LETTER_AGE)}"
+    return f"OR {unread} ({lately})" if unread else lately
 
 
 def _imap_date(day: date) -> str:
@@ -108,15 +112,27 @@ def key_of_name(mailbox: str) -> str:
 def source_key(mailbox: str, position: Position, uid: int, arrived: bytes, original: bytes) -> str:
     """Return what names this mail at its source.
 
-    A mail with a Message-ID is named by its UID: should UIDs change, `accept` knows it by its id and bytes. One without
-    is named by its bytes and when it arrived in the mailbox (INTERNALDATE), which outlast a change of UIDs; the same
-    bytes at another time are another mail.
+    A mail with a Message-ID is named by that and its UID: should UIDs change, `accept` knows it by its id and bytes;
+    should a UID be given twice, another mail isn't taken for it. One without is named by its bytes and when it arrived
+    in the mailbox (INTERNALDATE), which outlast a change of UIDs; the same bytes at another time are another mail.
     """
-    if mail_id(original):
-        return uid_key(mailbox, position, uid)
-    return f"{key_of_name(mailbox)}:{hashlib.sha256(arrived + original).hexdigest()}"
+    if known := mail_id(original):
+        return f"{uid_key(mailbox, position, uid)}:{_digest(known.encode('utf-8', 'replace'))[:16]}"
+    return f"{key_of_name(mailbox)}:{_digest(arrived, original)}"
+
+
+def notice_key(mailbox: str, position: Position, uid: int, arrived: bytes) -> str:
+    """Return what names the notice in place of a mail of which little more is known than its UID."""
+    return f"{uid_key(mailbox, position, uid)}:{_digest(arrived)[:16]}:notice"
 
 
 def uid_key(mailbox: str, position: Position, uid: int) -> str:
     """Return what names the mail with this UID, whatever is in it."""
     return f"{key_of_name(mailbox)}:{position.account}:{position.uid_validity}:{uid}"
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

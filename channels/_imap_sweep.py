@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,8 +17,9 @@ import structlog
 from channels._imap_batches import Doubts, Entry, batches, chunks, entries
 from channels._imap_connection import Refusal
 from channels._imap_notice import MOST_HEADER_BYTES, notice
-from channels._imap_position import Position, source_key, uid_key
-from router.errors import Refused, StoreBroken, StoreBusy
+from channels._imap_position import Position, notice_key, source_key
+from router.aside import aside
+from router.errors import Refused, SignpostError, StoreBroken, StoreBusy
 from router.records import Inbound, Medium
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class Sweep:
         self._log = structlog.get_logger().bind(channel=context.name)
         self._flags_refused = False
         self._saved: Position | None = None
+        self.in_vain = 0  # sweeps, lately, that found nothing
         self.position = position
 
     async def run(self) -> bool:
@@ -75,6 +78,7 @@ class Sweep:
         last = self.position.last
         found = [uid for uid in await self._connection.search(f"UID {last + 1}:*") if uid > last]  # * echoes the last
         pending = {*found, *self.position.left}
+        self.in_vain = 0 if pending else self.in_vain + 1
         doubtful = sorted(pending & self._doubts.tries.keys(), key=self._doubts.order)
         self.position = self.position.leaving(doubtful)  # they come last, so the others will pass them
         for uids in chunks(sorted(pending.difference(doubtful)), _SIZES_AT_ONCE):
@@ -100,8 +104,11 @@ class Sweep:
         return entries(found) or [Entry(uid, 0, b"") for uid in missing if senseless]
 
     async def _doubtful_entry(self, uid: int) -> list[Entry]:
-        hopeless = self._doubts.hopeless(uid, self._context.clock.now())
-        return [Entry(uid, 0, b"")] if hopeless else await self._entries([uid])
+        return [Entry(uid, 0, b"")] if self._given_up(uid) else await self._entries([uid])
+
+    def _given_up(self, uid: int) -> bool:
+        """Return whether the server was asked for a mail often enough; what it hands out goes to `accept` once more."""
+        return uid not in self._doubts.unstored and self._doubts.hopeless(uid, self._context.clock.now())
 
     async def _fetch(self, uids: Sequence[int], items: str) -> tuple[dict[int, dict[str, Any]], int]:
         """Fetch; a refusal that may be about one of these mails is a reply without sense."""
@@ -118,8 +125,7 @@ class Sweep:
 
     async def _take(self, batch: Sequence[Entry]) -> bool:
         """Take a batch in; return False if the store is busy."""
-        now = self._context.clock.now()
-        hopeless = [entry for entry in batch if self._doubts.hopeless(entry.uid, now)]
+        hopeless = [entry for entry in batch if self._given_up(entry.uid)]
         large = [e for e in batch if e.size > self._context.max_message_bytes and e not in hopeless]
         outcome = _Outcome()
         await self._fetch_and_accept([e for e in batch if e not in hopeless and e not in large], outcome)
@@ -150,7 +156,7 @@ class Sweep:
     # --- handing over -------------------------------------------------------------------------------------------------
 
     async def _hand_over(self, entry: Entry, original: bytes) -> None:
-        key = source_key(self._mailbox, self.position, entry.uid, entry.arrived, original)
+        key = await aside(partial(source_key, self._mailbox, self.position, entry.uid, entry.arrived), original)
         await self._accept(self._inbound(key, original))
 
     async def _note(self, entry: Entry, original: bytes, result: BaseException | None, outcome: _Outcome) -> None:
@@ -162,10 +168,23 @@ class Sweep:
             await self._notify(entry, original[:MOST_HEADER_BYTES], why, outcome)
         elif isinstance(result, StoreBroken) or not isinstance(result, Exception):
             raise result
+        elif not isinstance(result, SignpostError) and self._cannot_be_stored(entry.uid):
+            await self._notify(entry, original[:MOST_HEADER_BYTES], "it could not be stored", outcome)
         else:
-            outcome.failed.add(entry.uid)
-            outcome.busy = outcome.busy or isinstance(result, StoreBusy)
-            self._log.warning("messages_left_for_later", count=1, error=type(result).__name__)
+            self._leave(entry, result, outcome)
+
+    def _cannot_be_stored(self, uid: int) -> bool:
+        """Count an error that nobody meant; return whether there were enough of them."""
+        now = self._context.clock.now()
+        self._doubts.unstored.add(uid)
+        self._doubts.add([uid], now, count=1)
+        return self._doubts.hopeless(uid, now)
+
+    def _leave(self, entry: Entry, error: Exception, outcome: _Outcome) -> None:
+        """Leave a mail for later; the log names no more than the kind of error: its text may hold anything."""
+        outcome.failed.add(entry.uid)
+        outcome.busy = outcome.busy or isinstance(error, StoreBusy)
+        self._log.warning("messages_left_for_later", count=1, error=type(error).__name__)
 
     async def _notify(self, entry: Entry, header: bytes, why: str, outcome: _Outcome) -> None:
         """Hand a notice over in place of a mail."""
@@ -178,12 +197,14 @@ class Sweep:
             date=self._context.clock.now(),
         )
         try:
-            await self._accept(self._inbound(f"{uid_key(self._mailbox, self.position, entry.uid)}:notice", text))
+            key = notice_key(self._mailbox, self.position, entry.uid, entry.arrived)
+            await self._accept(self._inbound(key, text))
         except Refused as error:  # nothing is left to say; it stays flagged
             self._log.error("message_refused", error=type(error).__name__)
-        except StoreBusy:
-            outcome.failed.add(entry.uid)
-            outcome.busy = True
+        except StoreBroken:
+            raise
+        except Exception as error:
+            self._leave(entry, error, outcome)
             return
         self._log.error("mail_left_in_mailbox", uid=entry.uid, why=why)
         outcome.noticed.add(entry.uid)

@@ -54,7 +54,7 @@ MAX_TEXT = 500_000  # characters of text kept apart from the original
 _MAX_FACT = 2_000
 _PLAIN_FACTS = (  # that become the field of the same name
     "sender_name", "recipient", "subject", "topic", "school", "language", "suspicion", "keyword", "phone",
-    "external_id",
+    "external_id", "unreadable",
 )  # fmt: skip
 _GLANCE_BYTES = 20_000
 _LETTERS = re.compile(r"[^\W\d_]{2,40}")

@@ -8,8 +8,17 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from aiosmtplib.errors import SMTPDataError, SMTPException, SMTPHeloError, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib.errors import (
+    SMTPDataError,
+    SMTPException,
+    SMTPHeloError,
+    SMTPRecipientRefused,
+    SMTPResponseException,
+    SMTPSenderRefused,
+    SMTPServerDisconnected,
+)
 
+from router.aside import aside
 from router.errors import Unclear
 
 if TYPE_CHECKING:
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
     from aiosmtplib.protocol import SMTPProtocol
     from aiosmtplib.response import SMTPResponse
 
-_START_INPUT, _COMPLETED = 354, 250
+_START_INPUT, _COMPLETED, _WILL_FORWARD = 354, 250, 251
 _PIECE = 256 * 1024  # octets of a mail that are written at a time
 _QUEUE_ID = re.compile(r"\bqueued as ([!-~]{1,200})|\bid=([!-~]{1,200})")
 
@@ -37,9 +46,14 @@ class Link:
     async def open(cls, client: SMTP, *, connect_timeout_s: float, answer_timeout_s: float) -> Link:
         """Connect, encrypt, sign in and say hello; raise what aiosmtplib raises."""
         greeting = await client.connect(timeout=connect_timeout_s)
-        if client.is_ehlo_or_helo_needed:
-            await _say_hello(client)
-        return cls(client, answer_timeout_s=answer_timeout_s, greeting=greeting.message)
+        link = cls(client, answer_timeout_s=answer_timeout_s, greeting=greeting.message)
+        try:
+            if client.is_ehlo_or_helo_needed:
+                await _say_hello(client)
+        except BaseException:
+            link.close()
+            raise
+        return link
 
     @property
     def certificate(self) -> dict[str, Any] | None:
@@ -59,12 +73,20 @@ class Link:
         return self._client.is_connected
 
     async def address(self, sender: str, recipient: str, size: int) -> None:
-        """Give the envelope; `size` in octets (RFC 1870). Nothing has been sent yet when this fails."""
+        """Give the envelope; `size` in octets (RFC 1870). Nothing has been sent yet when this fails.
+
+        `sender` and `recipient` are plain addresses, so that they needn't be taken apart and quoted for each mail.
+        """
         offers = self._client.supports_extension
-        await self._client.mail(sender, options=[f"SIZE={size}"] if offers("size") else [])
+        stated = f" SIZE={size}" if offers("size") else ""
+        reply = await self._client.execute_command(f"MAIL FROM:<{sender}>{stated}".encode("ascii"))
+        if reply.code != _COMPLETED:
+            raise SMTPSenderRefused(reply.code, reply.message, sender)
         # So that a report names the address that we wrote to, wherever an alias leads (RFC 3461, section 4.2).
-        original = [f"ORCPT=rfc822;{_xtext(recipient)}"] if offers("dsn") else []
-        await self._client.rcpt(recipient, options=original)
+        original = f" ORCPT=rfc822;{_xtext(recipient)}" if offers("dsn") else ""
+        reply = await self._client.execute_command(f"RCPT TO:<{recipient}>{original}".encode("ascii"))
+        if reply.code not in (_COMPLETED, _WILL_FORWARD):
+            raise SMTPRecipientRefused(reply.code, reply.message, recipient)
 
     async def ask(self, sender: str, recipients: Sequence[str]) -> list[SMTPResponse]:
         """Return how the server answers to a sender and, unless it refuses that, to recipients; nothing is sent."""
@@ -81,13 +103,14 @@ class Link:
         The last dot is held back until everything before it has left, so that a connection lost earlier is known to
         have delivered nothing; lost afterwards it is `Unclear` (RFC 1047).
         """
+        body = await aside(_stuffed, mail)
         reply = await self._client.execute_command(b"DATA")
         protocol = self._client.protocol
         if reply.code != _START_INPUT:
             raise SMTPDataError(reply.code, reply.message)
         if protocol is None:
             raise SMTPServerDisconnected("the connection was lost")
-        reply = await self._converse(protocol, _stuffed(mail))
+        reply = await self._converse(protocol, body)
         if reply.code != _COMPLETED:
             raise SMTPDataError(reply.code, reply.message)
         self.mails += 1
@@ -123,7 +146,8 @@ def _xtext(text: str) -> str:
 
 def _stuffed(mail: bytes) -> bytes:
     """Return a mail with its leading dots doubled (RFC 5321 section 4.5.2)."""
-    return (b"." if mail.startswith(b".") else b"") + mail.replace(b"\n.", b"\n..")
+    stuffed = mail.replace(b"\n.", b"\n..")
+    return b"." + stuffed if mail.startswith(b".") else stuffed
 
 
 async def _write(protocol: SMTPProtocol, body: bytes, answer: asyncio.Task[SMTPResponse]) -> bool:

@@ -9,13 +9,13 @@ import hmac
 import re
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+
 from router.errors import NotAuthentic, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-
-    from aiohttp import web
 
     from channels._webhook_settings import HmacSettings, WebhookSettings
 
@@ -30,6 +30,18 @@ class NotSignedIn(Refused):
     def __init__(self, challenge: str) -> None:
         super().__init__("the token or password (Authorization) is missing or wrong")
         self.challenge = challenge
+
+
+def refusal(error: Refused) -> web.Response:
+    """Return the answer to a request that is refused: a program reads it, so it is JSON, whatever was asked for."""
+    headers = {"WWW-Authenticate": error.challenge} if isinstance(error, NotSignedIn) else None
+    return web.json_response({"error": str(error)}, status=error.status, headers=headers)
+
+
+def unready() -> web.Response:
+    """Return the answer while requests can't be checked: they are to be tried again."""
+    error = "requests can't be checked at this moment; nothing was stored, please try again"
+    return web.json_response({"error": error}, status=503, headers={"Retry-After": "60"})
 
 
 def check_before_body(request: web.Request, tail: str, settings: WebhookSettings, secret: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000  # a message of a form tool or messaging provider has a few thousand
 _MAX_FIELDS = 1000
+_SHORT = 20_000  # bytes of a document that is set out line by line
 _SECONDS = 30.0
 _CHUNK = 65_536
 _FORM = "application/x-www-form-urlencoded"
@@ -26,11 +28,15 @@ _PARTS = "multipart/form-data"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What was posted: the document as JSON values, and the bytes to be kept with their media type."""
+    """What was posted: the document as JSON values, and the bytes to be kept with their media type.
+
+    `problem` says why there is no document, "" if there is one.
+    """
 
     document: Any
     raw: bytes
     content_type: str
+    problem: str = ""
 
 
 async def read_bytes(request: web.Request, limit: int = MAX_BYTES) -> bytes:
@@ -74,6 +80,14 @@ def form_fields(raw: bytes) -> list[tuple[str, str]]:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
     except ValueError as error:
         raise Malformed("the body isn't made of form fields") from error
+
+
+def as_lines(body: Body) -> str:
+    """Return what was posted as a person can read it."""
+    if not body.problem and len(body.raw) <= _SHORT:
+        with suppress(RecursionError):
+            return json.dumps(body.document, ensure_ascii=False, indent=1)
+    return body.raw.decode("utf-8", "replace")
 
 
 def as_object(pairs: list[tuple[str, str]]) -> dict[str, Any]:

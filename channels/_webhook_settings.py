@@ -120,7 +120,9 @@ class WebhookSettings(Acknowledging, WithSecrets):
             yield "secret_env", "is missing: name the environment variable (or secret_file) with the secret"
         if kind == "basic" and not given["username"]:
             yield "username", "is missing (authentication: basic)"
-        if (kind == "hmac") != (given["hmac"] is not None):
+        if kind == "hmac" and given["hmac"] is None:
+            yield "hmac", "is missing (authentication: hmac): how the provider signs, such as header and encoding"
+        elif kind != "hmac" and given["hmac"] is not None:
             yield "hmac", "goes together with authentication: hmac"
         if given["acknowledge"] is True and given["medium"] == Medium.EMAIL:
             yield "acknowledge", "isn't for medium: email: what a provider posts hides whether a person wrote it"

@@ -294,7 +294,10 @@ def phone_words(text: str) -> str:
 
 def clean(text: str) -> str:
     """Return one line without control, format or unassigned characters, white space collapsed."""
-    kept = (char if char.isprintable() else " " if char.isspace() or char < " " else "" for char in text[:5000])
+    text = text[:5000]
+    if text.isprintable():  # as nearly all are: looking at each character would be a third of composing a mail
+        return " ".join(text.split())
+    kept = (char if char.isprintable() else " " if char.isspace() or char < " " else "" for char in text)
     return " ".join("".join(kept).split())
 
 

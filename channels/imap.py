@@ -37,7 +37,7 @@ _DONE_S = 10.0  # for the answer to DONE, which costs a server nothing
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
 # RFC 5530: what is over by itself. Anything else at a sign-in is about us, and so is a text without a code.
 _PASSING = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
-_BUSY_WORDS = ("too many", "try again", "temporar", "not connected", "throttl", "unavailable")
+_BUSY_WORDS = ("too many", "try again", "temporar", "not connected", "throttl", "unavailable")  # Exchange, Gmail
 
 
 def _check_name(value: str) -> str:
@@ -202,7 +202,7 @@ class ImapSource:
         try:
             return await connection.select(self._settings.mailbox)
         except Refusal as refusal:
-            if refusal.code in _PASSING:
+            if _is_passing(refusal):  # Exchange says so here while it moves a mailbox
                 raise
             why = f"the mailbox {self._settings.mailbox} can't be opened: {refusal.said or refusal.code}"
             raise SourceRejected(why) from refusal
@@ -231,9 +231,20 @@ class ImapSource:
             complete = await sweep.run()
             self._context.on_proof()
             await self._renew_token()
+            complete = complete and not self._is_told_nothing(connection, sweep)
             idle_s = self._settings.idle.total_seconds()
             await connection.idle(idle_s if complete else min(retry_s, idle_s))
             retry_s = _FIRST_RETRY_S if complete else min(2 * retry_s, _LONGEST_RETRY_S)
+
+    def _is_told_nothing(self, connection: Connection, sweep: Sweep) -> bool:
+        """Return whether the server announces mail again and again where there is none: then its word isn't taken.
+
+        Once is no proof: a mail may have come after the search.
+        """
+        told = sweep.in_vain > 1 and connection.has_news
+        if told:
+            connection.expect_news()
+        return told
 
     async def _position(self, connection: Connection, mailbox: Mailbox) -> Position:
         """Return where to go on: where we were, or as `start` says if UIDs mean nothing known."""
@@ -296,10 +307,14 @@ def _tokens(settings: ImapSettings, context: Context) -> Tokens | None:
 
 def _sign_in_failure(refusal: Refusal) -> Exception:
     """Tell a server that can't now from one that won't: only the second needs a person."""
-    said = refusal.said.lower() if refusal.code in {"", "ALERT"} else ""
-    if refusal.code in _PASSING or any(word in said for word in _BUSY_WORDS):
+    if _is_passing(refusal):
         return SourceUnavailable(str(refusal))
     return SourceRejected(f"the mail server refused the sign-in: {refusal.said or refusal.code or 'no reason given'}")
+
+
+def _is_passing(refusal: Refusal) -> bool:
+    said = refusal.said.lower() if refusal.code in {"", "ALERT"} else ""
+    return refusal.code in _PASSING or any(word in said for word in _BUSY_WORDS)
 
 
 def _reads(settings: ImapSettings, address: str) -> bool:

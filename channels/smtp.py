@@ -17,6 +17,7 @@ from channels._failures import failure
 from channels._forward import compose, is_address
 from channels._oauth import OAuthSettings, Tokens, sign_in_faults
 from channels._smtp import Link
+from router.aside import aside
 from router.errors import DeliveryError, Permanent, Retryable
 from router.interfaces import Channel, Context
 from router.records import DeliveryKind
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _MAILS_PER_CONNECTION = 100  # common relays cut off a connection that never ends
 _NOT_AUTHENTIC = 535  # RFC 4954 section 6
-_LARGE = 1_000_000  # octets of original beyond which composing leaves the event loop
 _LONGEST_QUEUE_S = 30  # with pacing: no more attempts at once than leave within this time, so that leases hold
 
 
@@ -163,9 +163,7 @@ class SmtpSink:
 
     async def _compose(self, forward: Forward) -> bytes:
         sender = self._settings.from_address
-        if len(forward.original) > _LARGE:
-            return await asyncio.to_thread(compose, forward, sender=sender)
-        return compose(forward, sender=sender)
+        return await aside(lambda _original: compose(forward, sender=sender), forward.original)
 
     async def _await_turn(self) -> None:
         if self._settings.rate is None:

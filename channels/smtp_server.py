@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from channels._certificates import Served
 from channels._check_listener import check_listener
+from channels._door import Door, why_shut
 from channels._mime_fields import one_line
 from channels._smtp_session import Session
 from router.acknowledging import Acknowledging
@@ -101,26 +102,57 @@ class SmtpServer:
         self._accept: Accept | None = None
         self._log = structlog.get_logger().bind(channel=context.name)
         self.closing = False
+        self.relieved = False  # another listener has taken over
+        self._door: Door | None = None  # open, or prepared
+        self._relieves: list[SmtpServer] = []
         self.port: int | None = None  # the port it listens on, while it does
+
+    async def prepare(self, leaving: Collection[object]) -> None:
+        """Get ready to take over from listeners that are `leaving`, so that nobody is refused between them and us.
+
+        Raises `SourceUnavailable` if this listener couldn't run: then those had better stay.
+        """
+        self.tls_context()
+        former = [source for source in leaving if isinstance(source, SmtpServer)]
+        door = self._new_door()
+        try:
+            await door.prepare(source._door for source in former if source._door is not None)
+        except OSError as error:
+            raise self._no_way_in(error) from error
+        self._door, self._relieves = door, former
+
+    async def abandon(self) -> None:
+        """Undo `prepare`."""
+        if self._door is not None:
+            await self._door.close()
+        self._door, self._relieves = None, []
 
     async def run(self, accept: Accept) -> None:
         """Listen until cancelled; then mails under way get a few seconds, and the rest hears 421."""
         logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's, which is full of addresses
-        self._accept, self.closing = accept, False
-        loop = asyncio.get_running_loop()
-        address = self._settings.listen
+        self._accept, self.closing, self.relieved = accept, False, False
+        for former in self._relieves:
+            former.relieved = True
+        self._relieves = []
         self.tls_context()  # what is wrong with the certificate is said now
+        door = self._door = self._door or self._new_door()
         try:
-            server = await loop.create_server(lambda: self._session(self.tls_context()), address.host, address.port)
-        except OSError as error:
-            raise SourceUnavailable(f"can't listen on {address}: {error.strerror}") from error
-        self.port = server.sockets[0].getsockname()[1]
-        self._context.on_proof()
-        try:
+            await door.open()
+            self.port = door.port
+            self._context.on_proof()
             await asyncio.Event().wait()
+        except OSError as error:
+            raise self._no_way_in(error) from error
         finally:
-            self.port = None
-            await self._close(server)
+            self._door = self.port = None
+            await door.close()
+            await self._close()
+
+    def _new_door(self) -> Door:
+        return Door(self._settings.listen, lambda: self._session(self.tls_context()))
+
+    def _no_way_in(self, error: OSError) -> SourceUnavailable:
+        return SourceUnavailable(f"can't listen on {self._settings.listen}: {why_shut(error)}")
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Return the certificate and key, None without them; raise `SourceUnavailable`."""
@@ -144,29 +176,34 @@ class SmtpServer:
             must_tls=self._settings.require_tls,
         )
 
-    async def _close(self, server: asyncio.Server) -> None:
+    async def _close(self) -> None:
         self.closing = True
-        server.close()
+        if self.relieved:  # nobody is in a hurry then: most have their mail taken, and leave by themselves
+            await self._all_gone()
         for session in [session for session in self._sessions if not session.in_data]:
             session.hang_up()
         try:
+            if not await self._all_gone():
+                self._log.warning("smtp_senders_cut_off", count=len(self._sessions))
+        finally:
+            for session in list(self._sessions):
+                session.cut_off()
+
+    async def _all_gone(self) -> bool:
+        """Wait a few seconds for senders to leave; return whether all have."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE_S):
                 while self._sessions:
                     self._left.clear()
                     await self._left.wait()
-        except TimeoutError:
-            self._log.warning("smtp_senders_cut_off", count=len(self._sessions))
-        finally:
-            for session in list(self._sessions):
-                session.cut_off()
-            with contextlib.suppress(OSError):
-                await server.wait_closed()
+        return not self._sessions
 
     # --- what sessions ask --------------------------------------------------------------------------------------------
 
     def admit(self, session: Session) -> bool:
         """Tell whether there is room for one more connection, and count it."""
-        if self.closing or len(self._sessions) >= self._settings.max_connections:
+        shut = self.closing and not self.relieved  # after a change of listeners a few come in by the former one
+        if shut or len(self._sessions) >= self._settings.max_connections:
             return False
         self._sessions.add(session)
         return True

@@ -13,16 +13,19 @@ from channels._check_twilio import check_twilio
 from channels._twilio_request import SignatureCheck, inbound_of, is_a_text
 from channels._twilio_rest import Rest
 from channels._twilio_text import text_of
+from channels._webhook_auth import refusal, unready
 from router.acknowledging import Acknowledging
-from router.errors import NotAuthentic, Permanent
+from router.errors import Permanent, Refused
 from router.interfaces import Accept, Channel, Context, mail_domain
-from router.secrets import EnvName, Secret, SecretFile, WithSecrets
+from router.secrets import EnvName, Secret, SecretFile, SecretMissing, WithSecrets
 from router.settings import PositiveDuration, is_loopback, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from router.records import Forward
+    from multidict import MultiDict
+
+    from router.records import Forward, Inbound
 
 _TO = re.compile(r"(?:whatsapp:)?\+[1-9][0-9]{6,14}")
 _FROM = re.compile(r"(?:whatsapp:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}")
@@ -132,14 +135,24 @@ class TwilioWebhook:
             raise web.HTTPMethodNotAllowed(request.method, ["POST"], text="Twilio is to use POST for this address.")
         try:
             parameters = await self._signature.parameters(request)
-        except NotAuthentic as error:
-            self._context.on_trouble(f"a request was refused: {error}")
-            raise
+        except SecretMissing as error:
+            self._context.on_trouble(f"no request can be checked: {error}")
+            return unready()
+        except Refused as error:
+            self._context.on_refusal(str(error))
+            return refusal(error)
         if is_a_text(parameters):
-            now = self._context.clock.now()
-            await accept(inbound_of(parameters, channel=self._context.name, host=self._host, now=now))
+            try:
+                inbound = self._inbound(parameters)
+            except Refused as error:
+                self._context.on_trouble(f"a text that Twilio signed was refused: {error}")
+                return refusal(error)
+            await accept(inbound)
         self._context.on_proof()
         return web.Response(text=_EMPTY_TWIML, content_type="text/xml")
+
+    def _inbound(self, parameters: MultiDict[str]) -> Inbound:
+        return inbound_of(parameters, channel=self._context.name, host=self._host, now=self._context.clock.now())
 
 
 class TwilioSink:

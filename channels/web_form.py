@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import Field
 
 from channels._form_answers import Answers, check
-from channels._form_body import TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Room, Submission, read_into
+from channels._form_body import JSON, PAIRS, TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Room, Submission, read_into
 from channels._form_pages import Pages, languages
 from router.acknowledging import Acknowledging
 from router.errors import NotAuthentic, Refused, StoreBusy
@@ -62,6 +62,8 @@ class WebFormSettings(Acknowledging):
 
 class WebForm:
     """One form: GET shows it or a receipt, POST takes a message in."""
+
+    at_once = frozenset({PAIRS, JSON})  # what is read without waiting
 
     def __init__(self, settings: WebFormSettings, context: Context) -> None:
         self._settings = settings
@@ -113,7 +115,8 @@ class WebForm:
 
     async def _take(self, request: web.Request, submission: Submission, accept: Accept) -> web.Response:
         answers, errors = check(submission.fields, self._context, self._settings.region)
-        errors |= dict.fromkeys(submission.not_text, "error_not_text")
+        if submission.not_text:
+            errors |= dict.fromkeys(submission.not_text, "error_not_text")
         if errors:
             return self._incomplete(request, submission, errors)
         receipt = await accept(await self._inbound(request, submission, answers))
@@ -130,7 +133,7 @@ class WebForm:
         key = self._source_key(request, submission)
         mail_id = f"form.{sha256(key.encode()).hexdigest()[:32]}@{self._host}"
         arguments = (self._context.name, submission.fields, now, mail_id, submission.uploads)
-        if sum(len(upload.data) for upload in submission.uploads) > _LARGE:
+        if submission.uploads and sum(len(upload.data) for upload in submission.uploads) > _LARGE:
             original = await asyncio.to_thread(answers.original, *arguments)
         else:
             original = answers.original(*arguments)

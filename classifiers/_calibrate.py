@@ -22,6 +22,7 @@ DEFAULT_TEMPERATURE = 0.3  # where there are too few rows to fit one
 _LOWEST_SCORE = -1e6  # JSON has no minus infinity
 _SCORE_STEPS = 20
 _PRUDENCE = 1.2816  # one-sided 90 %; thresholds are the luckiest of many, and a handful of rows proves nothing
+_MANY = 1000  # rows from which confidences that were learnt are taken at their word
 
 
 def softmax(margins: Floats, temperature: float) -> Floats:
@@ -94,20 +95,23 @@ def share_weights(weights: Floats, in_scope: NDArray[np.bool_], out_of_scope_sha
     return np.where(in_scope, 1.0, out_of_scope_share / (1 - out_of_scope_share) * inside / outside) * weights
 
 
-def operating_points(trial: Trial, targets: Sequence[float] = TARGETS) -> list[list[float]]:
+def operating_points(trial: Trial, targets: Sequence[float] = TARGETS, *, learnt: bool = False) -> list[list[float]]:
     """Return `[target_error, min_confidence, min_score, coverage]` for each target.
 
-    Of all pairs of thresholds whose routed rows are wrong at most `target_error` of the time (the upper end of the
-    error's one-sided 90 % interval counts, by Wilson's formula), the one that routes most. Coverage is the weighted
-    share of in-scope rows routed. Where nothing qualifies, `min_confidence` is `NEVER`.
+    Of all pairs of thresholds whose routed rows are wrong at most `target_error` of the time, the one that routes most.
+    The upper end of the error's one-sided 90 % interval counts, by Wilson's formula; but if the confidence was `learnt`
+    from many rows, out of fold, the error that was seen or that the confidences expect, whichever is the greater: the
+    latter is half as much a matter of chance. Coverage is the weighted share of in-scope rows routed. Where nothing
+    qualifies, `min_confidence` is `NEVER`.
     """
+    prudent = not learnt or len(trial.confidence) < _MANY
     best = {target: [target, NEVER, _LOWEST_SCORE, 0.0] for target in targets}
     order = np.argsort(-trial.confidence, kind="stable")
     for min_score in _score_steps(trial.score):
         chosen = order[trial.score[order] >= min_score]
         if not len(chosen):
             continue
-        upper, coverage = _risk(trial, chosen)
+        upper, coverage = _risk(trial, chosen, prudent=prudent)
         for target, point in best.items():
             fits = np.flatnonzero(upper <= target)
             if len(fits) and coverage[fits[-1]] > point[3]:
@@ -123,14 +127,17 @@ def _score_steps(score: Floats) -> list[float]:
     return [_LOWEST_SCORE, *(float(step) for step in quantiles[1:])]
 
 
-def _risk(trial: Trial, chosen: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Return the error's upper bound and the in-scope coverage if the first 1, 2, 3 … of the chosen rows are routed."""
+def _risk(trial: Trial, chosen: NDArray[np.intp], *, prudent: bool) -> tuple[Floats, Floats]:
+    """Return the error to reckon with and the in-scope coverage if the first 1, 2, 3 … of the chosen are routed."""
     weight = trial.weight[chosen]
-    total, squares = weight.cumsum(), (weight**2).cumsum()
+    total = weight.cumsum()
     wrong = (weight * ~trial.right[chosen]).cumsum() / total
-    effective = total**2 / squares  # Kish's effective sample size
+    if prudent:
+        effective = total**2 / (weight**2).cumsum()  # Kish's effective sample size
+        upper = _wilson_upper(wrong, effective)
+    else:
+        upper = np.maximum(wrong, (weight * (1 - trial.confidence[chosen])).cumsum() / total)
     coverage = (weight * trial.in_scope[chosen]).cumsum() / max(1e-9, float(trial.weight[trial.in_scope].sum()))
-    upper = _wilson_upper(wrong, effective)
     ends = np.append(np.diff(trial.confidence[chosen]) != 0, True)  # equal confidences are routed together
     return np.where(ends, upper, np.inf), coverage
 

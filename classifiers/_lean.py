@@ -40,6 +40,7 @@ class _Text(NamedTuple):
 
 _MEMO_WORDS = 100_000
 _MEMO_LENGTH = 40  # characters: longer "words" are links and noise that don't come back
+_MOST_AHEAD = 256  # messages: several batches
 
 
 def pack_terms(terms: Iterable[str]) -> NDArray[np.uint8]:
@@ -54,7 +55,7 @@ def unpack_terms(packed: NDArray[np.uint8]) -> dict[str, int]:
 
 
 class LeanScorer:
-    """The margins of a linear model over word and character n-grams. Thread-safe: only a memo of words changes.
+    """The margins of a linear model over word and character n-grams. Thread-safe: only two memos change.
 
     Rows of `idf` (terms) and `coefficients` (terms × labels) are the word terms, then the character terms.
     """
@@ -76,6 +77,7 @@ class LeanScorer:
         self._bias = bias
         self._likeness = likeness
         self._memo: dict[str, Rows] = {}
+        self._ahead: dict[ModelInput, _Text] = {}
 
     @property
     def terms(self) -> int:
@@ -88,7 +90,7 @@ class LeanScorer:
 
     def read(self, model_input: ModelInput) -> tuple[Floats, Words | None]:
         """Return one margin per label, and what the words say beside (None where the model hasn't learnt that)."""
-        text = self._features(words(model_input))
+        text = self._ahead.pop(model_input, None) or self._features(words(model_input))
         margins: Floats = text.values @ self._coefficients[text.rows] + self._bias
         if self._likeness is None:
             return margins, None
@@ -96,8 +98,14 @@ class LeanScorer:
         return margins, Words(likeness.tolist(), text.known, text.total)
 
     def margin(self, model_input: ModelInput, coefficients: Floats) -> float:
-        """Return the sum for one more column of coefficients (terms), without a bias."""
+        """Return the sum for one more column of coefficients (terms), without a bias.
+
+        What urgency is asked about is asked about its department next: the features are kept for that.
+        """
         text = self._features(words(model_input))
+        if len(self._ahead) >= _MOST_AHEAD:
+            self._ahead.clear()
+        self._ahead[model_input] = text
         return float(text.values @ coefficients[text.rows])
 
     def explain(self, model_input: ModelInput, column: int, most: int) -> list[tuple[str, float]]:

@@ -69,11 +69,12 @@ def _without_own_links(line: str) -> str:
     return " ".join(word for word in line.split() if "://" not in word or OWN_LINK not in word)
 
 
-def written_by_sender(lines: list[str], *, forwarded: bool = False) -> list[str]:
+def written_by_sender(lines: list[str], *, forwarded: bool = False, least: int = 3) -> list[str]:
     """Return the lines that the sender wrote or forwarded.
 
     `forwarded`: the subject says so; then what follows a header block is the matter itself and only the headers go.
-    Without that, a block that comes first is taken for a forward too, since there would be nothing else.
+    Without that, a block before which there are fewer than `least` words is taken for a forward too, since there would
+    be nothing else.
     """
     kept: list[str] = []
     words = skip_to = 0
@@ -87,12 +88,12 @@ def written_by_sender(lines: list[str], *, forwarded: bool = False) -> list[str]
             continue
         forward = _SEPARATORS.get(bare.strip("-_ "))
         if forward is not None or _is_header_block(lines, index):
-            if words >= 3 and not (forward or forwarded):
+            if words >= least and not (forward or forwarded):
                 break
             forwarded, skip_to = True, _end_of_headers(lines, index)
             continue
         attribution = _attribution_lines(lines, index)
-        if attribution and words >= 3 and not _is_quote(lines, index + attribution):
+        if attribution and words >= least and not _is_quote(lines, index + attribution):
             break
         if attribution:
             skip_to = index + attribution

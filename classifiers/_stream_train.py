@@ -184,4 +184,5 @@ class _Reader:
             self._features.values(self._vocabulary.counts(row.input for row in both)) if (urgent > 0).any() else None
         )
         folds = deal([row.department for row in both], [row.group for row in both], self._settings.folds, self.seed)
-        return learn_urgency(values, urgent, np.array([row.weight for row in both]), folds, self.seed)
+        weights, typical = np.array([(row.weight, row.typical) for row in both]).T
+        return learn_urgency(values, urgent, folds, self.seed, weights=weights, typical=typical)

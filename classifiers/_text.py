@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from classifiers._reply import strip_footer, written_by_sender
@@ -26,7 +28,20 @@ _EXTERNAL_MARKS = ("[external]", "[ext]", "[externo]", "external:", "{external}"
 def prepare(content: Content, medium: str) -> ModelInput:
     """Return what the model sees of a message: plain text, or the HTML part's text where there is no plain text."""
     text = content.text if content.text.strip() else content.html_text
-    return from_text(content.subject, text, language=content.language, topic=content.topic, medium=str(medium))
+    given = {"language": content.language, "topic": content.topic, "medium": str(medium)}
+    return _remembered(content.subject, text[:_MAX_RAW], **given)
+
+
+def without_quotes(content: Content) -> Content:
+    """Return a reply without what it repeats: quotes, and the subject that it answers, however little is left then."""
+    bare, forwarded = _bare_subject(content.subject)
+    subject = content.subject if forwarded or bare == _one_line(content.subject, MAX_SUBJECT) else ""
+
+    def own(text: str) -> str:
+        lines = strip_footer(_normal(text[:_MAX_RAW]).splitlines())
+        return "\n".join(written_by_sender(lines, forwarded=forwarded, least=0))
+
+    return replace(content, subject=subject, text=own(content.text), html_text=own(content.html_text))
 
 
 def from_row(row: Mapping[str, Any]) -> ModelInput:
@@ -59,6 +74,9 @@ def from_text(subject: str, body: str, *, language: str = "", topic: str = "", m
         topic=_one_line(topic, MAX_SUBJECT),
         medium=medium,
     )
+
+
+_remembered = lru_cache(128)(from_text)  # of several batches: urgency and department are asked one after the other
 
 
 def _normal(text: str) -> str:

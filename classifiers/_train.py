@@ -92,7 +92,8 @@ def _urgency(
     """Learn which of the tried rows, which come first, are urgent; from copies of them it would learn nothing new."""
     tried = len(urgent)
     values = features.values([block[:tried] for block in counts]) if (urgent > 0).any() else None
-    return learn_urgency(values, urgent, rows.weights[:tried], rows.folds[:tried], seed)
+    weights, typical = rows.weights[:tried], rows.typical[:tried]
+    return learn_urgency(values, urgent, rows.folds[:tried], seed, weights=weights, typical=typical)
 
 
 def _weighed(glossary: Sequence[Example], weight: float) -> list[Example]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 C_CHOICES = (0.1, 0.3, 1.0)
-"""How closely to follow the training rows: little data asks for less, much for more."""
+"""How closely to follow the training rows: little data asks for less, much for more; the first is for little only."""
 
 BAYES_CHOICES = (0.0, 0.5)
 """How much counting words (`classifiers._bayes`) adds to it."""
@@ -153,9 +153,10 @@ class Trainer:
     def _choices(self, *, few: bool) -> list[Choice]:
         """Return every choice that the settings leave open."""
         given = self.settings
+        cs = C_CHOICES if self.rows.tried.sum() < _MANY_ROWS else C_CHOICES[1:]
         return [
             Choice(c, bayes, word_weight)
-            for c in (C_CHOICES if given.c is None else (given.c,))
+            for c in (cs if given.c is None else (given.c,))
             for bayes in (BAYES_CHOICES if given.bayes is None else (given.bayes,))
             for word_weight in (_word_weights(few) if given.word_weight is None else (given.word_weight,))
         ]

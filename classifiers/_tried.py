@@ -59,7 +59,7 @@ class Tried:
             "temperature": self.temperature,
             **learnt,
             **_strangers(trial),
-            "operating_points": operating_points(weighed),
+            "operating_points": operating_points(weighed, learnt=bool(learnt)),
             "metrics": first_choice_figures([name for name, _ in pairs], [chosen for _, chosen in pairs]),
         }
         order = np.argsort(-trial.confidence, kind="stable")

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 URGENT, NOT_URGENT, UNKNOWN = 1, 0, -1
 LEAST_ROWS = 40  # urgent ones: from fewer nothing can be learnt, and nothing be measured
-PRECISION = 0.75  # of what the model finds by itself: if one alarm in two were false, nobody would heed them
-_C = 0.3
+THRESHOLD = 0.5
+"""The probability from which the model raises an alarm: more likely urgent than not. It is meant for real mail, where
+harmless messages are commoner than among the bundled ones: each row counts as `typical` as it is."""
+
+_C = 1.0  # by cross-validation; a closer fit than for departments, since an alarm may hang on one pair of words
 
 
 def marks(examples: Sequence[Example], strangers: int) -> Marks:
@@ -42,12 +45,12 @@ def marks(examples: Sequence[Example], strangers: int) -> Marks:
 
 
 def learn(
-    values: Any, urgent: Marks, weights: Floats, folds: NDArray[np.intp], seed: int
+    values: Any, urgent: Marks, folds: NDArray[np.intp], seed: int, *, weights: Floats, typical: Floats
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return metadata and arrays to add to a model, both empty where too few rows are marked.
 
-    `values` (rows × terms) are the model's own features. Probability and thresholds come from margins of rows that
-    were not trained on.
+    `values` (rows × terms) are the model's own features. Probabilities come from margins of rows that were not trained
+    on, each counted as `typical` as it is.
     """
     known = urgent != UNKNOWN
     if min((urgent == URGENT).sum(), (urgent == NOT_URGENT).sum()) < LEAST_ROWS:
@@ -59,7 +62,7 @@ def learn(
             coefficients, bias = _fit(values[rest], urgent[rest], weights[rest], seed)
             margins[held_out] = values[held_out] @ coefficients + bias
     answered = ~np.isnan(margins)
-    meta = _limits(margins[answered], urgent[answered] == URGENT)
+    meta = _limits(margins[answered], urgent[answered] == URGENT, typical[answered])
     coefficients, bias = _fit(values[known], urgent[known], weights[known], seed)
     arrays = {
         "urgent_coefficients": coefficients.astype(np.float32),
@@ -71,31 +74,31 @@ def learn(
 def _fit(values: Any, urgent: Marks, weights: Floats, seed: int) -> tuple[Floats, float]:
     from sklearn.svm import LinearSVC  # noqa: PLC0415  serving doesn't need it
 
-    svc = LinearSVC(C=_C, class_weight="balanced", random_state=seed, max_iter=20_000, tol=1e-2)
+    svc = LinearSVC(C=_C, random_state=seed, max_iter=20_000, tol=1e-2)
     svc.fit(values, urgent == URGENT, sample_weight=weights)
     return svc.coef_[0], float(svc.intercept_[0])
 
 
-def _limits(margins: Floats, urgent: NDArray[np.bool_]) -> dict[str, Any]:
+def _limits(margins: Floats, urgent: NDArray[np.bool_], typical: Floats) -> dict[str, Any]:
     """Return how margins become probabilities (Platt 1999), the threshold, and what it held out of fold."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
-    line = LogisticRegression(C=1e6).fit(margins[:, None], urgent)
+    line = LogisticRegression(C=1e6).fit(margins[:, None], urgent, sample_weight=typical)
     slope, offset = float(line.coef_[0, 0]), float(line.intercept_[0])
-    likely = probability(margins, slope, offset)
-    order = np.argsort(-likely, kind="stable")
-    found = urgent[order].cumsum()
-    precise = np.flatnonzero(found / np.arange(1, len(order) + 1) >= PRECISION)
-    threshold = float(likely[order[precise[-1]]]) if len(precise) else NEVER
-    alarms = likely >= threshold
+    alarms = probability(margins, slope, offset) >= THRESHOLD
+    useful = slope > 0 and alarms.any() and _share(urgent, alarms, typical) >= THRESHOLD
     return {
         "slope": slope,
         "offset": offset,
-        "threshold": float(np.floor(threshold * 1e5) / 1e5),  # so that the row which set it passes it
+        "threshold": THRESHOLD if useful else NEVER,
         "rows": int(urgent.sum()),
-        "recall": round(float(alarms[urgent].mean()), 4),
-        "precision": round(float(urgent[alarms].mean()), 4) if alarms.any() else None,
+        "recall": round(_share(alarms, urgent, typical), 4),
+        "precision": round(_share(urgent, alarms, typical), 4) if alarms.any() else None,
     }
+
+
+def _share(these: NDArray[np.bool_], of: NDArray[np.bool_], typical: Floats) -> float:
+    return float((these * typical)[of].sum() / typical[of].sum())
 
 
 def probability(margins: Any, slope: float, offset: float) -> Any:

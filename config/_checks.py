@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from config import _acknowledge
 from config._document import dotted
 from config._types import takes_in
-from config.schema import NOT_YET, Http
+from config.schema import Http
 from router.settings import parse_listen
 
 if TYPE_CHECKING:
@@ -191,14 +191,6 @@ def _unspoken(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
             yield document.problem(("organization", "languages", index), what)
 
 
-def _idle(document: Document, _file: ConfigurationFile) -> Iterator[Problem]:
-    for path in NOT_YET:
-        *above, setting = path.split(".")
-        if setting in block(document.data, *above):
-            what = "is read and checked, but this version doesn't act on it yet"
-            yield document.problem((*above, setting), what)
-
-
 def _untold(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
     if not file.operations.alerts:
         yield document.problem(("operations", "alerts"), "nobody is told when something goes wrong", "name somebody")
@@ -210,7 +202,6 @@ def _untold(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
 _REMARKS: tuple[Callable[[Document, ConfigurationFile], Iterator[Problem]], ...] = (
     _unread_senders,
     _untold,
-    _idle,
     _same_names,
     _unspoken,
 )

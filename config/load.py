@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from config._acknowledge import Acknowledgements
     from config._document import Document
+    from config._learning import Learning
     from config._rules import Rule
     from config.schema import (
         ConfiguredChannel,
         ConfiguredClassifier,
         DepartmentSettings,
         Http,
-        Learning,
         Operations,
         Organization,
         Routing,

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
 
 from config._acknowledge import Acknowledgements
+from config._learning import Learning
 from config._rules import Rule  # noqa: TC001 (pydantic evaluates annotations)
 from config._typed import choose_type, typed_block
 from config._types import (
@@ -39,14 +40,6 @@ from router.settings import Address, Duration, ListenAddress, PositiveDuration, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-
-NOT_YET = (
-    "learning.retrain_after",
-    "learning.retrain_at",
-    "learning.audit_rate",
-)
-"""Settings that are read and checked, but that nothing acts on in this version: `check` says so where they are set."""
 
 
 class Organization(Section):
@@ -221,16 +214,6 @@ class Routing(Section):
         for each in self.statutory:
             copies.setdefault(f"{each.match}-request", []).extend(to.record() for to in each.notify)
         return copies
-
-
-class Learning(Section):
-    """When the model learns from corrections."""
-
-    retrain_after: int = Field(50, ge=0, description="Retrain after this many confirmed corrections; 0: never.")
-    retrain_at: TimeOfDay | None = Field(None, description="Also retrain daily at this time, if there is anything new.")
-    audit_rate: float = Field(
-        0.01, ge=0, le=1, description="Share of routed messages shown to people for an unbiased error estimate."
-    )
 
 
 class DepartmentSettings(Section):

@@ -14,7 +14,6 @@ import click
 from prometheus_client.metrics import MetricWrapperBase
 
 from config.reference import describe, json_schema
-from config.schema import NOT_YET
 from router.cli import root
 from router.metrics import Metrics
 from router.plugins import channel_types, classifier_types
@@ -92,9 +91,7 @@ def _configuration() -> str:
         "(the path as seen from your file):\n"
         "`# yaml-language-server: $schema=../docs/reference/signpost.schema.json`."
     )
-    waiting = ", ".join(map(_code, NOT_YET))
-    remark = f"Read and checked, but not acted on yet in this version: {waiting}."
-    return _page("Reference: configuration", intro, remark, *parts)
+    return _page("Reference: configuration", intro, *parts)
 
 
 def _elsewhere(section: str) -> str:

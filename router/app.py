@@ -14,6 +14,7 @@ from router.assemble import MAX_MESSAGE_BYTES, assemble
 from router.errors import ConfigError, SignpostError
 from router.lag import watch_lag
 from router.learning import registry
+from router.learning.build import learner_of
 from router.notify import Notify
 from router.reload import Reloads
 from router.shift import ENDING, STAGES, Shift
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
 _HTTP_S, _BATCH_S, _DRAIN_S = 5.0, 6.0, 16.0  # for requests, batches and attempts under way: below 30 s in all
 _END_S = 1.0  # for what ends then by itself
-_REFRESH_S = 2.0
+_REFRESH_S = 0.5  # a rollback by another daemon counts here within a second
+_REFRESH_ALONE_S = 5.0  # with SQLite there is no other, and this one knows at once
 _HEARTBEAT = "heartbeat"
 _DIGEST_S = 60.0
 _WATCH_S = 60.0
@@ -143,12 +145,15 @@ class Daemon:
 
     def _keep_up(self, parts: Parts) -> None:
         """Start what a daemon does beside its stages, whatever its configuration is."""
+        refresh_s = _REFRESH_ALONE_S if parts.store.dialect == "sqlite" else _REFRESH_S
+        learner = learner_of(parts, lambda: self._shift.parts.configuration)
         for name, seconds, act in (
             (_HEARTBEAT, BEAT_S, parts.heartbeat.beat),
-            ("model", _REFRESH_S, parts.lasting.refresh_model),
+            ("model", refresh_s, parts.lasting.refresh_model),
             ("orphans", BEAT_S, parts.orphans.sweep),
             ("watch", _WATCH_S, self._look),
             ("digest", _DIGEST_S, self._send_digest),
+            *learner.acts(),
         ):
             self._tasks.start(name, every(seconds, act, self._log, name))
         self._tasks.start("lag", watch_lag(parts.metrics.lagged))
@@ -223,6 +228,7 @@ class Daemon:
         shift = Shift(parts, Behind(self._application(parts)), self._tasks)
         try:
             await shift.pages.prepare()
+            await shift.prepare(before)
             shift.site = await self._site(configuration, before)
             if self._stop.is_set():
                 raise SignpostError("Signpost is stopping")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from channels import _failures, _mime
-from classifiers._text import prepare
+from classifiers._text import prepare, without_quotes
 from config.files import named_in
 from router.alerts import Alerts
 from router.answers.build import answers_of
@@ -22,18 +22,19 @@ from router.forwarding import Forwarding
 from router.intake import Intake
 from router.interfaces import Context, mail_domain
 from router.language import Language
-from router.learning.corrections import Corrections
+from router.learning.audit import Audit
+from router.learning.build import corrections_of, learning_workers, offer_commands
 from router.life.care import Care, watched
 from router.life.channel_watch import ChannelWatch
 from router.life.lives import KEEP_S, Lives
 from router.metrics import Metrics
-from router.model_commands import ModelCommands
 from router.orphans import Orphans
 from router.parts import Lasting, Outlet, Parts
 from router.plugins import classifier_types
 from router.records import Notice
 from router.returns import Returns
 from router.routing.model import Model
+from router.routing.quotes import Quotes
 from router.routing.reports import Reports
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
@@ -95,7 +96,7 @@ async def assemble(
         lasting=lasting,
         configuration=configuration,
         desks=desks,
-        corrections=(corrections := Corrections(desks, lasting.alerts)),
+        corrections=(corrections := corrections_of(configuration, desks, lasting.alerts)),
         commands=Commands(store, corrections, lasting.wake, channels=lasting.lives.fresh_report),
         forwarding=Forwarding(
             configuration.organization.name,
@@ -108,16 +109,9 @@ async def assemble(
         workers=[lasting.looker],
         marks=marks,
     )
-    ModelCommands(
-        store,
-        classifier_types(),
-        departments=configuration.departments,
-        fallback=configuration.routing.fallback,
-        target_error=configuration.routing.target_error,
-        schools=lambda: schools,
-        refresh=lasting.refresh_model,
-    ).offer(parts.commands)
+    offer_commands(parts, schools)
     _add_deciders(parts)
+    parts.workers.extend(learning_workers(parts))
     _add_channels(parts, before)
     return parts
 
@@ -222,9 +216,10 @@ def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> t
     spam = Spam(fallback=routing.fallback, where=routing.spam)
     zone = ZoneInfo(configuration.organization.timezone)
     domain = mail_domain(configuration.organization.public_url)
+    quotes = Quotes(store, keys_, domain, without_quotes)
     rules = [Rule(name=rule.name, to=rule.to, conditions=rule.conditions()) for rule in configuration.rules]
     return (
-        Urgent(lasting.serving.classifier, prepare, lasting.log),
+        Urgent(lasting.serving.classifier, prepare, lasting.log, quotes.said_anew),
         Statutory(),
         Reports(store, keys_, domain, _mailboxes(configuration), _failures.is_for_good),
         Loops(store, keys_, domain, _desk_addresses(configuration)),
@@ -271,12 +266,14 @@ def _add_deciders(parts: Parts) -> None:
         alerts=parts.alerts,
         returns=Returns(parts.alerts, parts.desks, parts.rng),
         answers=answers_of(parts.configuration, parts.desks, parts.keys, _desk_addresses(parts.configuration)),
+        audit=Audit(parts.configuration.learning.audit_rate),
         wake=partial(parts.crew.wake, "dispatch"),
         metrics=parts.metrics,
         log=parts.log,
         suspects_after_s=SUSPECTS_AFTER_S,
     )
-    parts.workers.extend(Worker(f"decide-{n}", stage.run_once, poll_s=_POLL_S, log=parts.log) for n in range(DECIDERS))
+    poll_s = DECIDERS * _POLL_S  # each seldom, for together they look as often
+    parts.workers.extend(Worker(f"decide-{n}", stage.run_once, poll_s=poll_s, log=parts.log) for n in range(DECIDERS))
     urgent, zone = parts.configuration.routing.urgent, ZoneInfo(parts.configuration.organization.timezone)
     escalation = Escalation(
         parts.store, parts.alerts, then=records(urgent.then), after=urgent.escalate_after, zone=zone, log=parts.log
@@ -285,7 +282,9 @@ def _add_deciders(parts: Parts) -> None:
 
 
 def _add_channels(parts: Parts, before: Parts | None) -> None:
-    care = Care(parts.store, parts.lives, parts.heartbeat.daemon_id, parts.heartbeat.alive, parts.log)
+    heartbeat = parts.heartbeat
+    count = parts.metrics.refused
+    care = Care(parts.store, parts.lives, heartbeat.daemon_id, heartbeat.alive, parts.log, count_refusal=count)
     for name, configured in parts.configuration.channels.items():
         channel, settings, context = configured.channel, configured.settings, _context(parts, name)
         same = before if before and before.marks.get(name) == parts.marks[name] else None

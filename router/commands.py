@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from router.errors import Conflict, NotFound, SignpostError
 from router.ids import normalise
 from router.learning import corrections as rules
+from router.learning.audit import summary
+from router.learning.lessons import CORRECTION, disputed
 from router.records import CorrectionState, DeliveryState
 from router.store import alarms, corrections, cursors, decisions, deliveries, ledger, messages
 from router.views import alarm_view, correction_view, decision_view, delivery_view, message_row_view, message_view
@@ -58,8 +60,9 @@ class Commands:
             self._wake()
 
     async def do_status(self) -> dict[str, Any]:
-        """Return the ledger, and how each channel is."""
-        counts = await self._store.read(lambda c: ledger.status(c, self._store.clock.now()))
+        """Return the ledger, how often messages go wrong, and how each channel is."""
+        now = self._store.clock.now()
+        counts = await self._store.read(lambda c: ledger.status(c, now) | {"misroutes": summary(c, now)})
         return counts | {"channels": await self._channels() if self._channels else []}
 
     async def do_keep(self, channel: str, key: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -176,9 +179,14 @@ class Commands:
             "held": moved.held,
         }
 
-    async def do_corrections_list(self, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Return corrections, newest first."""
-        found = await self._store.read(lambda c: corrections.in_state(c, state, min(limit, _MOST_ROWS)))
+    async def do_corrections_list(
+        self, state: str | None = None, limit: int = 100, conflicts: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return corrections, newest first; with `conflicts` those that others contradict, each with these."""
+        limit = min(limit, _MOST_ROWS)
+        if conflicts:
+            return (await self._store.read(partial(_conflicts, state=state)))[:limit]
+        found = await self._store.read(lambda c: corrections.in_state(c, state, limit))
         return [correction_view(correction) for correction in found]
 
     async def do_corrections_confirm(self, ids: list[int], by: str) -> list[dict[str, Any]]:
@@ -193,6 +201,17 @@ class Commands:
         now = self._store.clock.now()
         settled = await self._store.write(lambda c: [rules.settle(c, id_, state, by, now) for id_ in ids])
         return [correction_view(correction) for correction in settled]
+
+
+def _conflicts(connection: Connection, state: str | None) -> list[dict[str, Any]]:
+    others = disputed(connection)
+    ids = [int(key.removeprefix(f"{CORRECTION} ")) for key in others if key.startswith(CORRECTION)]
+    found = filter(None, (corrections.get(connection, id_) for id_ in sorted(ids, reverse=True)))
+    return [
+        {**correction_view(each), "conflicts_with": sorted(others[f"{CORRECTION} {each.id}"])}
+        for each in found
+        if state in (None, each.state.value)
+    ]
 
 
 def _not_so(connection: Connection, delivery_id: int, wanted: str) -> SignpostError:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MOST_LOST_LEASES = 3
 _AHEAD = 16  # leased at once beyond what is being sent, so that a sink never waits for the store
 _SETTLE_PAUSE_S = 0.5
+_SUSPECTS_EVERY_S = 0.5  # while there is much to do: to find none costs a look at all that waits
 
 
 class Dispatcher:
@@ -130,6 +131,8 @@ class Dispatcher:
         lease = partial(deliveries.lease, via=self.via, owner=self._daemon_id, now=now, limit=room, suspects=suspects)
         found = await self._store.write(lease)
         self._more = len(found) >= room
+        if suspects and self._more and not any(delivery.lost_leases for delivery in found):
+            self._suspects_from = monotonic() + _SUSPECTS_EVERY_S
         if not found:
             return []
         try:

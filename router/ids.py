@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
 LENGTH = 12
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]  # two digits at a time
 _TIME_DIGITS = 7
 _EPOCH_S = 1_735_689_600  # 2025-01-01: 35 bits of 1/16 s last until 2093
 _ALIKE = str.maketrans({"O": "0", "I": "1", "L": "1"})
@@ -24,7 +25,8 @@ def new_message_id(now: datetime) -> str:
     Two ids made in the same 1/16 s collide with probability 2**-25; the store makes a new one then.
     """
     ticks = max(0, int((now.timestamp() - _EPOCH_S) * 16)) & (1 << 35) - 1
-    return _time_digits(ticks) + _digits(int.from_bytes(os.urandom(4)) >> 7, LENGTH - _TIME_DIGITS)
+    number = int.from_bytes(os.urandom(4)) >> 7
+    return _time_digits(ticks) + ALPHABET[number >> 20] + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
 
 
 def normalise(text: str) -> str:
@@ -36,8 +38,4 @@ def normalise(text: str) -> str:
 @lru_cache(16)
 def _time_digits(ticks: int) -> str:
     """Return the digits that all ids of one moment share: messages come in groups."""
-    return _digits(ticks, _TIME_DIGITS)
-
-
-def _digits(number: int, length: int) -> str:
-    return "".join([ALPHABET[number >> shift & 31] for shift in range(5 * (length - 1), -1, -5)])
+    return "".join([ALPHABET[ticks >> shift & 31] for shift in range(5 * (_TIME_DIGITS - 1), -1, -5)])

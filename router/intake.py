@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from router.aside import aside
 from router.errors import Malformed, StoreBusy, TooLarge
 from router.records import Inbound, Medium, Receipt
 from router.store.arrivals import Arrival, accept
@@ -45,7 +46,7 @@ class Intake:
         Raises `TooLarge`, `Malformed` (nothing to store) or `StoreBusy` (not now); nothing is stored then.
         """
         self._refuse_early(inbound)
-        digest = sha256(inbound.original).hexdigest()
+        digest = await aside(_digest, inbound.original)
         mail_id = self._mail_id(inbound.original) if inbound.medium is Medium.EMAIL else ""
         receipt = await self._store.write_together(accept, Arrival(inbound, digest, mail_id))
         if not receipt.duplicate:
@@ -74,3 +75,7 @@ class Intake:
             raise Malformed("the message is empty")
         if not 0 < len(inbound.source_key) <= 255:
             raise Malformed("the message has no usable source key")
+
+
+def _digest(original: bytes) -> str:
+    return sha256(original).hexdigest()

@@ -169,6 +169,8 @@ class Context:
     max_message_bytes: int = 26_214_400
     on_proof: Callable[[], None] = field(default=lambda: None)  # call after every proven poll or connection
     on_trouble: Callable[[str], None] = field(default=lambda _why: None)  # with a sentence: what failed, and goes on
+    # with a sentence: a request was turned away that didn't prove whose it is (anybody can send such)
+    on_refusal: Callable[[str], None] = field(default=lambda _why: None)
     cursor: Callable[[str], Cursor] = field(default_factory=memory_cursors)  # kept by a key of its own
 
 
@@ -191,6 +193,10 @@ class Source(Protocol):
 
 class Webhook(Protocol):
     """A channel that is called over HTTP, mounted by the web application."""
+
+    # It may have an attribute `at_once: frozenset[str]`, if it is a form: media types of posts that it answers awaiting
+    # nothing but `accept` once they are all there. Such may be handled outside a task (`router/web/posts.py`), where
+    # `asyncio.timeout`, `TaskGroup` and `current_task` can't be used.
 
     async def handle(self, request: web.Request, accept: Accept) -> web.StreamResponse:
         """Answer one request (any method); answer 2xx or 303 only after `accept` returned."""

@@ -31,8 +31,21 @@ class Longest:
 async def watch_lag(tell: Callable[[float], None]) -> None:
     """Sleep a little again and again, and tell the longest delay of the last minute or two, in seconds."""
     loop, longest = asyncio.get_running_loop(), Longest()
-    while True:
-        due = loop.time() + _EVERY_S
-        await asyncio.sleep(_EVERY_S)
+    timer: asyncio.TimerHandle | None = None
+
+    def look(due: float) -> None:
         now = loop.time()
         tell(longest.note(max(now - due, 0.0), now))
+        again()
+
+    def again() -> None:  # by a callback: a task's sleep costs half as much again, twenty times a second
+        nonlocal timer
+        due = loop.time() + _EVERY_S
+        timer = loop.call_at(due, look, due)
+
+    again()
+    try:
+        await loop.create_future()  # for ever
+    finally:
+        if timer is not None:
+            timer.cancel()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from classifiers._figures import share
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -24,6 +26,7 @@ class Metrics:
         make: dict[str, Any] = {"registry": self.registry, "namespace": "signpost"}
         accepted = Counter("messages_accepted", "Messages stored", ["channel", "medium"], **make)
         copies = Counter("messages_duplicate", "True copies recognised, not stored again", ["channel"], **make)
+        refused = Counter("requests_refused", "Requests that didn't prove whose they are", ["channel"], **make)
         decided = Counter("decisions", "Decisions made", ["department", "reason"], **make)
         self._urgent = Counter("messages_urgent", "Messages recognised as urgent", **make)
         attempts = Counter("delivery_attempts", "Attempts to deliver, by outcome", ["via", "outcome"], **make)
@@ -35,6 +38,11 @@ class Metrics:
         self._alarms = Gauge("urgent_waiting", "Urgent messages that nobody has acknowledged", **make)
         since = "Age of the oldest urgent message that nobody has acknowledged"
         self._oldest_alarm = Gauge("urgent_oldest_seconds", since, **make)
+        self._audits = Gauge("audits", "Messages chosen for an audit, by state", ["state"], **make)
+        audited = "Share of 30 days' audited messages that went wrong: estimate, and its 95 % interval's low and high"
+        self._audited = Gauge("misroute_rate_audited", audited, ["bound"], **make)
+        self._flagged = Gauge("messages_flagged", "Messages that people flagged as misrouted in 30 days", **make)
+        self._corrections = Gauge("corrections", "Corrections by state", ["state"], **make)
         self._model = Gauge("model_info", "The model that serves", ["version"], **make)
         self._lag = Gauge("loop_lag_seconds", "Longest wait for the event loop in the last minute or two", **make)
         way = ["channel", "direction"]
@@ -45,6 +53,7 @@ class Metrics:
 
         # Finding the counter of a label takes longer than counting, so each is found once.
         self._accepted, self._copies = cache(accepted.labels), cache(copies.labels)
+        self._refused = cache(refused.labels)
         self._decided, self._attempts = cache(decided.labels), cache(attempts.labels)
 
     def accepted(self, channel: str, medium: Medium, *, duplicate: bool) -> None:
@@ -53,6 +62,10 @@ class Metrics:
             self._copies(channel).inc()
         else:
             self._accepted(channel, medium).inc()
+
+    def refused(self, channel: str) -> None:
+        """Count one request that didn't prove whose it is."""
+        self._refused(channel).inc()
 
     def decided(self, decision: Decision) -> None:
         """Count one decision."""
@@ -99,7 +112,20 @@ class Metrics:
         self._oldest.set(status["oldest_waiting_s"])
         self._alarms.set(status["urgent"]["waiting_for_acknowledgement"])
         self._oldest_alarm.set(status["urgent"]["oldest_s"])
+        self._render_learning(status["corrections"], status["audits"])
         return generate_latest(self.registry)
+
+    def _render_learning(self, corrections: Mapping[str, int], audits: Mapping[str, int]) -> None:
+        for state in ("proposed", "confirmed", "withdrawn"):
+            self._corrections.labels(state).set(corrections.get(state, 0))
+        for state in ("waiting", "answered"):
+            self._audits.labels(state).set(audits[state])
+        self._flagged.set(audits["flagged"])
+        rate, interval = share(audits["wrong"], audits["routed"])
+        self._audited.clear()
+        if rate is not None and interval is not None:
+            for bound, value in zip(("estimate", "low", "high"), (rate, *interval), strict=True):
+                self._audited.labels(bound).set(value)
 
 
 def _unix(at: str) -> float:

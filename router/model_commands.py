@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +14,20 @@ from classifiers._text import prepare
 from router.errors import NotFound, SignpostError
 from router.ids import normalise
 from router.learning import registry
-from router.learning.gate import Check, Replayed, Verdict
 from router.learning.train import trained
+from router.learning.verdicts import verdict_from_json
 from router.routing.explain import Asked, explanation
 from router.routing.schools import Schools
 from router.routing.urgent import urgency
 from router.serving import thresholds
-from router.store import decisions, messages, models
+from router.store import decisions, messages, models, shadows
+from router.store import model_events as events
 from router.views import when
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from router.commands import Commands
     from router.interfaces import ClassifierType
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from router.records import Decision, Department, Message, Prediction
     from router.store.engine import Store
     from router.store.models import ModelRow
+
+_A_PERSON = "a person"  # by whom, where it isn't said
 
 
 async def _nothing_to_refresh() -> None:
@@ -51,6 +56,7 @@ class ModelCommands:
         target_error: float,
         schools: Callable[[], Schools] = lambda: Schools(()),
         refresh: Callable[[], Awaitable[object]] = _nothing_to_refresh,
+        keep: int = 0,
     ) -> None:
         self._store = store
         self._types = types
@@ -59,6 +65,7 @@ class ModelCommands:
         self._target_error = target_error
         self._schools = schools
         self._refresh = refresh
+        self._keep = keep
 
     def offer(self, commands: Commands) -> None:
         """Add these commands to the others."""
@@ -67,6 +74,8 @@ class ModelCommands:
         commands.add("models_promote", self.models_promote)
         commands.add("models_rollback", self.models_rollback)
         commands.add("models_register", self.models_register)
+        commands.add("models_shadow", self.models_shadow)
+        commands.add("models_pin", self.models_pin)
         commands.add("explain", self.explain)
 
     async def models_list(self) -> list[dict[str, Any]]:
@@ -82,30 +91,64 @@ class ModelCommands:
                 if version
                 else "no model has been registered yet"
             )
-        return model_view(row)
+        history = await self._store.read(lambda c: events.listing(c, row.version))
+        return model_view(row) | {"history": [_event(each) for each in history]}
 
-    async def models_promote(self, version: str) -> dict[str, Any]:
+    async def models_promote(self, version: str, by: str = _A_PERSON) -> dict[str, Any]:
         """Make a version the champion, whatever the gate said: a person decides."""
-        row = await registry.promote(self._store, version)
+        row = await registry.promote(self._store, version, by or _A_PERSON)
         await self._refresh()
         return _headline(row)
 
-    async def models_rollback(self) -> dict[str, Any]:
+    async def models_rollback(self, by: str = _A_PERSON, why: str = "") -> dict[str, Any]:
         """Go back to the version that served before."""
-        row = await registry.rollback(self._store)
+        row = await registry.rollback(self._store, by or _A_PERSON, why)
         await self._refresh()
         return _headline(row)
+
+    async def models_pin(self, version: str, pinned: bool, by: str = "") -> dict[str, Any]:
+        """Keep a version for good, or no longer."""
+        return _headline(await registry.pin(self._store, version, pinned=pinned, by=by))
+
+    async def models_shadow(self, version: str = "", limit: int = 50) -> dict[str, Any]:
+        """Return how a challenger (the one that is being tried, if none is named) compares on live messages."""
+        row = await registry.find(self._store, version) if version else await self._store.read(models.shadow)
+        if row is None:
+            raise NotFound("no challenger is being tried now; for a former one: signpost models shadow VERSION")
+        counts = await self._store.read(lambda c: shadows.counts(c, row.version))
+        rows = await self._store.read(lambda c: shadows.differences(c, row.version, limit))
+        return {
+            "version": row.version,
+            "state": row.state,
+            "champion": row.parent,
+            **asdict(counts),
+            "differences": [_difference(each) for each in rows],
+        }
 
     async def models_register(
-        self, path: str, sha256: str, verdict: dict[str, Any], parent: str, promote: bool = True
+        self,
+        path: str,
+        sha256: str,
+        verdict: dict[str, Any],
+        parent: str,
+        *,
+        promote: bool = True,
+        shadow: bool = False,
+        began_at: str = "",
     ) -> dict[str, Any]:
-        """Register the artifact in a file; with `promote` it serves from now on if the gate passed it."""
+        """Register the artifact in a file; with `promote` it serves from now on if the gate passed it.
+
+        With `shadow` it answers beside the champion first. `began_at` is when what it learnt from was read.
+        """
         try:
             data = await asyncio.to_thread(Path(path).read_bytes)
         except OSError as error:
             raise SignpostError(f"the trained model can't be read: {error.strerror or error}") from error
         model = trained(unpack(data, sha256), verdict_from_json(verdict), parent)
-        row = await registry.register(self._store, model, promote=promote)
+        began = datetime.fromisoformat(began_at) if began_at else None
+        row = await registry.register(
+            self._store, model, promote=promote, shadow=shadow, keep=self._keep, began_at=began
+        )
         await self._refresh()
         return _headline(row)
 
@@ -170,6 +213,23 @@ def model_view(row: ModelRow) -> dict[str, Any]:
         "sha256": row.sha256,
         "metrics": row.metrics,
         "verdict": row.verdict,
+        "pinned": row.pinned,
+    }
+
+
+def _event(row: Row[Any]) -> dict[str, Any]:
+    return {"at": when(row.at), "what": row.what, "by": row.by, "why": row.why}
+
+
+def _difference(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "message_id": row.message_id,
+        "decided_at": when(row.decided_at),
+        "before": row.before,
+        "before_confidence": round(row.before_confidence, 4),
+        "after": row.after,
+        "after_confidence": round(row.after_confidence, 4),
+        "alarm_lost": row.alarm_lost,
     }
 
 
@@ -179,13 +239,3 @@ def _headline(row: ModelRow) -> dict[str, Any]:
     verdict = view.pop("verdict")
     figures = {name: held_out.get(name) for name in ("accuracy", "coverage", "selective_accuracy", "target_error")}
     return {**view, **figures, "passed": verdict.get("passed"), "sentence": verdict.get("sentence", "")}
-
-
-def verdict_from_json(value: dict[str, Any]) -> Verdict:
-    """Return the verdict that `Verdict.to_json` wrote; raise `SignpostError` for anything else."""
-    try:
-        checks = tuple(Check(**check) for check in value["checks"])
-        replayed = Replayed(**value["replayed"])
-        return Verdict(passed=bool(value["passed"]), sentence=str(value["sentence"]), checks=checks, replayed=replayed)
-    except (KeyError, TypeError) as error:
-        raise SignpostError(f"the gate's verdict can't be read: {error}") from error

@@ -6,9 +6,9 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from router.errors import SignpostError, SourceUnavailable
+from router.errors import Conflict, SignpostError, SourceUnavailable
 from router.store import cursors, leases
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 _LOST = "another daemon reads this mailbox now"
+T = TypeVar("T")
 
 
 class Ownership:
@@ -66,6 +67,16 @@ class Ownership:
         if fence:
             leave = partial(leases.leave_mailbox, channel=self._channel, owner=self._daemon_id, fence=fence)
             await self._store.write(leave)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run a unit of work that is for the holder alone; raise `Conflict` if another daemon has taken over."""
+
+        def fenced(connection: Connection) -> T:
+            if not self._is_ours(connection, keep=True):
+                raise Conflict("another daemon has taken this over")
+            return work(connection)
+
+        return await self._store.write(fenced)
 
     def cursor(self, key: str) -> FencedCursor:
         """Return a cursor of the channel that only the holder of the mailbox can move."""

@@ -144,10 +144,9 @@ class Returned:
 class Content:
     """What was understood of an original, without an id: the result of parsing, or of failing to.
 
-    `text` is what the person wrote as plain text (from the HTML part where there is no honest plain part);
-    `html_text` is the text of the HTML part, "" if there is none. `headers` holds the headers that routing
-    looks at, by lower-case name (see `channels._mime.NOTED_HEADERS`). `unreadable` says why parsing failed, "" if
-    it didn't. Strings hold no NUL and no lone surrogate.
+    `text` is what the person wrote (from the HTML part where there is no honest plain part), `html_text` the text of
+    the HTML part, "" if there is none. `headers` holds the headers that routing looks at, by lower-case name
+    (`channels._mime.NOTED_HEADERS`). `unreadable` says why parsing failed. Strings hold no NUL and no lone surrogate.
     """
 
     sender: str = ""  # e-mail address or E.164 number; "" if unknown
@@ -325,6 +324,8 @@ class Correction:
     decision_id: int | None = None  # the decision that was corrected
     delivery_id: int | None = None  # the delivery whose link was used; None for a command
     confirmed_by: str = ""
+    confirmed_via: str = ""  # command or console (a named person), votes, tacit; "" if it was never confirmed
+    withdrawn_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

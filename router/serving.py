@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from classifiers._calibrate import min_confidence_for
@@ -41,16 +42,15 @@ class Serving:
         self._target_error = target_error
         self._on_refused = on_refused
         self._on_reduced = on_reduced
-        self._current: tuple[Classifier, Thresholds] | None = None
-        self._meta: Mapping[str, Any] = {}
-        self._version = ""
+        self._present: _Loaded | None = None
+        self._former: _Loaded | None = None  # kept, so that going back takes no time
         self._refused = ""
         self._refreshing = asyncio.Lock()
 
     @property
     def version(self) -> str:
         """The version that serves, "" if none does."""
-        return self._version
+        return self._present.version if self._present else ""
 
     @property
     def refused(self) -> str:
@@ -59,18 +59,18 @@ class Serving:
 
     def current(self) -> tuple[Classifier, Thresholds] | None:
         """Return what answers now: always a model with its own thresholds, or None."""
-        return self._current
+        return (self._present.classifier, self._present.thresholds) if self._present else None
 
     def classifier(self) -> Classifier | None:
         """Return the model that answers now, None if none does."""
-        return self._current[0] if self._current else None
+        return self._present.classifier if self._present else None
 
     def aim(self, target_error: float) -> None:
         """From now on let at most this share of the routed messages be wrong, with whatever model serves."""
         self._target_error = target_error
-        if self._current is not None:
+        if self._present is not None:
             with suppress(BadArtifact):  # it has served: better the thresholds it had than none
-                self._current = self._current[0], thresholds(self._meta, target_error)
+                self._present = replace(self._present, thresholds=thresholds(self._present.meta, target_error))
 
     async def refresh(self) -> bool:
         """Load the champion if it isn't the version that serves; return whether it was exchanged.
@@ -79,29 +79,56 @@ class Serving:
         Raise what the store raises when it can't be read; the version that serves is kept then, too.
         """
         async with self._refreshing:
-            row = await self._store.read(models.champion)
-            if row is None:
+            champion = await self._store.read(models.champion_version)
+            if not champion or champion == self._refused:
                 return False
-            if row.version == self._version:
+            if champion == self.version:
                 self._refused = ""  # back to the good one
                 return False
-            if row.version == self._refused:
-                return False
-            return await self._exchange(row)
+            return await self._exchange(champion)
 
-    async def _exchange(self, row: models.ModelRow) -> bool:
+    async def _exchange(self, champion: str) -> bool:
         try:
-            classifier, meta = await load_version(self._store, row, self._types)
-            limits = thresholds(meta, self._target_error)
+            loaded = await self._loaded(champion)
         except BadArtifact as error:
-            self._refused = row.version
+            self._refused = champion
             await self._on_refused(str(error))
-            return False
-        self._current, self._meta = (classifier, limits), meta
-        self._version, self._refused = row.version, ""
-        if "reduced" in meta:
-            await self._on_reduced(f"the model {row.version}: {meta['reduced']}")
+            return self._present is None and await self._stand_in()
+        self._refused = ""
+        await self._serve(loaded)
         return True
+
+    async def _stand_in(self) -> bool:
+        """At a start, let the last version that served and still can take the place of a champion that can't."""
+        for row in await self._store.read(models.served_before):
+            with suppress(BadArtifact):
+                await self._serve(await self._loaded(row.version))
+                return True
+        return False
+
+    async def _loaded(self, version: str) -> _Loaded:
+        if self._former is not None and self._former.version == version:
+            return replace(self._former, thresholds=thresholds(self._former.meta, self._target_error))
+        row = await self._store.read(lambda connection: models.get(connection, version))
+        if row is None:
+            raise BadArtifact(f"the model {version} is gone")
+        classifier, meta = await load_version(self._store, row, self._types)
+        return _Loaded(version, classifier, thresholds(meta, self._target_error), meta)
+
+    async def _serve(self, loaded: _Loaded) -> None:
+        self._former, self._present = self._present, loaded
+        if "reduced" in loaded.meta:
+            await self._on_reduced(f"the model {loaded.version}: {loaded.meta['reduced']}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A model in memory, with its metadata and the thresholds that follow from it."""
+
+    version: str
+    classifier: Classifier
+    thresholds: Thresholds
+    meta: Mapping[str, Any]
 
 
 def thresholds(meta: Mapping[str, Any], target_error: float) -> Thresholds:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from router.interfaces import Source
     from router.parts import Outlet, Parts
     from router.supervise import Tasks
     from router.web.front import Behind
@@ -33,6 +34,7 @@ STAGES = (
     "dispatch-",
     "lives",
     "urgent",
+    "learning-",
 )  # how the names of the tasks begin that end after the batch at hand, once told
 ENDING = "ending"  # the name of the task that sees a former shift off
 
@@ -73,10 +75,25 @@ class Shift:
         """Run the sources, after ending those of a former shift that are gone or have changed."""
         former = before._reading if before else {}
         kept = {name for name in former if before and self.parts.sources.get(name) is before.parts.sources[name]}
-        for name in former.keys() - kept:
-            former[name].cancel()
         for name in self.parts.sources:
             self._reading[name] = former[name] if name in kept else self._read(name, former.get(name))
+        for name in former.keys() - kept:  # after their successors have begun: a listener leaves no gap
+            former[name].cancel()
+
+    async def prepare(self, before: Shift) -> None:
+        """Have new sources make sure that they can take over from those that leave; raise `SignpostError` if not."""
+        present = self.parts.sources.values()
+        leaving = [source for source in before.parts.sources.values() if all(source is not each for each in present)]
+        for name, source in self._new_sources(before):
+            if prepare := getattr(source, "prepare", None):
+                try:
+                    await prepare(leaving)
+                except SignpostError as error:
+                    raise SignpostError(f"channels.{name}: {error}") from error
+
+    def _new_sources(self, before: Shift) -> list[tuple[str, Source]]:
+        former = before.parts.sources
+        return [(name, source) for name, source in self.parts.sources.items() if former.get(name) is not source]
 
     def replace(self, before: Shift) -> None:
         """Take everything over from a former shift, at once; what is under way there ends there."""
@@ -113,6 +130,9 @@ class Shift:
         """Let go of what was made for a shift that doesn't begin after all."""
         if self.site is not None and self.site is not before.site:
             await self.site.stop()
+        for _, source in self._new_sources(before):
+            if abandon := getattr(source, "abandon", None):
+                await abandon()
         await self._close(
             outlet for via, outlet in self.parts.outlets.items() if before.parts.outlets.get(via) is not outlet
         )

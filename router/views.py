@@ -118,6 +118,9 @@ def correction_view(correction: Correction) -> dict[str, Any]:
         "at": when(correction.at),
         "note": correction.note,
         "confirmed_by": correction.confirmed_by,
+        "confirmed_via": correction.confirmed_via,
+        "withdrawn_by": correction.withdrawn_by,
+        "decision": correction.decision_id,
     }
 
 

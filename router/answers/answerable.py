@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from router.answers.paths import is_senders_own, path_of
 from router.records import Medium
 from router.store.opt_outs import number_of
 
@@ -45,7 +46,7 @@ def domain_of(address: str) -> str:
 
 
 def address_of(message: Message) -> str:
-    """Return the address or number that an answer to a message goes to, "" if there is none.
+    """Return the address or number of whom an answer to a message is for, "" if there is none.
 
     Nobody is texted because a number stands in a form or a mail: it may be anybody's.
     """
@@ -54,6 +55,17 @@ def address_of(message: Message) -> str:
         return content.sender if number_of(content.sender) else ""
     given = content.reply_to if message.medium is Medium.WEB_FORM else content.sender
     return given if "." in given.rpartition("@")[2] and len(given) <= _LONGEST else ""
+
+
+def way_to(message: Message) -> str:
+    """Return where an answer leaves for: the address, or the reverse path in which servers have wrapped it up.
+
+    Only the path leads back through them: a server that signs its paths takes no mail without a sender elsewhere.
+    """
+    content = message.content
+    wrapped = message.medium is Medium.EMAIL and path_of(content) and is_senders_own(content)
+    same = path_of(content).casefold() == content.sender.casefold()
+    return path_of(content) if wrapped and not same else address_of(message)
 
 
 def why_not(message: Message, ours: Collection[str], authserv_id: str = "") -> str:
@@ -86,8 +98,7 @@ def _is_marked(content: Content) -> bool:
 
 def _is_theirs(content: Content, authserv_id: str) -> bool:
     """Tell whether the envelope names the sender, too, and no mail server speaks against it (ours for it, if known)."""
-    paths = content.headers.get("return-path", ())
-    if not paths or paths[0].strip("<> ").casefold() != content.sender.casefold():
+    if not is_senders_own(content):
         return False
     headers = content.headers.get("authentication-results", ())
     if authserv_id:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.answers.answerable import address_of, domain_of, key_of, why_not
+from router.answers.answerable import address_of, domain_of, key_of, way_to, why_not
 from router.records import DeliveryKind, Destination, Medium, Reason, State
 from router.routing.steps import answered_delivery
 from router.store import answers, deliveries, messages, opt_outs
@@ -144,7 +144,7 @@ class Answers:
         via = self._via.get(message.channel, "")
         if not via or decision is None:
             return None
-        to = address_of(message)
+        to = way_to(message)
         why = why_not(message, self._ours | self._at_desks, self._authserv_id)
         if message.released:
             why = why or "was held"  # what held it may have been right
@@ -163,7 +163,7 @@ class Answers:
         )
         return _Answer(
             message=message,
-            key=key_of(to),
+            key=key_of(address_of(message)),
             destination=Destination(via=via, to=to),
             notice=notice,
             department=department,
@@ -180,15 +180,15 @@ class Answers:
         first = messages.of_delivery(connection, delivery.id) if delivery else None
         if delivery is None or first is None or delivery.kind is not DeliveryKind.ROUTE:
             return None
-        to = address_of(message)
-        if key_of(to) in {key_of(first.content.sender), key_of(first.content.reply_to)}:
+        writer, to = key_of(address_of(message)), way_to(message)
+        if writer in {key_of(first.content.sender), key_of(first.content.reply_to)}:
             return None  # the family itself, held for another reason
         why = why_not(message, self._ours, self._authserv_id)
         if why or not self._reaches(delivery.via, to):
             return Withheld(message.id, why or f"{delivery.via} doesn't reach such an address")
         return _Answer(
             message=message,
-            key=f"{key_of(to)} {first.id}",
+            key=f"{writer} {first.id}",
             destination=Destination(via=delivery.via, to=to),
             notice=self._told(first, delivery, message, to),
         )
@@ -197,7 +197,7 @@ class Answers:
         """Return what is told, with the family's address only to whoever is where our mail went, or beside them.
 
         Anybody who was sent a copy knows our Message-ID; an address in the message that was forwarded is told again,
-        a telephone number isn't.
+        a telephone number isn't. What counts is where the answer goes, not what the reply says it is from.
         """
         family = first.content
         told = domain_of(to) == domain_of(delivery.to)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from router.connect import Report, Subject, examine
 from router.errors import SignpostError, StoreBusy
 from router.findings import Finding, Level, remark
 from router.interfaces import CheckContext, SystemClock
+from router.life.proof import Side
 from router.signing import KeyRing
 from router.store import cursors, daemons, migrate
 from router.store.checking import check_store
@@ -27,7 +28,7 @@ from router.store.engine import open_store
 from router.web.checking import check_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from config.load import Configuration
@@ -104,11 +105,20 @@ def _subjects(configuration: Configuration, kept: _Kept, within_s: float, *, dae
             daemon_runs=daemon_runs,
             within_s=within_s,
         )
-        yield Subject(name, each.type, _check_of(each, context))
+        seen = [row for row in kept.rows if row["channel"] == name] if name in paths else []
+        yield Subject(name, each.type, _check_of(each, context, seen))
 
 
-async def _check_of(configured: ConfiguredChannel, context: CheckContext) -> Checking:
-    """Yield what the channel's own check yields, or that its type has none."""
+async def _check_of(configured: ConfiguredChannel, context: CheckContext, seen: list[dict[str, Any]]) -> Checking:
+    """Yield what the channel's own check yields, or that its type has none; then what the daemon has seen of it."""
+    async with aclosing(_own_check(configured, context)) as steps:
+        async for step in steps:
+            yield step
+    for finding in _seen(seen):
+        yield finding
+
+
+async def _own_check(configured: ConfiguredChannel, context: CheckContext) -> Checking:
     if configured.channel.check is not None:
         said = False
         async for step in configured.channel.check(configured.settings, context):
@@ -120,6 +130,23 @@ async def _check_of(configured: ConfiguredChannel, context: CheckContext) -> Che
         yield Finding(Level.FINE, "It is called over HTTP: see pages.")
     else:
         yield remark(f"The type {configured.type} brings no check of its own: nothing was opened.")
+
+
+def _seen(rows: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield what came in by a webhook and went wrong there: whether a provider is set up well, only that can tell."""
+    for row in rows:
+        if row["direction"] == Side.IN and row["refused"]:
+            since = (
+                f"since the last good one at {row['proven_at']}" if row["proven_at"] else "so far, and none was taken"
+            )
+            what = f"The daemon refused {row['refused']} requests {since}. Why the last one, at {row['refused_at']}"
+            yield remark(
+                f"{what}: {row['refusal']}.",
+                "if they are the provider's, make the secret, the way it signs and the address the same on both sides; "
+                "else they are noise",
+            )
+        if row["direction"] == Side.IN and row["error"]:
+            yield remark(f"The daemon's last trouble with it: {row['error']}.", "the next good message is the proof")
 
 
 def _destinations(configuration: Configuration) -> Mapping[str, list[str]]:
@@ -144,6 +171,7 @@ class _Kept:
         self.configuration = configuration
         self._stack = stack
         self._opening: asyncio.Task[Store | None] | None = None
+        self.rows: list[dict[str, Any]] = []  # how the daemon here sees its channels (`router.life.lives.Lives.report`)
 
     async def store(self) -> Store | None:
         """Return the store, None if there is none yet or it can't be opened: its own check says why."""
@@ -165,7 +193,8 @@ class _Kept:
 
     async def daemon_runs(self) -> bool:
         """Tell whether a daemon of this configuration runs: here by its socket, elsewhere by its heartbeat."""
-        if await _answers(control.socket_path(self.configuration.store.url)):
+        runs, self.rows = await _asked(control.socket_path(self.configuration.store.url))
+        if runs:
             return True
         if self.configuration.store.url.startswith("sqlite") or (store := await self.store()) is None:
             return False
@@ -174,18 +203,18 @@ class _Kept:
         return False
 
 
-async def _answers(path: Path) -> bool:
-    """Tell whether a daemon listens at its control socket, another user's or a stuck one too."""
+async def _asked(path: Path) -> tuple[bool, list[dict[str, Any]]]:
+    """Tell whether a daemon listens at its control socket, another user's or a stuck one too; how its channels are."""
     try:
         if not await asyncio.to_thread(path.exists):
-            return False
+            return False, []
         async with asyncio.timeout(_STORE_S):
-            await control.ask(path, "status", {})
+            told = await control.ask(path, "status", {})
     except (FileNotFoundError, ConnectionError):
-        return False  # left behind by one that was killed
+        return False, []  # left behind by one that was killed
     except (OSError, SignpostError):  # TimeoutError is an OSError
-        return True
-    return True
+        return True, []
+    return True, told.get("channels", [])
 
 
 @dataclass(frozen=True, slots=True)

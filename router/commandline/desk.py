@@ -14,21 +14,22 @@ from router.errors import ConfigError
 from router.records import CorrectionState, DeliveryState, State
 
 _LIMIT = click.IntRange(1, 1000)
+_DAY_S = 86_400
 
 
 def _choice(states: type[State] | type[DeliveryState] | type[CorrectionState]) -> click.Choice[str]:
     return click.Choice([state.value for state in states])
 
 
-def _said_by(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _named(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Return who says so: what people change is recorded with a name, never with none."""
     if not value.strip():
         raise click.BadParameter("say who it is")
     return value.strip()
 
 
-_by = click.option(
-    "--by", default=login_name, metavar="EMAIL", callback=_said_by, help="Who says so (default: the login name)."
+said_by = click.option(
+    "--by", default=login_name, metavar="EMAIL", callback=_named, help="Who says so (default: the login name)."
 )
 
 
@@ -48,6 +49,7 @@ def status(invocation: Invocation) -> None:
     show.facts(
         [("urgent".ljust(14), f"{alarms} not acknowledged, for {waiting['oldest_s']:.0f} s" if alarms else "none open")]
     )
+    show.facts([("misroutes".ljust(14), _misroutes(ledger["misroutes"], ledger["audits"]["waiting"]))])
     show.facts([("oldest waiting", f"{ledger['oldest_waiting_s']:.0f} s" if ledger["oldest_waiting_s"] else "nothing")])
     _configuration(ledger.get("configuration"))
     _channels(ledger.get("channels", []))
@@ -65,6 +67,19 @@ def _ledger(invocation: Invocation) -> dict[str, Any]:
         return ledger
     counted: dict[str, Any] = ask(configuration, "status")
     return counted
+
+
+def _misroutes(told: dict[str, Any], waiting: int) -> str:
+    """Return how often messages go wrong: of those that chance chose, and what was flagged; never one for the other."""
+    audited, flagged = told["audited"], told["flagged"]
+    parts = [f"{flagged['flagged']} of {flagged['routed']} flagged by people in {told['days']} days"]
+    if audited["n"]:
+        low, high = audited["interval"]
+        estimate = f"{audited['rate']:.1%} ({low:.1%} to {high:.1%}) by audit of {audited['n']}"
+        parts.insert(0, estimate)
+    if waiting:
+        parts.append(f"{waiting} to audit: signpost audit list")
+    return "; ".join(parts)
 
 
 def _configuration(told: dict[str, Any] | None) -> None:
@@ -96,6 +111,19 @@ def _channels(rows: list[dict[str, Any]]) -> None:
         for row in rows
     )
     show.table(columns, shown, empty="")
+    _refusals([row for row in rows if row.get("refused_at") and row["refused_ago_s"] < _DAY_S])
+
+
+def _refusals(rows: list[dict[str, Any]]) -> None:
+    """Show what was sent by nobody knows whom: noise, or a secret or address that is set differently on both sides."""
+    if not rows:
+        return
+    show.heading("Requests refused, for they didn't prove whose they are (noise, or a wrong secret or address):")
+    columns = ["channel", ">since the last proof", "last", "why"]
+    show.table(
+        columns,
+        ([row["channel"], row["refused"], f"{show.age(row['refused_ago_s'])} ago", row["refusal"]] for row in rows),
+    )
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -165,7 +193,7 @@ def _rows(title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
 @messages.command("release", prints=True)
 @click.argument("message_id", metavar="ID")
 @click.option("--to", metavar="DEPT", help="The department that gets it (default: wherever the steps send it).")
-@_by
+@said_by
 @click.pass_obj
 def messages_release(invocation: Invocation, /, **what: Any) -> None:
     """Let a held message go."""
@@ -229,7 +257,7 @@ def _count(ids: list[int]) -> str:
 @click.command(cls=Command, prints=True)
 @click.argument("message_id", metavar="ID")
 @click.option("--to", required=True, metavar="DEPT", help="The department it belongs to.")
-@_by
+@said_by
 @click.option("--note", default="", metavar="TEXT", help="Why, in a few words.")
 @click.pass_obj
 def misroute(invocation: Invocation, /, **flag: Any) -> None:
@@ -250,6 +278,7 @@ def corrections() -> None:
 
 @corrections.command("list", prints=True)
 @click.option("--state", type=_choice(CorrectionState), help="Only those in this state.")
+@click.option("--conflicts", is_flag=True, help="Only those that others contradict: nothing is learnt from them.")
 @click.option("--limit", type=_LIMIT, default=100, show_default=True, help="At most so many.")
 @click.pass_obj
 def corrections_list(invocation: Invocation, /, **wanted: Any) -> None:
@@ -258,13 +287,20 @@ def corrections_list(invocation: Invocation, /, **wanted: Any) -> None:
     if invocation.json:
         show.as_json(rows)
         return
-    columns = ["id", "at", "message_id", "from", "to", "by", "via", "state", "confirmed_by", "note"]
-    show.table(columns, ([row[name] for name in columns] for row in rows), empty="No correction.")
+    columns = ["id", "at", "message_id", "from", "to", "by", "via", "state", "confirmed_by", "confirmed_via", "note"]
+    if wanted["conflicts"]:
+        columns.append("conflicts_with")
+    empty = "Nobody contradicts anybody." if wanted["conflicts"] else "No correction."
+    show.table(columns, ([_listed(row[name]) for name in columns] for row in rows), empty=empty)
+
+
+def _listed(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 @corrections.command("confirm", prints=True)
 @click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
-@_by
+@said_by
 @click.pass_obj
 def corrections_confirm(invocation: Invocation, ids: tuple[int, ...], by: str) -> None:
     """Let corrections become training data."""
@@ -273,7 +309,7 @@ def corrections_confirm(invocation: Invocation, ids: tuple[int, ...], by: str) -
 
 @corrections.command("withdraw", prints=True)
 @click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
-@_by
+@said_by
 @click.pass_obj
 def corrections_withdraw(invocation: Invocation, ids: tuple[int, ...], by: str) -> None:
     """Keep corrections out of training; the messages stay where they are."""

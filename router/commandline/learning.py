@@ -1,30 +1,32 @@
-"""`train` and `models`: from corrections to a champion, and back."""
+"""`train`: from corrections to a challenger, and to a champion if the gate passes."""
 
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from router.commandline import progress, show
-from router.commandline.frame import DONE, NO, Command, CommandGroup, Invocation
-from router.commandline.reach import ask, ask_whom, look, require_store, store_exists, store_place
+from router.commandline.frame import DONE, NO, Command, Invocation
+from router.commandline.reach import ask_whom, look, require_store, store_exists, store_place
 from router.control import socket_path
-from router.learning import registry
+from router.learning.build import to_learn
+from router.learning.lessons import Lessons
 from router.learning.train import Trained
 from router.learning.train import train as train_model
 from router.plugins import classifier_types
-from router.store import corrections
 from router.store import models as registered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from config.load import Configuration
-    from router.interfaces import Classifier, Progress, Settings
-    from router.store.engine import Store
+    from router.interfaces import Progress, Settings
+    from router.learning.train import Champion
 
 DATA_HELP = (
     "A .jsonl or .csv file of labelled messages; DEPT=PATH for a Maildir, mbox or folder of .eml files; or a folder "
@@ -48,13 +50,17 @@ _FIGURES = ("accuracy", "macro_f1", "selective_accuracy", "ece")
     is_flag=True,
     help="Also tell what each source of messages helped, by department: it trains once more without each of them.",
 )
+@click.option("--shadow", is_flag=True, help="Let it answer beside the champion first, as `learning.shadow` says.")
 @click.pass_obj
-def train(invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: Path | None, compare: bool) -> int:
+def train(  # noqa: PLR0917  click passes each option
+    invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: Path | None, compare: bool, shadow: bool
+) -> int:
     """Train a challenger; it is promoted if the gate passes.
 
-    It learns from the bundled corpus, the confirmed corrections and the named files, and is measured on messages
-    that no model trains on. Exit status 1 if the gate refuses it.
+    It learns from the bundled corpus, the confirmed corrections, the files of `learning.data` and those named here, and
+    is measured on messages that no model trains on. Exit status 1 if the gate refuses it.
     """
+    began = datetime.now(UTC)
     configuration = invocation.configuration_if_any() if out else invocation.configuration()
     if configuration is not None and not (out and no_corpus):
         _look_for_store(configuration, out)
@@ -63,7 +69,7 @@ def train(invocation: Invocation, files: tuple[str, ...], no_corpus: bool, out: 
     if out is not None:
         return _told(invocation, model, {"version": model.version, "state": "saved", "path": str(out)})
     assert configuration is not None
-    return _told(invocation, model, _registered(configuration, model))
+    return _told(invocation, model, _registered(configuration, model, began, shadow=shadow))
 
 
 def _look_for_store(configuration: Configuration, out: Path | None) -> None:
@@ -90,15 +96,19 @@ def _train(
         return train_model(
             linear, settings, progress=tell, files=files, no_corpus=no_corpus, out_dir=out, compare_too=compare
         )
-    nothing: tuple[list[Any], Classifier | None] = [], None
-    rows, champion = nothing if out and no_corpus else look(configuration, _learnt_so_far, nothing)
+    learning = configuration.learning
+    if not (out and no_corpus):
+        files, no_corpus = (*learning.data, *files), no_corpus or not learning.corpus
+    nothing: tuple[Lessons, Champion | None] = Lessons(), None
+    lessons, champion = nothing if out and no_corpus else look(configuration, partial(to_learn, configuration), nothing)
     return train_model(
         configuration.classifier.classifier,
         configuration.classifier.settings,
         configuration.departments,
         configuration.routing.fallback,
         progress=tell,
-        store_rows=rows,
+        store_rows=lessons.rows,
+        left_out=lessons.left_out,
         files=files,
         champion=champion,
         no_corpus=no_corpus,
@@ -108,14 +118,7 @@ def _train(
     )
 
 
-async def _learnt_so_far(store: Store) -> tuple[list[Any], Classifier | None]:
-    """Return the confirmed corrections and the champion."""
-    rows = await store.read(corrections.confirmed_rows)
-    champion = await registry.load_champion(store, classifier_types())
-    return rows, champion[0] if champion else None
-
-
-def _registered(configuration: Configuration, model: Trained) -> dict[str, Any]:
+def _registered(configuration: Configuration, model: Trained, began: datetime, *, shadow: bool) -> dict[str, Any]:
     """Hand the model over in a file beside the store, where the daemon can read it whatever /tmp it sees."""
     folder = socket_path(configuration.store.url).parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,6 +132,8 @@ def _registered(configuration: Configuration, model: Trained) -> dict[str, Any]:
             sha256=model.sha256,
             verdict=model.verdict.to_json(),
             parent=model.parent,
+            shadow=shadow,
+            began_at=began.isoformat(),
         )
     return {**row, "registered_in": whom}
 
@@ -139,7 +144,7 @@ def _told(invocation: Invocation, model: Trained, row: dict[str, Any]) -> int:
         show.as_json({**row, "metrics": dict(model.metrics), "verdict": model.verdict.to_json()})
         return status
     figures = model.metrics.get("held_out") or model.metrics.get("metrics") or {}
-    _print_figures(figures)
+    print_figures(figures)
     used = ", ".join(f"{source} {count}" for source, count in model.metrics.get("counts", {}).items())
     click.echo(f"\nMessages by where they came from: {used or 'none'}.")
     for why, count in model.metrics.get("left_out", {}).items():
@@ -201,102 +206,24 @@ def _standing(model: Trained, state: str) -> str:
         return f"is {state}; what served before goes on serving."
     return {
         registered.CHAMPION: "is the champion now. To go back:  signpost models rollback",
+        registered.SHADOW: "answers beside the champion now, and takes over if all is well:  signpost models shadow",
         registered.ROLLED_BACK: f"isn't promoted: you went back from this version; {all_the_same}",
         registered.CHALLENGER: "isn't promoted: another became champion meanwhile, or there is nothing in it that was "
         f"new since you went back; {all_the_same}",
     }.get(state, f"isn't promoted: it was known before, as {state}; {all_the_same}")
 
 
-def _print_figures(figures: dict[str, Any]) -> None:
+def print_figures(figures: dict[str, Any]) -> None:
+    """Print a table by department, and the figures of the whole."""
     departments = figures.get("per_department", {})
     columns = ["department", ">messages", ">precision", ">recall"]
     rows = [[name, f["n"], show.percent(f["precision"]), show.percent(f["recall"])] for name, f in departments.items()]
     show.table(columns, rows, empty="There are no figures.")
-    known = [(name, show.percent(figures.get(name))) for name in _FIGURES] + [("coverage", _coverage(figures))]
+    known = [(name, show.percent(figures.get(name))) for name in _FIGURES] + [("coverage", coverage(figures))]
     click.echo("\n" + ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in known if text))
 
 
-def _coverage(figures: Mapping[str, Any]) -> str:
+def coverage(figures: Mapping[str, Any]) -> str:
     """Return how much would be routed, and the share of wrong answers that its thresholds were meant for."""
     share, wrong = show.percent(figures.get("coverage")), figures.get("target_error")
     return f"{share} at {100 * wrong:g}% wrong" if share and wrong else share
-
-
-# --- models -----------------------------------------------------------------------------------------------------------
-
-
-@click.group(cls=CommandGroup)
-def models() -> None:
-    """Look at the registry of models, promote one, or go back."""
-
-
-@models.command("list", prints=True)
-@click.pass_obj
-def models_list(invocation: Invocation) -> None:
-    """List every model that was registered, newest first."""
-    rows = ask(invocation.configuration(), "models_list")
-    if invocation.json:
-        show.as_json(rows)
-        return
-    columns = ["version", "state", "type", "created", ">accuracy", ">coverage", "compared with"]
-    shown = (
-        [
-            row["version"],
-            row["state"],
-            row["type"],
-            row["created_at"],
-            show.percent(row["accuracy"]),
-            _coverage(row),
-            row["parent"],
-        ]
-        for row in rows
-    )
-    show.table(columns, shown, empty="No model has been registered yet; the daemon does so at its first start.")
-
-
-@models.command("show", prints=True)
-@click.argument("version", default="", required=False)
-@click.pass_obj
-def models_show(invocation: Invocation, version: str) -> None:
-    """Show one model's figures, what it learnt from, and the gate's verdict (default: the champion)."""
-    view = ask(invocation.configuration(), "models_show", version=version)
-    if invocation.json:
-        show.as_json(view)
-        return
-    metrics, verdict = view.pop("metrics"), view.pop("verdict")
-    show.facts(view.items())
-    click.echo()
-    _print_figures(metrics.get("held_out") or {})
-    if urgent := metrics.get("urgent"):
-        recall, precision, least = (show.percent(urgent[name]) for name in ("recall", "precision", "threshold"))
-        click.echo(f"\nurgent from {least} on, which finds {recall} of {urgent['rows']}, {precision} of them rightly")
-    show.heading(f"The gate: {verdict.get('sentence', '')}")
-    columns = ["check", ">messages", ">before", ">this model", "outcome"]
-    checks = verdict.get("checks", [])
-    rows = [
-        [c["what"], c["n"], show.percent(c["champion"]), show.percent(c["challenger"]), c["outcome"]] for c in checks
-    ]
-    if rows:
-        show.table(columns, rows)
-
-
-@models.command("promote", prints=True)
-@click.argument("version")
-@click.pass_obj
-def models_promote(invocation: Invocation, version: str) -> None:
-    """Make a model the champion, whatever the gate said; a running daemon uses it at once."""
-    _now_serves(invocation, ask(invocation.configuration(), "models_promote", version=version))
-
-
-@models.command("rollback", prints=True)
-@click.pass_obj
-def models_rollback(invocation: Invocation) -> None:
-    """Go back to the model that served before; a running daemon uses it at once."""
-    _now_serves(invocation, ask(invocation.configuration(), "models_rollback"))
-
-
-def _now_serves(invocation: Invocation, row: dict[str, Any]) -> None:
-    if invocation.json:
-        show.as_json(row)
-    else:
-        click.echo(f"The model {row['version']} is the champion now.")

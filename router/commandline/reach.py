@@ -15,6 +15,7 @@ from router.alerts import Alerts
 from router.commands import Commands
 from router.destinations import Desks
 from router.errors import NotFound, SignpostError, StoreBusy
+from router.learning.build import audit_commands
 from router.learning.corrections import Corrections
 from router.life import lives
 from router.model_commands import ModelCommands
@@ -120,8 +121,10 @@ def _offline(configuration: Configuration, store: Store) -> Commands:
         fallback=configuration.routing.fallback,
         target_error=configuration.routing.target_error,
         schools=partial(_schools, configuration),
+        keep=configuration.learning.keep_models,
     )
     model_commands.offer(commands)
+    audit_commands(configuration, store).offer(commands)
     return commands
 
 

@@ -112,7 +112,9 @@ def _problem(problem: Problem) -> dict[str, Any]:
 def _coverage(configuration: Configuration) -> list[str]:
     """Return what the model knows and no department covers, and the other way round."""
     meets = uncovered(_labels(configuration), configuration)
-    remarks = [f"the model abstains on '{label}': no department covers it" for label in meets.unclaimed]
+    labels = ", ".join(repr(label) for label in meets.unclaimed)
+    them = "it" if len(meets.unclaimed) == 1 else "them"
+    remarks = [f"the model abstains on {labels}: no department covers {them}"] if labels else []
     return remarks + [
         f"the model doesn't know '{label}', which {department} covers, until it has learnt it from corrections or files"
         for department, label in meets.unknown

@@ -6,6 +6,7 @@ Every function here is a unit of work: moving a message, its deliveries and the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from router.errors import Conflict, NotFound
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from router.destinations import Desks
     from router.records import Delivery
 
+HOUR = timedelta(hours=1)
+FLAGS_PER_HOUR = 30  # from one address: with more, a program presses the buttons, or somebody in a hurry
 PASSES_BEFORE_DISPUTE = 2  # the third time a message is passed on, a person at the fallback decides
 NOTE_LIMIT = 2000  # characters
 
@@ -40,9 +43,10 @@ class Moved:
 class Corrections:
     """The rules of flagging, undoing and confirming."""
 
-    def __init__(self, desks: Desks, alerts: Alerts) -> None:
+    def __init__(self, desks: Desks, alerts: Alerts, *, flags_per_hour: int = FLAGS_PER_HOUR) -> None:
         self._desks = desks
         self._alerts = alerts
+        self._flags_per_hour = flags_per_hour
 
     def knows(self, department: str) -> bool:
         """Return whether the district has this department."""
@@ -135,6 +139,7 @@ class Corrections:
             decided_at=said.at,
         )
         decision_id = decisions.add(connection, decision)
+        self._take_back_vote(connection, said, present)
         others = self.holders(connection, present) - {present.department}
         passing.drop_waiting(connection, present.id, said.at, but_of=others)
         if held:
@@ -152,6 +157,12 @@ class Corrections:
             disputed=disputed,
             held=held,
         )
+
+    def _take_back_vote(self, connection: Connection, said: Correction, present: Decision) -> None:
+        """Whoever said "This is ours" and now sends it on has confirmed nothing."""
+        behind = corrections.leading_to(connection, present.id)
+        if behind is not None and said.delivery_id and corrections.has_voted(connection, said.delivery_id):
+            corrections.doubt(connection, behind.id)
 
     def deliver(self, connection: Connection, decision: Decision, now: datetime) -> None:
         """Put a decision's deliveries into the outbox."""
@@ -195,18 +206,34 @@ class Corrections:
     def ours(self, connection: Connection, delivery: Delivery, now: datetime) -> Correction | None:
         """Record "This is ours" and return the correction it confirmed, if it was the second vote.
 
-        Two votes from different deliveries: the flag that sent the message here, and this one.
+        Two votes from different deliveries: the flag that sent the message here, and this one. They don't count as two
+        if both came from one address, if either has pressed both buttons, as programs do that press every one, or while
+        an address presses more than people do.
         """
         if delivery.message_id is None or delivery.decision_id is None:
             return None
-        corrections.vote(connection, delivery.message_id, delivery.id, delivery.department, now)
-        said = corrections.leading_to(connection, delivery.decision_id)
         present = decisions.in_force(connection, delivery.message_id)
         if present is None or present.id != delivery.decision_id:
             return None  # they passed it on themselves since
+        corrections.vote(connection, delivery.message_id, delivery.id, delivery.department, now)
+        said = corrections.leading_to(connection, delivery.decision_id)
         if said is None or said.delivery_id == delivery.id or said.to_department != delivery.department:
             return None
-        return corrections.settle(connection, said.id, CorrectionState.CONFIRMED, now, "two votes")
+        if not self._are_two(connection, said, delivery, now):
+            return None
+        return corrections.settle(
+            connection, said.id, CorrectionState.CONFIRMED, now, "two votes", via=corrections.VOTES
+        )
+
+    def _are_two(self, connection: Connection, said: Correction, delivery: Delivery, now: datetime) -> bool:
+        both = said.delivery_id and corrections.has_voted(connection, said.delivery_id)
+        if both or corrections.has_flagged(connection, delivery.id):
+            return False
+        flagged = deliveries.get(connection, said.delivery_id) if said.delivery_id else None
+        addresses = [(each.via, each.to.casefold()) for each in (flagged, delivery) if each]
+        busy = corrections.busy_addresses(connection, now - HOUR, self._flags_per_hour)
+        flooding = {(via, to.casefold()) for via, to, _n in busy}
+        return len(set(addresses)) == len(addresses) and not flooding & set(addresses)
 
     def release(self, connection: Connection, message_id: str, to: str | None, by: str, now: datetime) -> None:
         """Let a held message go: to a department a person names, else wherever the steps send it.
@@ -245,17 +272,27 @@ class Corrections:
         return present
 
 
-def settle(connection: Connection, correction_id: int, state: CorrectionState, by: str, now: datetime) -> Correction:
+def settle(
+    connection: Connection,
+    correction_id: int,
+    state: CorrectionState,
+    by: str,
+    now: datetime,
+    *,
+    via: str = corrections.COMMAND,
+) -> Correction:
     """Confirm or withdraw a correction as training data (the message stays where it is). Repeating it changes nothing.
 
-    Raises `NotFound`, or `Conflict` for confirming what was withdrawn.
+    `by` is the name of a person, `via` how they said so: command or console. What only time has confirmed they may
+    confirm, too. Raises `NotFound`, or `Conflict` for confirming what was withdrawn.
     """
     said = corrections.get(connection, correction_id)
     if said is None:
         raise NotFound(f"there is no correction {correction_id}")
-    if said.state is state:
+    by_time = state is CorrectionState.CONFIRMED and said.confirmed_via == corrections.TACIT
+    if said.state is state and not by_time:
         return said
-    settled = corrections.settle(connection, correction_id, state, now, by)
+    settled = corrections.settle(connection, correction_id, state, now, by, via=via)
     if settled is None:
         raise Conflict(f"correction {correction_id} is {said.state.value}; it can't be {state.value}")
     return settled

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from classifiers._corpus import OUT_OF_SCOPE, example
 from classifiers._text import prepare
 from router.interfaces import Example
+from router.learning.duplicates import grouped
 from router.learning.files import is_empty, refuse
+from router.learning.lessons import SILENCE, TACIT, WORDS
 from router.learning.tables import plain_name
 from router.store.codec import content_from_json
 
@@ -27,26 +28,17 @@ if TYPE_CHECKING:
     from classifiers._corpus import Corpus
     from router.interfaces import ModelInput
     from router.learning.files import FileRow
+    from router.learning.lessons import Lesson
     from router.records import Department, Prediction
 
     Rank = Callable[[Sequence[ModelInput]], list[Prediction]]
 
 HELD_OUT_SHARE = 0.15
-CORRECTION_WEIGHT = 3.0  # a person looked at it, and it is what this district's families write
-CORPUS, CORRECTION, FILE = "corpus", "correction", "file"  # "file NAME" where it has one
-_GROUP_CHARACTERS = 200  # messages that begin alike are near-duplicates
-_LONG_ENOUGH = 40  # characters of a body that tell it apart without its subject
+CORPUS, FILE = "corpus", "file"  # "file NAME" where it has one
+_WEAK = (TACIT, SILENCE)
+_HARDLY = 0.001  # how much a weak label counts where thresholds are found: it agrees with the model that gave it
 _HASHES = 1 << 64
 _MOST_NAMES = 19  # unknown ones that are told at once
-
-
-class Confirmed(Protocol):
-    """A confirmed correction with its message, as `router.store.corrections.confirmed_rows` returns them."""
-
-    message_id: Any
-    to_department: Any
-    medium: Any
-    content: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +48,7 @@ class Dataset:
     `terms` are the glossaries' (no messages: learnt from, never held out, compared or replayed).
 
     `fingerprint` is a SHA-256 over all rows, whatever their order. `counts` says how many rows came from where,
-    `left_out` how many were not used and why.
+    `left_out` how many were not used and why. `learnt` names the people's words it was made of (see `Lesson.key`).
     """
 
     examples: tuple[Example, ...]
@@ -65,12 +57,13 @@ class Dataset:
     terms: tuple[Example, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    learnt: tuple[str, ...] = ()
 
 
 def build(
     *,
     corpus: Corpus | None = None,
-    corrections: Sequence[Confirmed] = (),
+    lessons: Sequence[Lesson] = (),
     files: Sequence[FileRow] = (),
     departments: Sequence[Department] = (),
     fallback: str = "",
@@ -79,7 +72,7 @@ def build(
 ) -> Dataset:
     """Put together what there is to learn from.
 
-    Of several confirmed corrections of one message the last counts. Departments become labels of the model by what
+    `lessons` are the district's own (`router.learning.lessons.gather`). Departments become labels of the model by what
     they cover; where one covers several, `rank` (the champion's `predict`) chooses among them. A correction to the
     fallback, or to a department that covers nothing, says that no label fits. Files may name labels or departments;
     raise `SignpostError` for every other name, unless `any_label`.
@@ -91,7 +84,7 @@ def build(
     taught = {row.department for row in rows}
     meant = {} if any_label else _meant(files, labels, taught)
     rows += _file_rows(files, meant, labels, taught, left_out)
-    rows += _correction_rows(corrections, labels, left_out)
+    rows += _lesson_rows(lessons, labels, left_out)
     rows = grouped(_without_copies(rows, left_out))
     terms = tuple(corpus.vocabulary()) if corpus else ()
     return Dataset(
@@ -101,6 +94,7 @@ def build(
         fingerprint=fingerprint([*rows, *terms]),
         counts=dict(Counter(kind_of(row.source) for row in (*rows, *terms))),
         left_out=dict(left_out),
+        learnt=tuple(sorted({lesson.key for lesson in lessons if lesson.key})),
     )
 
 
@@ -135,6 +129,13 @@ class Labels:
         ranking = self._rank([model_input])[0].ranking
         likeliest = next((label for label, _ in ranking if label in desk.covers), "")
         return likeliest, "" if likeliest else "the model knows none of the labels that the department covers"
+
+    def taught(self, lesson: Lesson, model_input: ModelInput) -> tuple[str, str]:
+        """Return the same for a message of the district; a model's own label stands if the department covers it."""
+        desk = self._departments.get(lesson.to_department)
+        if lesson.label and desk is not None and lesson.label in desk.covers:
+            return lesson.label, ""
+        return self.of(lesson.to_department, model_input)
 
     def named(self, name: str, model_input: ModelInput, known: set[str]) -> tuple[str, str]:
         """Return the same for a name in a file, which may be a label (of the corpus, or covered) or a department."""
@@ -188,35 +189,49 @@ def _file_rows(
 
 
 def kind_of(source: str) -> str:
-    """Return what kind of source a row comes from: corpus, correction, file (whichever it is) or glossary."""
+    """Return what kind of source a row comes from: corpus, file (whichever it is), glossary, or that of a lesson."""
     return source.partition(" ")[0]
 
 
-def _correction_rows(corrections: Sequence[Confirmed], labels: Labels, left_out: Counter[str]) -> list[Example]:
-    last_words = {row.message_id: row for row in corrections}
+def _lesson_rows(lessons: Sequence[Lesson], labels: Labels, left_out: Counter[str]) -> list[Example]:
     rows = []
-    for row in last_words.values():
-        model_input = prepare(content_from_json(row.content), row.medium)
-        label, why_not = labels.of(row.to_department, model_input)
+    for lesson in lessons:
+        model_input = prepare(content_from_json(lesson.content), lesson.medium)
+        label, why_not = labels.taught(lesson, model_input)
         if is_empty(model_input):
             why_not = "the message holds no text"
         if why_not:
             left_out[why_not] += 1
-        else:
-            rows.append(Example(input=model_input, department=label, weight=CORRECTION_WEIGHT, source=CORRECTION))
+            continue
+        typical = _HARDLY if lesson.source in _WEAK else 1.0
+        rows.append(
+            Example(
+                input=model_input,
+                department=label,
+                weight=lesson.weight,
+                source=lesson.source,
+                typical=typical,
+                urgent=lesson.urgent,
+            )
+        )
     return rows
 
 
 def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Example]:
     """Keep one of each text and label (the weightiest); what people corrected overrules the same text elsewhere.
 
+    A weak label is left out where anything else says otherwise.
+
     The order stays: a classifier that draws random numbers row by row then treats the corpus as it did before, and a
     challenger differs from the champion by what is new, not by chance.
     """
     corrected: dict[str, set[str]] = {}
+    known: dict[str, set[str]] = {}
     for row in rows:
-        if row.source == CORRECTION:
+        if row.source in WORDS:
             corrected.setdefault(_text(row), set()).add(row.department)
+        if row.source not in _WEAK:
+            known.setdefault(_text(row), set()).add(row.department)
     kept: dict[tuple[str, str], Example] = {}
     for row in sorted(rows, key=lambda row: -row.weight):
         told = corrected.get(_text(row), {row.department})
@@ -224,6 +239,8 @@ def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Exa
             left_out["the same text was corrected to different departments"] += 1
         elif row.department not in told:
             left_out["a correction of the same text says otherwise"] += 1
+        elif row.source in _WEAK and row.department not in known.get(_text(row), {row.department}):
+            left_out["nobody flagged it, but the same text is known to belong elsewhere"] += 1
         elif (_text(row), row.department) in kept:
             left_out["the same text is there already"] += 1
         else:
@@ -235,47 +252,7 @@ def _text(row: Example) -> str:
     return f"{row.input.subject}\n{row.input.body}".casefold()
 
 
-# --- near-duplicates and the split ------------------------------------------------------------------------------------
-
-
-def grouped(rows: Sequence[Example]) -> list[Example]:
-    """Return the rows with near-duplicates, and rows that named the same group, in one group.
-
-    A group's name is the least SHA-256 of its members' texts and names, in hexadecimal: it depends on nothing else.
-    """
-    leader: dict[str, str] = {}
-
-    def find(key: str) -> str:
-        while leader.setdefault(key, key) != key:
-            leader[key] = leader[leader[key]]
-            key = leader[key]
-        return key
-
-    keys = [_keys(row) for row in rows]
-    for first, *others in keys:
-        for other in others:
-            low, high = sorted((find(first), find(other)))
-            leader[high] = low
-    return [replace(row, group=find(row_keys[0])) for row, row_keys in zip(rows, keys, strict=True)]
-
-
-def _keys(row: Example) -> list[str]:
-    named = [f"group {row.group}"] if row.group else []
-    return [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in (f"text {_beginning(row)}", *named)]
-
-
-def _beginning(row: Example) -> str:
-    body = _normal(row.input.body)
-    return (body if len(body) >= _LONG_ENOUGH else _normal_text(row))[:_GROUP_CHARACTERS]
-
-
-def _normal_text(row: Example) -> str:
-    return _normal(f"{row.input.subject} {row.input.body}")
-
-
-def _normal(text: str) -> str:
-    """Lower case, one space between words, no punctuation, and every digit alike: dates and sums are the form's."""
-    return re.sub(r"\d", "0", re.sub(r"[\W_]+", " ", text.casefold())).strip()
+# --- the split --------------------------------------------------------------------------------------------------------
 
 
 def is_held_out(row: Example) -> bool:
@@ -284,11 +261,18 @@ def is_held_out(row: Example) -> bool:
 
 
 def split(rows: Iterable[Example]) -> tuple[list[Example], list[Example]]:
-    """Return the rows to train on and the rows held out."""
+    """Return the rows to train on and the rows held out.
+
+    A weak label is never held out, for the model that gave it would be right by definition; nor is it trained on where
+    a message that begins alike may be held out.
+    """
     training: list[Example] = []
     held_out: list[Example] = []
     for row in rows:
-        (held_out if is_held_out(row) else training).append(row)
+        if not is_held_out(row):
+            training.append(row)
+        elif row.source not in _WEAK:
+            held_out.append(row)
     return training, held_out
 
 

@@ -1,18 +1,22 @@
 """The gate: may a challenger take the champion's place? Pure; both answered the same messages, which neither saw.
 
 A share may sink by as little as the limits say, at the lower end of its interval: 95 % of 2,000 paired bootstrap
-resamples lie above it. Where there are too few messages for that, the difference is listed for a person to judge.
+resamples lie above it. Where there are too few messages for that, a loss is listed for a person to judge, and refused
+only if it can't be chance.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from classifiers._figures import expected_calibration_error
 from router.learning.dataset import kind_of
+from router.learning.proofs import changed, covered, lower_bound, sign_test, surely_grows
+from router.routing.policy import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -24,11 +28,12 @@ if TYPE_CHECKING:
 
     Truths = NDArray[np.bool_]
 
-OVERALL_LIMIT, GROUP_LIMIT = -0.015, -0.05  # least difference of accuracy, challenger minus champion
+OVERALL_LIMIT, GROUP_LIMIT = -0.015, -0.05  # least difference of a share, challenger minus champion
 ECE_LIMIT = 0.02  # most that the calibration error may grow
+COVERAGE_LIMIT = -0.05  # most that fewer messages could be routed at the wanted error,
+ROUTED_LIMIT = -0.1  # or are at its own thresholds, which are found by trial and differ from training to training
 ENOUGH = 100  # messages of a department or a language
-RESAMPLES = 2_000
-_LOWER = 0.05
+NO_CHANCE = 0.002  # nine worse and none better, say: less likely than this, it isn't chance
 PASSED, FAILED, FOR_A_PERSON = "passed", "failed", "for a person"
 
 
@@ -47,11 +52,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """Past misroutes shown to both models again: how many, how many each puts right, how many nobody trained on."""
+    """Past misroutes shown to both models again, by what became of them; `held_out`: how many nobody trained on."""
 
     n: int = 0
-    champion: int = 0
-    challenger: int = 0
+    fixed: int = 0
+    still_right: int = 0
+    still_wrong: int = 0
+    newly_wrong: int = 0
     held_out: int = 0
 
 
@@ -69,44 +76,83 @@ class Verdict:
         return asdict(self) | {"checks": [asdict(check) for check in self.checks]}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What one model said: of the held-out messages, row for row, and of those that are no department's business.
+
+    `thresholds` is what it must reach to route; `unalarmed` are the numbers of the urgent messages of which nobody
+    would be told.
+    """
+
+    held_out: Sequence[Prediction]
+    strangers: Sequence[Prediction] = ()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    unalarmed: Collection[int] = ()
+
+    def right(self, held_out: Sequence[Example]) -> Truths:
+        """Return for each held-out message whether the first choice is right."""
+        pairs = zip(self.held_out, held_out, strict=True)
+        return np.array([answer.ranking[0][0] == row.department for answer, row in pairs], dtype=bool)
+
+    @cached_property
+    def everything(self) -> tuple[Prediction, ...]:
+        """The answers about held-out messages, then those about strangers'."""
+        return (*self.held_out, *self.strangers)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.floating[Any]]:
+        """How sure it is of each answer."""
+        sure: NDArray[np.floating[Any]] = np.array([answer.likely[0][1] for answer in self.everything])
+        return sure.clip(0.0, 1.0)
+
+    @cached_property
+    def routed(self) -> Truths:
+        """Whether each message would go to a department without a person."""
+        score = np.array([answer.score for answer in self.everything])
+        return (self.confidence >= self.thresholds.min_confidence) & (score >= self.thresholds.min_score)
+
+    def misrouted(self, held_out: Sequence[Example]) -> Truths:
+        """Whether each message would go to the wrong department; any is wrong for a stranger's."""
+        return self.routed & ~self.right_or_stranger(held_out)
+
+    def right_or_stranger(self, held_out: Sequence[Example]) -> Truths:
+        """Whether each answer is right; none about a stranger's message is."""
+        return np.concatenate([self.right(held_out), np.zeros(len(self.strangers), dtype=bool)])
+
+
 def compare(
-    champion: Sequence[Prediction] | None,
-    challenger: Sequence[Prediction],
+    champion: Answered | None,
+    challenger: Answered,
     held_out: Sequence[Example],
     *,
-    unalarmed: tuple[Collection[int], Collection[int]] = ((), ()),
     replayed: Replayed | None = None,
+    target_error: float = 0.05,
     seed: int = 0,
 ) -> Verdict:
-    """Judge a challenger by its predictions for the held-out examples (in scope), row for row.
+    """Judge a challenger by its answers about the held-out examples (in scope), row for row.
 
     Beside departments and languages the corpus, corrections and files are each looked at, so that a flood of wrong
     corrections, some of which are held out and speak for it, can't outvote the corpus.
-    `unalarmed` are the numbers of the urgent held-out messages of which nobody would be told, with either.
     Without a champion it passes if it is right more often than always naming the commonest label would be.
     """
     replayed = replayed or Replayed()
     if not held_out:
         return Verdict(passed=False, sentence="There is no held-out message to judge the model by.", replayed=replayed)
-    right = _right(challenger, held_out)
+    right = challenger.right(held_out)
     if champion is None:
         return _first(right, held_out, replayed)
-    before = _right(champion, held_out)
+    before = champion.right(held_out)
     checks = [
-        _overall(before, right, seed),
+        _difference("accuracy", before, right, OVERALL_LIMIT, seed),
         *_by_group("department", [row.department for row in held_out], before, right, seed),
         *_by_group("language", [row.input.language or "unknown" for row in held_out], before, right, seed),
         *_by_group("source", [kind_of(row.source) for row in held_out], before, right, seed),
-        _calibration(champion, challenger, before, right),
-        *_urgent(before, right, held_out),
-        *_alarms(unalarmed, held_out),
+        _calibration(champion, challenger, held_out, seed),
+        *_routing(champion, challenger, held_out, target_error, seed),
+        *_urgent(champion, challenger, held_out, seed),
+        *_replay(replayed),
     ]
     return Verdict(passed=_passed(checks), sentence=_sentence(checks), checks=tuple(checks), replayed=replayed)
-
-
-def _right(predictions: Sequence[Prediction], held_out: Sequence[Example]) -> Truths:
-    pairs = zip(predictions, held_out, strict=True)
-    return np.array([prediction.ranking[0][0] == row.department for prediction, row in pairs], dtype=bool)
 
 
 def _first(right: Truths, held_out: Sequence[Example], replayed: Replayed) -> Verdict:
@@ -132,23 +178,6 @@ def _first(right: Truths, held_out: Sequence[Example], replayed: Replayed) -> Ve
 # --- the checks -------------------------------------------------------------------------------------------------------
 
 
-def lower_bound(before: Truths, after: Truths, seed: int) -> float:
-    """Return the 5 % quantile of the accuracy difference over 2,000 paired bootstrap resamples.
-
-    A resample's difference depends only on how many of its rows got better and how many worse, so these are drawn
-    from their multinomial distribution, which is the same thing.
-    """
-    n = len(before)
-    better, worse = int((after & ~before).sum()), int((before & ~after).sum())
-    shares = np.array([better, worse, n - better - worse]) / n
-    draws = np.random.default_rng(seed).multinomial(n, shares, size=RESAMPLES)
-    return float(np.quantile((draws[:, 0] - draws[:, 1]) / n, _LOWER))
-
-
-def _overall(before: Truths, right: Truths, seed: int) -> Check:
-    return _difference("accuracy", before, right, OVERALL_LIMIT, seed)
-
-
 def _difference(what: str, before: Truths, right: Truths, limit: float, seed: int) -> Check:
     lower = lower_bound(before, right, seed)
     return Check(
@@ -166,58 +195,123 @@ def _by_group(kind: str, names: Sequence[str], before: Truths, right: Truths, se
     names_of_rows = np.array(names)
     for name in np.unique(names_of_rows).tolist():
         mask = names_of_rows == name
-        what, n = f"{kind} {name}", int(mask.sum())
-        if n >= ENOUGH:
-            yield _difference(what, before[mask], right[mask], GROUP_LIMIT, seed)
-            continue
-        old, new = float(before[mask].mean()), float(right[mask].mean())
-        yield Check(what=what, n=n, champion=old, challenger=new, outcome=PASSED if new >= old else FOR_A_PERSON)
+        yield _of_group(f"{kind} {name}", before[mask], right[mask], seed)
 
 
-def _calibration(
-    champion: Sequence[Prediction], challenger: Sequence[Prediction], before: Truths, right: Truths
-) -> Check:
-    old, new = _calibration_error(champion, before), _calibration_error(challenger, right)
+def _of_group(what: str, before: Truths, right: Truths, seed: int) -> Check:
+    enough = len(right) >= ENOUGH
+    return _difference(what, before, right, GROUP_LIMIT, seed) if enough else _small(what, before, right)
+
+
+def _small(what: str, before: Truths, right: Truths) -> Check:
+    """A loss among few messages is a person's to judge, unless it can't be chance."""
+    better, worse = changed(before, right)
+    doubt = FOR_A_PERSON if worse > better else PASSED
+    outcome = FAILED if sign_test(better, worse) < NO_CHANCE else doubt
     return Check(
-        what="calibration error (the less the better)",
-        n=len(right),
-        champion=old,
-        challenger=new,
-        limit=ECE_LIMIT,
-        outcome=PASSED if new - old <= ECE_LIMIT else FAILED,
+        what=what, n=len(right), champion=float(before.mean()), challenger=float(right.mean()), outcome=outcome
     )
 
 
-def _calibration_error(predictions: Sequence[Prediction], right: Truths) -> float:
-    confidence = np.clip(np.array([prediction.ranking[0][1] for prediction in predictions]), 0.0, 1.0)
-    return expected_calibration_error(confidence, right)
+def _calibration(champion: Answered, challenger: Answered, held_out: Sequence[Example], seed: int) -> Check:
+    """It may grow by a little, and by more if that may be chance: of few messages it says little."""
+    (sure_before, before), (sure_after, after) = (_spoken_of(each, held_out) for each in (champion, challenger))
+    old, new = expected_calibration_error(sure_before, before), expected_calibration_error(sure_after, after)
+    grows = new - old > ECE_LIMIT and surely_grows(
+        expected_calibration_error, (sure_before, before), (sure_after, after), seed
+    )
+    return Check(
+        what="calibration error (the less the better)",
+        n=len(after),
+        champion=old,
+        challenger=new,
+        limit=ECE_LIMIT,
+        outcome=FAILED if grows else PASSED,
+    )
 
 
-def _urgent(before: Truths, right: Truths, held_out: Sequence[Example]) -> Iterable[Check]:
-    """No urgent message may go wrong that went right."""
+def _spoken_of(answered: Answered, held_out: Sequence[Example]) -> tuple[NDArray[np.floating[Any]], Truths]:
+    """Return confidence and truth of the messages that the confidence speaks of: strangers' too, if it counts them."""
+    aware = any(answer.confidence is not None for answer in answered.held_out)
+    n = len(answered.everything) if aware else len(held_out)
+    return answered.confidence[:n], answered.right_or_stranger(held_out)[:n]
+
+
+def _routing(
+    champion: Answered, challenger: Answered, held_out: Sequence[Example], target_error: float, seed: int
+) -> Iterable[Check]:
+    """What the two would do: how much goes by itself to a department, and how much of all to the wrong one."""
+    n = len(challenger.everything)
+    old, new = (
+        covered(each.confidence, each.right_or_stranger(held_out), target_error) for each in (champion, challenger)
+    )
+    yield Check(
+        what=f"coverage at {100 * target_error:g}% wrong",
+        n=n,
+        champion=old,
+        challenger=new,
+        limit=COVERAGE_LIMIT,
+        outcome=PASSED if new - old >= COVERAGE_LIMIT else FAILED,
+    )
+    old, new = float(champion.routed[: len(held_out)].mean()), float(challenger.routed[: len(held_out)].mean())
+    doubt = PASSED if new - old >= COVERAGE_LIMIT else FOR_A_PERSON
+    yield Check(
+        what="messages routed",
+        n=len(held_out),
+        champion=old,
+        challenger=new,
+        limit=ROUTED_LIMIT,
+        outcome=doubt if new - old >= ROUTED_LIMIT else FAILED,
+    )
+    before, after = champion.misrouted(held_out), challenger.misrouted(held_out)
+    lower = lower_bound(~before, ~after, seed)
+    yield Check(
+        what="messages sent to the wrong department",
+        n=n,
+        champion=float(before.mean()),
+        challenger=float(after.mean()),
+        lower=lower,
+        limit=OVERALL_LIMIT,
+        outcome=PASSED if lower >= OVERALL_LIMIT else FAILED,
+    )
+
+
+def _urgent(champion: Answered, challenger: Answered, held_out: Sequence[Example], seed: int) -> Iterable[Check]:
+    """No urgent message may be missed that wasn't: its alarm lost, or sent to the wrong department without one.
+
+    With an alarm somebody is told at once wherever it goes, so that its way counts as that of any group of messages:
+    a model that is trained again answers a few in a hundred differently, and of many urgent ones always some.
+    """
     urgent = np.array([row.urgent for row in held_out], dtype=bool)
-    if urgent.any():
-        missed = int((urgent & before & ~right).sum())
-        yield Check(
-            what="urgent messages" + (f" ({missed} newly misrouted)" if missed else ""),
-            n=int(urgent.sum()),
-            champion=float(before[urgent].mean()),
-            challenger=float(right[urgent].mean()),
-            outcome=FAILED if missed else PASSED,
-        )
+    if not urgent.any():
+        return
+    n = len(held_out)
+    rightly = [~each.misrouted(held_out)[:n] for each in (champion, challenger)]
+    yield _of_group("urgent messages", rightly[0][urgent], rightly[1][urgent], seed)
+    missed = [np.isin(np.arange(n), list(each.unalarmed)) & urgent for each in (champion, challenger)]
+    lost = int((missed[1] & ~missed[0]).sum())
+    unseen = int((missed[1] & ~rightly[1] & rightly[0]).sum())
+    words = [f"{lost} newly missed"] * bool(lost) + [f"{unseen} newly misrouted without one"] * bool(unseen)
+    yield Check(
+        what="alarms for urgent messages" + (f" ({', '.join(words)})" if words else ""),
+        n=int(urgent.sum()),
+        champion=float(1 - missed[0][urgent].mean()),
+        challenger=float(1 - missed[1][urgent].mean()),
+        outcome=FAILED if words else PASSED,
+    )
 
 
-def _alarms(unalarmed: tuple[Collection[int], Collection[int]], held_out: Sequence[Example]) -> Iterable[Check]:
-    """No urgent message may lose its alarm."""
-    n, (before, after) = sum(row.urgent for row in held_out), unalarmed
-    if n:
-        lost = len(set(after) - set(before))
+def _replay(replayed: Replayed) -> Iterable[Check]:
+    """Past misroutes: what was learnt must not be forgotten by more than is put right."""
+    if replayed.n:
+        worse = replayed.newly_wrong > replayed.fixed
         yield Check(
-            what="alarms for urgent messages" + (f" ({lost} newly missed)" if lost else ""),
-            n=n,
-            champion=1 - len(before) / n,
-            challenger=1 - len(after) / n,
-            outcome=FAILED if lost else PASSED,
+            what=f"past misroutes ({replayed.fixed} fixed, {replayed.still_wrong} still wrong, "
+            f"{replayed.newly_wrong} newly wrong)",
+            n=replayed.n,
+            champion=(replayed.still_right + replayed.newly_wrong) / replayed.n,
+            challenger=(replayed.still_right + replayed.fixed) / replayed.n,
+            outcome=FOR_A_PERSON if worse else PASSED,
         )
 
 
@@ -237,8 +331,8 @@ def _sentence(checks: Sequence[Check]) -> str:
     failed = [_failure(check) for check in checks if check.outcome == FAILED]
     if failed:
         return f"The challenger is {figures}; it is refused: {'; '.join(failed)}."
-    doubtful = [check.what.partition(" ")[2] for check in checks if check.outcome == FOR_A_PERSON]
-    look = f"; too few messages to judge where it does worse: {', '.join(doubtful)}" if doubtful else ""
+    doubtful = [check.what.partition(" (")[0] for check in checks if check.outcome == FOR_A_PERSON]
+    look = f"; it may do worse, for a person to judge: {', '.join(doubtful)}" if doubtful else ""
     return f"The challenger is {figures}; it passes{look}."
 
 
@@ -246,5 +340,8 @@ def _failure(check: Check) -> str:
     if check.lower is not None and check.limit is not None:
         return f"{check.what} may be {-check.lower * 100:.1f} points worse, more than {-check.limit * 100:.1f}"
     if check.limit is not None and check.champion is not None:
-        return f"{check.what} grows from {check.champion:.1%} to {check.challenger:.1%}"
+        word = "grows" if check.challenger > check.champion else "falls"
+        return f"{check.what} {word} from {check.champion:.1%} to {check.challenger:.1%}"
+    if check.champion is not None and "newly" not in check.what:
+        return f"{check.what} falls from {check.champion:.1%} to {check.challenger:.1%} of {check.n}"
     return check.what

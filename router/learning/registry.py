@@ -11,7 +11,8 @@ from classifiers._artifact import unpack
 from router.errors import BadArtifact, Conflict, NotFound, SignpostError
 from router.learning.gate import Verdict
 from router.learning.train import Trained, trained
-from router.store import models
+from router.store import model_events as events
+from router.store import models, shadows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,36 +39,70 @@ async def ensure_champion(store: Store, provide: Callable[[], tuple[bytes, str]]
         return row
     data, sha256 = await asyncio.to_thread(provide)
     first = trained(unpack(data, sha256), Verdict(passed=True, sentence=_BUNDLED))
-    return await store.write(lambda connection: _put(connection, first, store.clock.now(), promote=True))
+    return await store.write(lambda connection: put(connection, first, store.clock.now(), to=models.CHAMPION))
 
 
-async def register(store: Store, model: Trained, *, promote: bool) -> ModelRow:
+async def register(
+    store: Store,
+    model: Trained,
+    *,
+    promote: bool,
+    shadow: bool = False,
+    keep: int = 0,
+    began_at: datetime | None = None,
+) -> ModelRow:
     """Register a trained model, as a challenger or (the gate said no) as refused, and return it as it then stands.
 
-    It is promoted if asked for, unless the gate refused it, the champion is no longer the one it was compared with,
-    the very version was known before, or a person went back from one that learnt from the same data: with nothing new
-    learnt, a training must not undo what a person decided. Look at the `state` that comes back.
+    It is promoted if asked for, or with `shadow` answers beside the champion first, unless the gate refused it, the
+    champion is no longer the one it was compared with, the very version was known before, or a person went back from
+    one that learnt from the same data: with nothing new learnt, a training must not undo what a person decided. Look
+    at the `state` that comes back. Of all models the newest `keep` stay (0: all). `began_at` is when what it learnt
+    from was read: the daemon counts from there until the next training.
     """
-    return await store.write(
-        lambda connection: _put(connection, model, store.clock.now(), promote=promote and model.verdict.passed)
-    )
+    to = (models.SHADOW if shadow else models.CHAMPION) if promote else ""
+
+    def work(connection: Connection) -> ModelRow:
+        if began_at is not None:
+            events.add(connection, events.TRAINING, began_at, version=model.version, why="signpost train")
+        return put(connection, model, store.clock.now(), to=to, keep=keep)
+
+    return await store.write(work)
 
 
-async def promote(store: Store, version: str) -> ModelRow:
+async def find(store: Store, version: str) -> ModelRow:
+    """Return a version by its name or an unambiguous beginning of it; raise `NotFound`."""
+    row = await store.read(lambda connection: models.get(connection, version)) if version else None
+    if row is None:
+        raise NotFound(f"there is no model '{version}', or several versions begin so; see: signpost models list")
+    return row
+
+
+async def promote(store: Store, version: str, by: str = "") -> ModelRow:
     """Make a version (or an unambiguous beginning of one) the champion: what a person decides, whatever the gate said.
 
     Raise `NotFound` if there is no such version, `Conflict` if it serves already, `BadArtifact` if it is damaged.
     """
-    row = await store.read(lambda connection: models.get(connection, version)) if version else None
-    if row is None:
-        raise NotFound(f"there is no model '{version}', or several versions begin so; see: signpost models list")
+    row = await find(store, version)
     if row.state == models.CHAMPION:
         raise Conflict(f"the model {row.version} serves already")
-    await _check(store, row)
-    return await store.write(lambda connection: _promote(connection, row.version, store.clock.now()))
+    await check(store, row)
+    return await store.write(lambda connection: make_champion(connection, row.version, store.clock.now(), by=by))
 
 
-async def rollback(store: Store) -> ModelRow:
+async def pin(store: Store, version: str, *, pinned: bool, by: str = "") -> ModelRow:
+    """Keep a version for good, or no longer; raise `NotFound`."""
+    row = await find(store, version)
+
+    def work(connection: Connection) -> ModelRow:
+        models.pin(connection, row.version, pinned=pinned)
+        what = events.PINNED if pinned else events.UNPINNED
+        events.add(connection, what, store.clock.now(), version=row.version, by=by)
+        return _get(connection, row.version)
+
+    return await store.write(work)
+
+
+async def rollback(store: Store, by: str = "", why: str = "") -> ModelRow:
     """Make the version that served before the champion the champion again, and return it.
 
     The version left behind is `rolled_back`: another rollback goes further back, and only a person promotes it again.
@@ -76,8 +111,9 @@ async def rollback(store: Store) -> ModelRow:
     row = await store.read(models.before_champion)
     if row is None:
         raise Conflict("there is nothing to go back to: no other model has served before")
-    await _check(store, row)
-    return await store.write(lambda connection: _roll_back(connection, row.version, store.clock.now()))
+    await check(store, row)
+    now = store.clock.now()
+    return await store.write(lambda connection: go_back(connection, row.version, now, by=by, why=why))
 
 
 async def load_champion(store: Store, types: Plugins[ClassifierType]) -> tuple[Classifier, Mapping[str, Any]] | None:
@@ -98,8 +134,14 @@ async def load_version(
     return await asyncio.to_thread(_load, data, row, types)
 
 
+async def metadata(store: Store, row: ModelRow) -> Mapping[str, Any]:
+    """Return what a version's artifact says of itself, without loading the model; raise `BadArtifact` if damaged."""
+    data = await store.read(lambda connection: models.artifact(connection, row.version))
+    return (await asyncio.to_thread(_genuine, data, row)).meta
+
+
 def _load(data: bytes, row: ModelRow, types: Plugins[ClassifierType]) -> tuple[Classifier, Mapping[str, Any]]:
-    artifact = unpack(data, row.sha256)
+    artifact = _genuine(data, row)
     try:
         return opened(types, artifact)
     except SignpostError as error:
@@ -117,53 +159,86 @@ def opened(types: Plugins[ClassifierType], artifact: Artifact) -> tuple[Classifi
     return classifier, {**artifact.meta, **getattr(classifier, "instead", {})}
 
 
-async def _check(store: Store, row: ModelRow) -> None:
-    """Refuse a damaged version before it is promoted."""
+async def check(store: Store, row: ModelRow) -> None:
+    """Raise `BadArtifact` if a version is damaged: before it is promoted."""
     data = await store.read(lambda connection: models.artifact(connection, row.version))
-    await asyncio.to_thread(unpack, data, row.sha256)
+    await asyncio.to_thread(_genuine, data, row)
+
+
+def _genuine(data: bytes, row: ModelRow) -> Artifact:
+    """Return the artifact of a version; a version is named after its bytes, so that no other can stand in for it."""
+    artifact = unpack(data, row.sha256)
+    if artifact.version != row.version:
+        raise BadArtifact(f"what is registered as the model {row.version} is another one, {artifact.version}")
+    return artifact
 
 
 # --- units of work ----------------------------------------------------------------------------------------------------
 
 
-def _put(connection: Connection, model: Trained, now: datetime, *, promote: bool) -> ModelRow:
+def put(connection: Connection, model: Trained, now: datetime, *, to: str = "", keep: int = 0) -> ModelRow:
+    """Register a model and let it become `to` (champion, shadow or nothing more) if it may; drop old ones."""
     _alone(connection)
+    verdict = model.verdict
     row = models.ModelRow(
         version=model.version,
         type=model.type,
-        state=models.CHALLENGER if model.verdict.passed else models.REFUSED,
+        state=models.CHALLENGER if verdict.passed else models.REFUSED,
         created_at=now,
         parent=model.parent,
         fingerprint=model.fingerprint,
         sha256=model.sha256,
         metrics=dict(model.metrics),
-        verdict=model.verdict.to_json(),
+        verdict=verdict.to_json(),
     )
     is_new = models.add(connection, row, model.artifact)
-    champion = models.champion(connection)
-    if champion is None:
-        may_serve = not model.parent
-    else:
-        nothing_learnt = not is_new or models.was_left(connection, model.fingerprint)
-        may_serve = champion.version == model.parent and not nothing_learnt
-    if promote and may_serve:
-        models.promote(connection, model.version, now)
+    if is_new:
+        what = events.REGISTERED if verdict.passed else events.REFUSED
+        events.add(connection, what, now, version=row.version, why=verdict.sentence)
+    if verdict.passed and _may_serve(connection, model, is_new=is_new):
+        if to == models.SHADOW:
+            models.begin_shadow(connection, model.version)
+            events.add(connection, events.SHADOWED, now, version=row.version)
+        elif to == models.CHAMPION:
+            _serve(connection, model.version, now, by="", why="the gate passed it")
+    dropped = models.drop_old(connection, keep) if keep else []
+    shadows.forget(connection, dropped)
+    for version in dropped:
+        events.add(connection, events.DROPPED, now, version=version, why=f"only {keep} are kept")
     return _get(connection, model.version)
 
 
-def _promote(connection: Connection, version: str, now: datetime) -> ModelRow:
-    _alone(connection)
+def _may_serve(connection: Connection, model: Trained, *, is_new: bool) -> bool:
+    """Return whether a model that passed may become more than a challenger: see `register`."""
+    champion = models.champion(connection)
+    if champion is None:
+        return not model.parent
+    nothing_learnt = not is_new or models.was_left(connection, model.fingerprint)
+    return champion.version == model.parent and not nothing_learnt
+
+
+def _serve(connection: Connection, version: str, now: datetime, by: str, why: str) -> None:
     models.promote(connection, version, now)
-    return _get(connection, version)
+    events.add(connection, events.PROMOTED, now, version=version, by=by, why=why)
 
 
-def _roll_back(connection: Connection, version: str, now: datetime) -> ModelRow:
+def make_champion(connection: Connection, version: str, now: datetime, *, by: str = "", why: str = "") -> ModelRow:
+    """Make a version the champion."""
     _alone(connection)
-    row = models.before_champion(connection)
-    if row is None or row.version != version:
-        raise Conflict("somebody else promoted or rolled back a model at the same moment; look again")
-    models.promote(connection, version, now, leaving=models.ROLLED_BACK)
+    _serve(connection, version, now, by, why)
     return _get(connection, version)
+
+
+def go_back(connection: Connection, to: str, now: datetime, *, by: str = "", why: str = "") -> ModelRow:
+    """Go back from the champion to the version that served before; raise `Conflict` if that isn't `to` any more."""
+    _alone(connection)
+    row, left = models.before_champion(connection), models.champion_version(connection)
+    if row is None or row.version != to:
+        raise Conflict("somebody else promoted or rolled back a model at the same moment; look again")
+    models.promote(connection, to, now, leaving=models.ROLLED_BACK)
+    events.add(connection, events.ROLLED_BACK, now, version=left, by=by, why=why)
+    events.add(connection, events.RETURNED, now, version=to, by=by, why=f"after {left}")
+    return _get(connection, to)
 
 
 def _get(connection: Connection, version: str) -> ModelRow:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from classifiers._artifact import Artifact, save, unpack
-from classifiers._calibrate import Trial, min_confidence_for, operating_points
 from classifiers._corpus import load_corpus
-from classifiers._evaluate import evaluate
 from router.errors import SignpostError
 from router.interfaces import Clock, SystemClock
-from router.learning.alarms import alarm_of, missed
-from router.learning.dataset import CORRECTION, Dataset, build, is_held_out, split
+from router.learning.caution import careful
+from router.learning.dataset import Dataset, build, split
 from router.learning.files import read_files
-from router.learning.gate import Replayed, Verdict, compare
+from router.learning.gate import Verdict, compare
 from router.learning.helped import compare_sources, sources_of
+from router.learning.measure import answered, figures, points_of, replay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,13 +25,15 @@ if TYPE_CHECKING:
 
     from classifiers._corpus import Corpus
     from router.interfaces import Classifier, ClassifierType, Example, Progress, Settings
-    from router.learning.dataset import Confirmed
-    from router.records import Department, Prediction
+    from router.learning.lessons import Lesson
+    from router.records import Department
+
+    Champion = tuple[Classifier, Mapping[str, Any]]
+    """A model ready to answer, with its metadata."""
 
 _FEW = 20  # examples of a label
-_BATCH = 256  # messages that a model is asked about at once
 _OUTSIDE = "This model stands outside the registry; no gate was asked."
-_MEASURES = ("held_out", "metrics", "urgent", "counts", "left_out")
+_MEASURES = ("held_out", "metrics", "urgent", "counts", "left_out", "learnt", "parameters", "libraries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,9 @@ class Trained:
     `metrics` has `held_out` (the figures of `signpost evaluate` on the held-out messages, with the `target_error` that
     its thresholds were meant for), `metrics` (what the classifier measured by itself, such as out-of-fold figures),
     `urgent` (its thresholds for urgency, and what these held out of fold),
-    `counts` (rows by source), `left_out` (rows that were not used, by why), and `sources`, if they were compared.
+    `counts` (rows by source), `left_out` (rows that were not used, by why), `learnt` (the people's
+    words it was made of, see `Lesson.key`), `parameters` and `libraries` (what makes the same model again), and
+    `sources`, if they were compared.
     """
 
     artifact: bytes = field(repr=False)
@@ -79,6 +81,16 @@ class _Recipe:
     descriptions: Mapping[str, str]
     seed: int
 
+    def about(self, dataset: Dataset) -> dict[str, Any]:
+        """Return what the registry shows of a model's making; the same for the same messages and settings."""
+        return {
+            "fingerprint": dataset.fingerprint,
+            "counts": dict(dataset.counts),
+            "left_out": dict(dataset.left_out),
+            "learnt": list(dataset.learnt),
+            "parameters": {"seed": self.seed, **self.settings.model_dump(mode="json")},
+        }
+
     def fit(self, examples: Sequence[Example], out_of_scope: Sequence[Example], progress: Progress) -> Artifact:
         """Train; raise `SignpostError` if there is nothing to learn from."""
         if not examples:
@@ -99,9 +111,10 @@ def train(
     fallback: str = "",
     *,
     progress: Progress,
-    store_rows: Sequence[Confirmed] = (),
+    store_rows: Sequence[Lesson] = (),
+    left_out: Mapping[str, int] | None = None,
     files: Sequence[str] = (),
-    champion: Classifier | None = None,
+    champion: Champion | None = None,
     corpus: Corpus | None = None,
     no_corpus: bool = False,
     out_dir: Path | None = None,
@@ -119,18 +132,18 @@ def train(
     `SignpostError` for files that can't be read and for too little to learn from.
     """
     progress("reading the messages", 0.0)
-    unread: Counter[str] = Counter()
+    unread = Counter(left_out or {})
     rows = read_files(files, unread, progress)
     if corpus is None and not no_corpus:
         corpus = load_corpus()
     standalone = out_dir is not None and no_corpus
     dataset = build(
         corpus=None if no_corpus else corpus,
-        corrections=store_rows,
+        lessons=store_rows,
         files=rows,
         departments=() if standalone else departments,
         fallback="" if standalone else fallback,
-        rank=champion.predict if champion else None,
+        rank=champion[0].predict if champion else None,
         any_label=out_dir is not None,
     )
     dataset = replace(dataset, left_out=dict(unread + Counter(dataset.left_out)))
@@ -191,7 +204,7 @@ def _names(examples: Sequence[Example]) -> dict[str, str]:
 def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, progress: Progress) -> Trained:
     """Train on every row and save the model as a directory."""
     artifact = recipe.fit((*dataset.examples, *dataset.terms), dataset.out_of_scope, part_of(progress, 0.02, 0.98))
-    artifact = replace(artifact, meta={**artifact.meta, **_about(dataset)})
+    artifact = replace(artifact, meta={**artifact.meta, **recipe.about(dataset)})
     result = trained(artifact, Verdict(passed=True, sentence=_OUTSIDE))
     facts = {"fingerprint": result.fingerprint, "libraries": artifact.meta.get("libraries"), **result.metrics}
     save(artifact, out_dir, {"created_at": now.isoformat(), **facts})
@@ -199,93 +212,31 @@ def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, prog
 
 
 def _challenger(
-    recipe: _Recipe, dataset: Dataset, champion: Classifier | None, target_error: float, progress: Progress
+    recipe: _Recipe, dataset: Dataset, champion: Champion | None, target_error: float, progress: Progress
 ) -> Trained:
     training, held_out = split(dataset.examples)
     strangers, held_out_strangers = split(dataset.out_of_scope)
     artifact = recipe.fit((*training, *dataset.terms), strangers, part_of(progress, 0.02, 0.85))
     progress("measuring it on held-out messages", 0.85)
+    if champion is not None:
+        artifact = careful(artifact, recipe.classifier.load, champion[0], held_out, held_out_strangers)
     challenger = recipe.classifier.load(artifact)
-    answers = _ask(challenger, held_out)
-    meta = {**artifact.meta, **_about(dataset)}
-    if "operating_points" not in meta:  # a classifier type that leaves its thresholds to us
-        meta["operating_points"] = _operating_points(answers, held_out, _ask(challenger, held_out_strangers))
-    limits = min_confidence_for(meta, target_error)
-    rows = [_row(row) for row in (*held_out, *held_out_strangers)]
-    figures = evaluate(challenger, rows, *limits, alarm_of(challenger))
-    meta["held_out"] = {**figures, "target_error": target_error}
+    meta = {**artifact.meta, **recipe.about(dataset)}
+    if "operating_points" not in meta:
+        meta["operating_points"] = points_of(challenger, held_out, held_out_strangers)
+    meta["held_out"] = figures(challenger, meta, [*held_out, *held_out_strangers], target_error)
     progress("comparing it with the champion" if champion else "judging it", 0.92)
+    said = partial(answered, held_out=held_out, strangers=held_out_strangers, target_error=target_error)
     verdict = compare(
-        _ask(champion, held_out) if champion else None,
-        answers,
+        said(*champion) if champion else None,
+        said(challenger, meta),
         held_out,
-        unalarmed=(missed(champion, held_out), missed(challenger, held_out)) if champion else ((), ()),
-        replayed=_replay(champion, challenger, dataset),
+        replayed=replay(champion[0] if champion else None, challenger, dataset),
+        target_error=target_error,
         seed=recipe.seed,
     )
     progress("done", 1.0)
-    return trained(replace(artifact, meta=meta), verdict, champion.version if champion else "")
-
-
-def _about(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "fingerprint": dataset.fingerprint,
-        "counts": dict(dataset.counts),
-        "left_out": dict(dataset.left_out),
-    }
-
-
-def _ask(classifier: Classifier, rows: Sequence[Example]) -> list[Prediction]:
-    inputs = [row.input for row in rows]
-    starts = range(0, len(inputs), _BATCH)
-    return [answer for start in starts for answer in classifier.predict(inputs[start : start + _BATCH])]
-
-
-def _row(example: Example) -> dict[str, Any]:
-    """Return an example as `evaluate` takes it."""
-    said = example.input
-    return {
-        "subject": said.subject,
-        "body": said.body,
-        "language": said.language,
-        "topic": said.topic,
-        "medium": said.medium,
-        "department": example.department,
-        "urgent": example.urgent,
-    }
-
-
-def _operating_points(
-    answers: Sequence[Prediction], held_out: Sequence[Example], strangers: Sequence[Prediction]
-) -> list[list[float]]:
-    """Read thresholds off the held-out messages."""
-    everything = [*answers, *strangers]
-    inside = np.arange(len(everything)) < len(answers)
-    right = [answer.ranking[0][0] == row.department for answer, row in zip(answers, held_out, strict=True)]
-    trial = Trial(
-        confidence=np.array([answer.ranking[0][1] for answer in everything]),
-        score=np.array([answer.score for answer in everything]),
-        in_scope=inside,
-        right=np.array([*right, *([False] * len(strangers))], dtype=bool),
-        weight=np.ones(len(everything)),
-    )
-    return operating_points(trial)
-
-
-def _replay(champion: Classifier | None, challenger: Classifier, dataset: Dataset) -> Replayed:
-    """Show every confirmed misroute to both models."""
-    misroutes = [row for row in dataset.examples if row.source == CORRECTION]
-
-    def right(classifier: Classifier | None) -> int:
-        answers = _ask(classifier, misroutes) if classifier else []
-        return sum(answer.ranking[0][0] == row.department for answer, row in zip(answers, misroutes, strict=False))
-
-    return Replayed(
-        n=len(misroutes),
-        champion=right(champion),
-        challenger=right(challenger),
-        held_out=sum(map(is_held_out, misroutes)),
-    )
+    return trained(replace(artifact, meta=meta), verdict, champion[0].version if champion else "")
 
 
 def part_of(progress: Progress, start: float, end: float) -> Progress:

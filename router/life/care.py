@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from router.life.proof import Side
 from router.ownership import OwnedSource, Ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
@@ -23,17 +25,32 @@ if TYPE_CHECKING:
     from router.store.lives import Key
 
 
+_LOG_EVERY = timedelta(minutes=1)  # for requests of strangers, by channel: nobody is to fill our disk
+
+
 class Care:
-    """Builds sources, webhooks and sinks; `daemon_id` and `alive` are those of the daemon's heartbeat."""
+    """Builds sources, webhooks and sinks; `daemon_id` and `alive` are those of the daemon's heartbeat.
+
+    `count_refusal` is told the channel of each request that didn't prove whose it is.
+    """
 
     def __init__(
-        self, store: Store, lives: Lives, daemon_id: str, alive: Callable[[], bool], log: FilteringBoundLogger
+        self,
+        store: Store,
+        lives: Lives,
+        daemon_id: str,
+        alive: Callable[[], bool],
+        log: FilteringBoundLogger,
+        *,
+        count_refusal: Callable[[str], None] = lambda _channel: None,
     ) -> None:
         self._store = store
         self._lives = lives
         self._daemon_id = daemon_id
         self._alive = alive
         self._log = log
+        self._count_refusal = count_refusal
+        self._logged_at: dict[Key, datetime] = {}
 
     def source(self, channel: Channel, settings: Settings, context: Context) -> Source:
         """Return a channel's source; a polled one runs while its mailbox is ours, where others share the store."""
@@ -60,7 +77,20 @@ class Care:
 
     def _noting(self, context: Context, side: Side) -> Context:
         key = context.name, side
-        return replace(context, on_proof=partial(self._lives.proven, key), on_trouble=partial(self._lives.failed, key))
+        return replace(
+            context,
+            on_proof=partial(self._lives.proven, key),
+            on_trouble=partial(self._lives.failed, key),
+            on_refusal=partial(self._turned_away, key),
+        )
+
+    def _turned_away(self, key: Key, why: str) -> None:
+        self._lives.turned_away(key, why)
+        self._count_refusal(key[0])
+        now, logged_at = self._store.clock.now(), self._logged_at.get(key)
+        if logged_at is None or abs(now - logged_at) >= _LOG_EVERY:
+            self._logged_at[key] = now
+            self._log.warning("request_refused", channel=key[0], why=why)
 
 
 def watched(name: str, channel: Channel, settings: Settings, *parts: object) -> dict[Key, Watched]:
@@ -84,6 +114,16 @@ class WatchedSource:
     def __init__(self, source: Source, failed: Callable[[str], None]) -> None:
         self.source = source
         self._failed = failed
+
+    async def prepare(self, leaving: Collection[object]) -> None:
+        """Let it get ready to take over from those that leave when it begins, if it knows how; it may refuse."""
+        if prepare := getattr(self.source, "prepare", None):
+            await prepare([_inner(each) for each in leaving])
+
+    async def abandon(self) -> None:
+        """Let it undo that."""
+        if abandon := getattr(self.source, "abandon", None):
+            await abandon()
 
     async def run(self, accept: Accept) -> None:
         """Run the source and raise what it raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from router.life.proof import Expiry, Side
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from router.store.engine import Store
     from router.store.lives import Key
 
+_SEVERAL = 3  # requests that are refused one after the other may be a secret that was changed, and not only noise
+_DAY = timedelta(days=1)
 _TROUBLES = {Side.IN: ("down", "rejected", "silent"), Side.OUT: ("late",)}  # what is over when a channel is steady
 
 
@@ -57,6 +60,8 @@ class ChannelWatch:
             self._tell_silent(connection, name, life, now)
         if watching.expect_every is not None:
             self._expect(connection, name, life, watching, now)
+        if life.refused >= _SEVERAL and life.refused_at is not None and now - life.refused_at < _DAY:
+            self._tell_refused(connection, name, life, now)
         for expiry in watching.expiries():
             self._tell_expiry(connection, name, expiry, now)
 
@@ -72,6 +77,18 @@ class ChannelWatch:
         self._alerts.tell_once(
             connection, f"silent:{name}", Notice(subject=f"The channel {name} is silent", text=text), now
         )
+
+    def _tell_refused(self, connection: Connection, name: str, life: Life, now: datetime) -> None:
+        """Tell of requests that were refused while none was taken: at most once a day, for it may be noise."""
+        since = f"since {when(life.proven_at)}" if life.proven_at else "so far"
+        text = (
+            f"{life.refused} requests to the channel {name} were refused, and none was taken {since}.\n"
+            f"Why the last one was: {life.refusal}.\n\n"
+            "If messages are missing, a secret or an address was changed on one side only: the provider's log and\n"
+            "`signpost check --connect` say more. If none is missing, it was noise, and there is nothing to do.\n"
+        )
+        notice = Notice(subject=f"Requests to {name} are refused", text=text)
+        self._alerts.tell(connection, f"refused:{name}", notice, now, every=_DAY)
 
     def _expect(self, connection: Connection, name: str, life: Life, watching: Watched, now: datetime) -> None:
         assert watching.expect_every is not None

@@ -77,6 +77,10 @@ def _row(key: Key, life: Life, watching: Watched, now: datetime) -> dict[str, An
         "proven_at": when(proven) if proven else None,
         "proven_ago_s": round((now - proven).total_seconds(), 1) if proven else None,
         "error": life.error if life.failing else "",
+        "refused": life.refused,
+        "refused_at": when(life.refused_at) if life.refused_at else None,
+        "refused_ago_s": round((now - life.refused_at).total_seconds(), 1) if life.refused_at else None,
+        "refusal": life.refusal,
         "expires": [{"what": expiry.what, "at": when(expiry.at)} for expiry in watching.expiries()],
     }
 
@@ -123,6 +127,11 @@ class Lives:
     def failed(self, key: Key, why: str) -> None:
         """Note that a channel has just failed; `why` is a sentence."""
         self._own[key] = self._life(key).failed(self._clock.now(), one_line(why))
+        self._unsaved.add(key)
+
+    def turned_away(self, key: Key, why: str) -> None:
+        """Note that a request didn't prove whose it is; `why` is a sentence."""
+        self._own[key] = self._life(key).turned_away(self._clock.now(), one_line(why))
         self._unsaved.add(key)
 
     def _life(self, key: Key) -> Life:

@@ -33,28 +33,49 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """When a channel was first run, last proven and last failed, and why (a sentence)."""
+    """When a channel was first run, last proven and last failed, and why (a sentence).
+
+    `refused` requests since the last proof didn't prove whose they are, and `refusal` says why of the last of all. That
+    is no failure: anybody can send such requests.
+    """
 
     first_at: datetime
     proven_at: datetime | None = None
     failed_at: datetime | None = None
     error: str = ""
+    refused: int = 0
+    refused_at: datetime | None = None
+    refusal: str = ""
 
     def proven(self, at: datetime) -> Life:
         """Return it after a proof: what failed before is over."""
-        return replace(self, proven_at=at, failed_at=None, error="")
+        return replace(self, proven_at=at, failed_at=None, error="", refused=0)
 
     def failed(self, at: datetime, error: str) -> Life:
         """Return it after a failure."""
         return replace(self, failed_at=at, error=error)
+
+    def turned_away(self, at: datetime, why: str) -> Life:
+        """Return it after a request that didn't prove whose it is."""
+        return replace(self, refused=self.refused + 1, refused_at=at, refusal=why)
 
     def merged(self, other: Life) -> Life:
         """Return what two daemons know together: the newest proof and the newest failure."""
         proofs = [life.proven_at for life in (self, other) if life.proven_at]
         failures = [(life.failed_at, life.error) for life in (self, other) if life.failed_at]
         failed_at, error = max(failures, default=(None, ""))
-        first_at = min(self.first_at, other.first_at)
-        return Life(first_at=first_at, proven_at=max(proofs, default=None), failed_at=failed_at, error=error)
+        refusals = [(life.refused_at, life.refusal) for life in (self, other) if life.refused_at]
+        refused_at, refusal = max(refusals, default=(None, ""))
+        proven_at = max(proofs, default=None)
+        return Life(
+            first_at=min(self.first_at, other.first_at),
+            proven_at=proven_at,
+            failed_at=failed_at,
+            error=error,
+            refused=max(life.refused for life in (self, other) if life.proven_at == proven_at),
+            refused_at=refused_at,
+            refusal=refusal,
+        )
 
     @property
     def failing(self) -> bool:
@@ -80,14 +101,15 @@ class Life:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the store keeps it."""
-        times = {"first_at": self.first_at, "proven_at": self.proven_at, "failed_at": self.failed_at}
-        return {name: at.isoformat() for name, at in times.items() if at} | {"error": self.error}
+        names = ("first_at", "proven_at", "failed_at", "refused_at")
+        times = {name: at.isoformat() for name in names if (at := getattr(self, name))}
+        return times | {"error": self.error, "refused": self.refused, "refusal": self.refusal}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Life:
         """Read what the store kept."""
         times = {name: datetime.fromisoformat(at) for name, at in value.items() if name.endswith("_at")}
-        return cls(error=value["error"], **times)
+        return cls(error=value["error"], refused=value.get("refused", 0), refusal=value.get("refusal", ""), **times)
 
 
 def silent_after(polls: timedelta | None) -> timedelta | None:

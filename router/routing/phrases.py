@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ _DIGITS = str.maketrans("013457", "oieast")
 _HELD = re.compile(r"([a-z])\1{2,}")
 _OFTEN_TWICE = "lso"
 _OTHER_LETTERS = re.compile(r"\w*[a-z]\w*")
-_LOOK_ALIKE = str.maketrans("асеорхукмтвнѕіјαεοικντρυχ", "aceopxykmtbhsijaeoikvtpux")
+_LOOK_ALIKE = str.maketrans("асеорхукмтвнѕіјαεοικντρυχđ", "aceopxykmtbhsijaeoikvtpuxd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +110,12 @@ class Phrases:
     def folded(self, *fields: str) -> bytes:
         """Return the fields as plain words: no case, accents or apostrophes, texting spelling undone, " . " at ends."""
         several = dict.fromkeys(field[:MAX_TEXT] for field in fields if field)
-        return (" " + " . ".join(map(self._words, several)) + " ").encode("ascii")
-
-    def _words(self, field: str) -> str:
-        plain = field.translate(_APOSTROPHES).lower()
-        if not plain.isascii():
-            plain = "".join(
-                char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in _UNSEEN
-            ).lower()
-            plain = _OTHER_LETTERS.sub(lambda word: word[0].translate(_LOOK_ALIKE), plain)
-        plain = _SIGN.sub(lambda sign: _SIGNS[sign[0]], _APART.sub(lambda run: _BETWEEN.sub("", run[0]), plain))
-        plain = _HELD.sub(lambda run: run[1] * (2 if run[1] in _OFTEN_TWICE else 1), plain)
-        return " ".join(map(self._word, _TOKENS.findall(plain)))
+        folded = (" ".join(map(self._word, _tokens(field))) for field in several)
+        return (" " + " . ".join(folded) + " ").encode("ascii")
 
     def _word(self, token: str) -> str:
+        if token.isalpha():
+            return self._spelling.get(token, token)
         if not token.isalnum():
             return _mark(token)
         if _MIXED.fullmatch(token):
@@ -159,6 +151,20 @@ class _Category:
     settled: Any
     past: Any
     unless: frozenset[str]
+
+
+@lru_cache(256)  # fields: several batches, for one list after the other looks at the same message
+def _tokens(field: str) -> tuple[str, ...]:
+    """Return the words and marks of a text in small letters without accents or apostrophes, nothing hidden."""
+    plain = field.translate(_APOSTROPHES).lower()
+    if not plain.isascii():
+        plain = "".join(
+            char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in _UNSEEN
+        ).lower()
+        plain = _OTHER_LETTERS.sub(lambda word: word[0].translate(_LOOK_ALIKE), plain)
+    plain = _SIGN.sub(lambda sign: _SIGNS[sign[0]], _APART.sub(lambda run: _BETWEEN.sub("", run[0]), plain))
+    plain = _HELD.sub(lambda run: run[1] * (2 if run[1] in _OFTEN_TWICE else 1), plain)
+    return tuple(_TOKENS.findall(plain))
 
 
 def _clause(text: bytes, match: Any) -> bytes:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from router.routing.answer import Step
     from router.routing.schools import Schools
 
+_WOULD = "would go to "  # how the detail of a decision begins in observe mode
 _WEAKER_THAN_A_THREAD = ("", "contact")  # how a school was recognised
 
 
@@ -146,8 +147,16 @@ class Router:
         if not self._observe:
             return decision
         desks = " and ".join((decision.department, *decision.also))
-        would = f"would go to {desks} ({decision.reason.value}: {decision.detail})"
+        would = f"{_WOULD}{desks} ({decision.reason.value}: {decision.detail})"
         return replace(decision, department=self._fallback, reason=Reason.OBSERVE, detail=would, also=())
+
+
+def intended(decision: Decision) -> tuple[tuple[str, ...], Reason]:
+    """Return the departments, the first one first, and the reason: in observe mode those that it would have been."""
+    if decision.reason is not Reason.OBSERVE:
+        return (decision.department, *decision.also), decision.reason
+    desks, _, why = decision.detail.removeprefix(_WOULD).partition(" (")
+    return tuple(desks.split(" and ")), Reason(why.partition(":")[0])
 
 
 def _tagged(verdict: Verdict, tags: tuple[str, ...]) -> Verdict:

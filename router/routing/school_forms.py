@@ -73,7 +73,8 @@ class Form:
 def tokens_of(text: str) -> list[Token]:
     """Return the words of a text, those of addresses and links left out. Linear in the length."""
     text = unicodedata.normalize("NFC", text)
-    text = re.sub(r"\S+", lambda m: " " if "@" in m[0] or "://" in m[0] or m[0].startswith("www.") else m[0], text)
+    if any(sign in text for sign in ("@", "://", "www.")):
+        text = re.sub(r"\S+", lambda m: " " if "@" in m[0] or "://" in m[0] or m[0].startswith("www.") else m[0], text)
     found: list[Token] = []
     end = 0
     for match in _TOKEN.finditer(text):
@@ -111,6 +112,7 @@ class Forms:
             slips = edits_in(key)
             for length in range(len(key) - slips, len(key) + slips + 1):
                 self._near.setdefault((key[0], length), []).append((key, _letters_of(key)))
+        self.near_beginnings = frozenset(first for first, _length in self._near)
 
     def _all(self) -> Iterator[Form]:
         return (form for forms in self.exact.values() for form in forms)

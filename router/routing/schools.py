@@ -286,6 +286,8 @@ class _Reading:
     def _spelled(self) -> None:
         """Look for names with slips: more of them where a level stands beside it, few where nothing does."""
         for start in range(min(len(self._tokens), _MAX_TOKENS_SPELLED)):
+            if self._tokens[start].word[0] not in self._forms.near_beginnings:
+                continue
             for end in range(min(start + self._forms.most_words + 1, len(self._tokens)), start, -1):
                 if not self._taken.isdisjoint(range(start, end)):
                     continue

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HOLD, FALLBACK = "hold", "fallback"
 _MOST_TEXT = 20_000  # characters of the text that are looked at
 _WORDS_PER_LINK = 12
+_FEWEST_WORDS = 5  # "hello?" and "ok thanks" are no department's business, and nobody's spam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +39,17 @@ class Spam:
 def suspicion(content: Content, prediction: Prediction, stranger_score: float) -> str:
     """Return why a message that the model wouldn't route looks like spam, "" if it doesn't.
 
-    Either the model is very sure that it is no department's business, or it thinks so and the text has a sign of spam.
+    Either the model is very sure that it is no department's business, which a handful of words can't tell, or it thinks
+    so and the text has a sign of spam.
     """
-    if prediction.score < stranger_score:
+    if prediction.score < stranger_score and len(f"{content.subject} {_text(content)}".split()) >= _FEWEST_WORDS:
         return "it is unlike anything that a department deals with"
     return next(signs(content), "") if prediction.score < 0 else ""
 
 
 def signs(content: Content) -> Iterator[str]:
     """Yield what in a message is usual for spam and rare in what families write. Linear in its length."""
-    text = f"{content.subject}\n{content.text or content.html_text}"[:_MOST_TEXT]
+    text = f"{content.subject}\n{_text(content)}"[:_MOST_TEXT]
     links = len(_LINK.findall(text))
     if links > 1 and len(text.split()) < links * _WORDS_PER_LINK:
         yield "it is mostly links"
@@ -57,6 +59,10 @@ def signs(content: Content) -> Iterator[str]:
         yield "it offers to unsubscribe"
     if found := _BAIT.search(text):
         yield f"it says “{found.group().lower()}”"
+
+
+def _text(content: Content) -> str:
+    return (content.text or content.html_text)[:_MOST_TEXT]
 
 
 def _compiled(*expressions: str) -> Any:  # re2 publishes no types

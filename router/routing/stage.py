@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from router.alerts import Alerts
     from router.answers.decide import Answers, Withheld
     from router.destinations import Desks
+    from router.learning.audit import Audit
     from router.metrics import Metrics
     from router.returns import Returns
     from router.routing.route import Router, Verdict
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from router.store.messages import Undecided
 
 BATCH = 32
+_SUSPECTS_EVERY_S = 0.5  # while there is much to do: to find none costs a look at all that waits
 MOST_LOST_LEASES = 3  # a message that took three processes with it isn't understood a fourth time
 
 
@@ -49,6 +51,7 @@ class DecideStage:
         alerts: Alerts,
         returns: Returns,
         answers: Answers | None = None,
+        audit: Audit | None = None,
         wake: Callable[[], None],
         metrics: Metrics,
         log: FilteringBoundLogger,
@@ -65,6 +68,7 @@ class DecideStage:
         self._alerts = alerts
         self._returns = returns
         self._answers = answers
+        self._audit = audit
         self._wake = wake
         self._metrics = metrics
         self._log = log
@@ -75,6 +79,8 @@ class DecideStage:
         suspects = monotonic() >= self._suspects_from
         lease = partial(messages.lease_undecided, owner=self._daemon_id, limit=BATCH, suspects=suspects)
         leased = await self._store.write(lease)
+        if len(leased) == BATCH and suspects:  # full, and so without one
+            self._suspects_from = monotonic() + _SUSPECTS_EVERY_S
         if not leased:
             return 0
         ids = {undecided.id for undecided in leased}
@@ -136,6 +142,8 @@ class DecideStage:
         if not writing:
             return [], []
         ids = outbox.commit_verdicts(connection, writing, self._desks.destinations, now)
+        if self._audit:
+            self._audit.choose(connection, writing, ids)
         for verdict in writing:
             if verdict.urgent:
                 self._alerts.tell_urgent(connection, verdict, ids.get(verdict.message.id), now)

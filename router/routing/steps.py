@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from router.ids import normalise
 from router.records import DeliveryKind, Medium, Reason
 from router.routing.answer import Answer, File, Hold, Route
-from router.store import deliveries, messages
+from router.store import deliveries, messages, threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 MAX_HOPS = 25  # Received headers; Postfix gives up at 50, but ours is the last desk
+MOST_FROM_A_DESK, SPAN = 10, timedelta(hours=1)
 
 
 class Loops:
     """Hold what we sent ourselves, what answers our own mail automatically, and what has gone round too often.
 
     Other automatic mail (scanners, voicemail, form mailers) is routed like any other, and never answered. `desks` are
-    the addresses that we deliver to, in lower case.
+    the addresses that we deliver to, in lower case. A program at one of them that says nothing of being one, and names
+    no mail that it answers, is known by its zeal alone: what it says to our mail is forwarded to it as another.
     """
 
     name = "loops"
@@ -51,7 +54,7 @@ class Loops:
                 return answered
         if await self._stamped(content):
             return Hold("our own forwarded mail came back")
-        return circling(content, self._desks)
+        return circling(content, self._desks) or await self._too_zealous(message)
 
     async def _answer_to(self, content: Content, delivery: int) -> Answer:
         if content.auto_submitted:
@@ -69,6 +72,15 @@ class Loops:
         first = await self._store.read(lambda c: messages.of_delivery(c, delivery_id))
         wrote = {first.content.sender.casefold(), first.content.reply_to.casefold()} if first else set()
         return bool(content.sender) and content.sender.casefold() in wrote
+
+    async def _too_zealous(self, message: Message) -> Hold | None:
+        sender, since = message.content.sender, message.received_at - SPAN
+        if sender.casefold() not in self._desks:
+            return None
+        count = await self._store.read(lambda c: threads.count_of(c, sender, since, MOST_FROM_A_DESK))
+        if count < MOST_FROM_A_DESK:
+            return None
+        return Hold(f"more than {count} mails in an hour from an address that we deliver to: probably a program")
 
     async def _stamped(self, content: Content) -> bool:
         """Return whether the mail bears the id of a message of ours; a stranger can't know one."""

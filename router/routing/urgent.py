@@ -14,7 +14,7 @@ from router.routing.answer import Answer, MarkUrgent
 from router.routing.phrases import shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from router.records import Content, Message
 
     Prepare = Callable[[Content, str], ModelInput]
+    Anew = Callable[[Message], Awaitable[Content]]
 
 _SHOWN = 3  # words of the message in the model's remark
 
@@ -29,7 +30,8 @@ _SHOWN = 3  # words of the message in the model's remark
 class Urgent:
     """Remarks on urgent messages; never ends the list of steps.
 
-    `classifier` returns the model that serves, None if none does; `prepare` is what it sees of a message.
+    `classifier` returns the model that serves, None if none does; `prepare` is what it sees of a message; `anew` is
+    what a message doesn't only repeat (`router.routing.quotes`), all of it by default.
     """
 
     name = "urgent"
@@ -39,15 +41,26 @@ class Urgent:
         classifier: Callable[[], Classifier | None] = lambda: None,
         prepare: Prepare | None = None,
         log: FilteringBoundLogger | None = None,
+        anew: Anew | None = None,
     ) -> None:
         self._classifier = classifier
         self._prepare = prepare
         self._log = log
+        self._anew = anew
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Mark each message that speaks of danger, with the category and the words that said so."""
-        reasons = await asyncio.to_thread(self.reasons, [(each.content, each.medium.value) for each in batch])
+        contents = [(await self._said(each), each.medium.value) for each in batch]
+        reasons = await asyncio.to_thread(self.reasons, contents)
         return [MarkUrgent(reason) if reason else None for reason in reasons]
+
+    async def _said(self, message: Message) -> Content:
+        try:
+            return await self._anew(message) if self._anew else message.content
+        except Exception:  # rather one alarm too many
+            if self._log:
+                self._log.exception("urgent_quotes_failed", message_id=message.id)
+            return message.content
 
     def reasons(self, contents: Sequence[tuple[Content, str]]) -> list[str]:
         """Return for contents with their media why each is urgent, "" if it isn't. Hostile text: 60 ms each."""

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import and_, exists, func, insert, or_, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from router.records import Correction, CorrectionState, Reason
-from router.store.tables import corrections, decisions, messages, votes
+from router.records import Correction, CorrectionState, DeliveryKind, DeliveryState, Reason, State
+from router.store.tables import corrections, decisions, deliveries, messages, votes
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
+
+COMMAND, VOTES, TACIT = "command", "votes", "tacit"
+"""How a correction may be confirmed: by a named person's command (or page), two votes, or time that went by."""
+
+MOVED = corrections.c.new_decision_id.is_distinct_from(corrections.c.decision_id)
+"""True of what was said of a message itself, and not of a copy that was sent for its second matter."""
 
 
 def add(connection: Connection, correction: Correction, new_decision_id: int) -> int:
@@ -32,22 +38,31 @@ def add(connection: Connection, correction: Correction, new_decision_id: int) ->
         "delivery_id": correction.delivery_id,
         "new_decision_id": new_decision_id,
         "confirmed_by": correction.confirmed_by[:320],
+        "confirmed_via": correction.confirmed_via,
         "settled_at": None if correction.state is CorrectionState.PROPOSED else correction.at,
     }
     return int(connection.execute(insert(corrections).returning(corrections.c.id), row).scalar_one())
 
 
 def settle(
-    connection: Connection, correction_id: int, state: CorrectionState, now: datetime, by: str
+    connection: Connection, correction_id: int, state: CorrectionState, now: datetime, by: str, *, via: str = COMMAND
 ) -> Correction | None:
-    """Confirm a proposed correction, or withdraw a proposed or confirmed one; None if that can't be."""
+    """Confirm a proposed correction, or withdraw a proposed or confirmed one; None if that can't be.
+
+    What only time has confirmed may be confirmed again by somebody, which counts more.
+    """
+    c = corrections.c
     before = [CorrectionState.PROPOSED.value]
+    by_time = and_(c.state == CorrectionState.CONFIRMED.value, c.confirmed_via == TACIT)
+    may = or_(c.state.in_(before), by_time) if via != TACIT else c.state.in_(before)
+    values = {"confirmed_by": by[:320], "confirmed_via": via}
     if state is CorrectionState.WITHDRAWN:
-        before.append(CorrectionState.CONFIRMED.value)
+        may = c.state.in_([*before, CorrectionState.CONFIRMED.value])
+        values = {"withdrawn_by": by[:320]}
     row = connection.execute(
         update(corrections)
-        .where(corrections.c.id == correction_id, corrections.c.state.in_(before))
-        .values(state=state.value, confirmed_by=by[:320], settled_at=now)
+        .where(c.id == correction_id, may)
+        .values(state=state.value, settled_at=now, **values)
         .returning(corrections)
     ).first()
     return None if row is None else to_correction(row)
@@ -109,24 +124,88 @@ def in_state(connection: Connection, state: str | None, limit: int) -> list[Corr
 def confirmed_rows(connection: Connection) -> list[Row[Any]]:
     """Return confirmed corrections with the message's medium and content: what may be trained on, oldest first.
 
-    What was said of a copy isn't among them: the message as a whole is about something else.
+    `mailbox` is the address whose link was used, None if none was. What was said of a copy isn't among them: the
+    message as a whole is about something else.
     """
+    c = corrections.c
     statement = (
         select(
-            corrections.c.id,
-            corrections.c.message_id,
-            corrections.c.to_department,
+            *(c.id, c.message_id, c.from_department, c.to_department, c.by, c.confirmed_by, c.confirmed_via),
+            c.settled_at,
             messages.c.medium,
             messages.c.content,
+            deliveries.c.to.label("mailbox"),
         )
-        .join(messages, messages.c.id == corrections.c.message_id)
-        .where(
-            corrections.c.state == CorrectionState.CONFIRMED.value,
-            corrections.c.new_decision_id.is_distinct_from(corrections.c.decision_id),
-        )
-        .order_by(corrections.c.id)
+        .join(messages, messages.c.id == c.message_id)
+        .outerjoin(deliveries, deliveries.c.id == c.delivery_id)
+        .where(c.state == CorrectionState.CONFIRMED.value, MOVED)
+        .order_by(c.id)
     )
     return list(connection.execute(statement))
+
+
+def of_disputed(connection: Connection) -> list[Correction]:
+    """Return what was said, and not withdrawn, of messages about which it was said twice or more."""
+    live = and_(corrections.c.state != CorrectionState.WITHDRAWN.value, MOVED)
+    twice = select(corrections.c.message_id).where(live).group_by(corrections.c.message_id).having(func.count() > 1)
+    rows = select(corrections).where(live, corrections.c.message_id.in_(twice)).order_by(corrections.c.id)
+    return [to_correction(row) for row in connection.execute(rows)]
+
+
+def busy_addresses(connection: Connection, since: datetime, more_than: int) -> list[tuple[str, str, int]]:
+    """Return from which addresses (channel, address) more flags and votes than that came since a time, and how many."""
+    said = [
+        select(table.c.delivery_id).where(table.c.at >= since, table.c.delivery_id.is_not(None))
+        for table in (corrections, votes)
+    ]
+    each = union_all(*said).subquery()
+    statement = (
+        select(deliveries.c.via, deliveries.c.to, func.count().label("n"))
+        .join(each, each.c.delivery_id == deliveries.c.id)
+        .group_by(deliveries.c.via, deliveries.c.to)
+        .having(func.count() > more_than)
+        .order_by(func.count().desc(), deliveries.c.to, deliveries.c.via)
+    )
+    return [(row.via, row.to, row.n) for row in connection.execute(statement)]
+
+
+def confirmed_by_person(connection: Connection, since: datetime) -> list[tuple[str, int]]:
+    """Return by whom corrections were confirmed since a time, and how many by each, the most first."""
+    c = corrections.c
+    statement = (
+        select(c.confirmed_by, func.count().label("n"))
+        .where(
+            c.state == CorrectionState.CONFIRMED.value, c.settled_at >= since, c.confirmed_via.not_in([VOTES, TACIT])
+        )
+        .group_by(c.confirmed_by)
+        .order_by(func.count().desc(), c.confirmed_by)
+    )
+    return [(row.confirmed_by, row.n) for row in connection.execute(statement)]
+
+
+def lived_with(connection: Connection, until: datetime) -> list[int]:
+    """Return proposed flags whose message is still where they brought it, if it had arrived there by then."""
+    c = corrections.c
+    statement = (
+        select(c.id)
+        .join(messages, messages.c.decision_id == c.new_decision_id)
+        .join(decisions, decisions.c.id == c.new_decision_id)
+        .where(
+            c.state == CorrectionState.PROPOSED.value,
+            MOVED,
+            messages.c.state == State.ROUTED.value,
+            decisions.c.department == c.to_department,  # and not with the fallback, disputed
+            exists().where(
+                deliveries.c.decision_id == decisions.c.id,
+                deliveries.c.message_id == messages.c.id,
+                deliveries.c.kind == DeliveryKind.ROUTE.value,
+                deliveries.c.state == DeliveryState.DELIVERED.value,
+                deliveries.c.settled_at < until,
+            ),
+        )
+        .order_by(c.id)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:
@@ -141,6 +220,30 @@ def vote(connection: Connection, message_id: str, delivery_id: int, department: 
     row = {"message_id": message_id, "delivery_id": delivery_id, "department": department, "at": now}
     statement = dialect.insert(votes).values(row).on_conflict_do_nothing().returning(votes.c.id)
     return connection.execute(statement).scalar() is not None
+
+
+def has_voted(connection: Connection, delivery_id: int) -> bool:
+    """Return whether a delivery has said "This is ours"."""
+    return connection.execute(select(votes.c.id).where(votes.c.delivery_id == delivery_id)).first() is not None
+
+
+def has_flagged(connection: Connection, delivery_id: int) -> bool:
+    """Return whether the link of a delivery was ever used to send its message on, even if that was undone."""
+    flagged = select(corrections.c.id).where(corrections.c.delivery_id == delivery_id)
+    return connection.execute(flagged).first() is not None
+
+
+def doubt(connection: Connection, correction_id: int) -> None:
+    """Let a correction that only votes confirmed be proposed again: one of the voters has thought better of it."""
+    connection.execute(
+        update(corrections)
+        .where(
+            corrections.c.id == correction_id,
+            corrections.c.state == CorrectionState.CONFIRMED.value,
+            corrections.c.confirmed_via == VOTES,
+        )
+        .values(state=CorrectionState.PROPOSED.value, confirmed_by="", confirmed_via="", settled_at=None)
+    )
 
 
 def to_correction(row: Row[Any]) -> Correction:
@@ -159,4 +262,6 @@ def to_correction(row: Row[Any]) -> Correction:
         decision_id=row.decision_id,
         delivery_id=row.delivery_id,
         confirmed_by=row.confirmed_by,
+        confirmed_via=row.confirmed_via,
+        withdrawn_by=row.withdrawn_by,
     )

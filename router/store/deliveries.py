@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import Integer, bindparam, func, insert, or_, select, update
 
 from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice
 from router.store import decisions
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row, Select, UpdateBase
 
 PASSED_ON = "the message was passed on before this was sent"
 
@@ -61,16 +61,8 @@ def lease(
     Of those that were leased when a process died, at most `suspects` more are taken, the least suspected first: were
     they leased together again, a few crashes in a row would bury them all for what one of them did, or none.
     """
-    chosen = [_due(via, now, deliveries.c.lost_leases == 0, limit)]
-    if suspects:
-        chosen.append(_due(via, now, deliveries.c.lost_leases > 0, suspects))
-    leased = (
-        update(deliveries)
-        .where(or_(*(deliveries.c.id.in_(due) for due in chosen)))
-        .values(owner=owner, fence=deliveries.c.fence + 1, attempts=deliveries.c.attempts + 1)
-        .returning(deliveries)
-    )
-    rows = connection.execute(leased).all()
+    wanted = {"sink": via, "at": now, "most": limit, "most_suspects": suspects, "new_owner": owner}
+    rows = connection.execute(_LEASE_SUSPECTS_TOO if suspects else _LEASE, wanted).all()
     return [to_delivery(row) for row in sorted(rows, key=_precedence)]
 
 
@@ -79,14 +71,14 @@ def _precedence(row: Row[Any]) -> tuple[Any, ...]:
     return is_answer, not row.urgent, row.urgent and not is_alert, row.next_attempt_at, row.id
 
 
-def _due(via: str, now: datetime, which: ColumnElement[bool], limit: int) -> Select[tuple[int]]:
+def _due(which: ColumnElement[bool], limit: str) -> Select[tuple[int]]:
     return (
         select(deliveries.c.id)
         .where(
             deliveries.c.state == DeliveryState.WAITING.value,
-            deliveries.c.via == via,
+            deliveries.c.via == bindparam("sink"),
             deliveries.c.owner.is_(None),
-            deliveries.c.next_attempt_at <= now,
+            deliveries.c.next_attempt_at <= bindparam("at"),
             which,
         )
         .order_by(
@@ -97,9 +89,23 @@ def _due(via: str, now: datetime, which: ColumnElement[bool], limit: int) -> Sel
             deliveries.c.next_attempt_at,
             deliveries.c.id,
         )
-        .limit(limit)
+        .limit(bindparam(limit, type_=Integer))
         .with_for_update(skip_locked=True)
     )
+
+
+def _leasing(*chosen: Select[tuple[int]]) -> UpdateBase:
+    return (
+        update(deliveries)
+        .where(or_(*(deliveries.c.id.in_(due) for due in chosen)))
+        .values(owner=bindparam("new_owner"), fence=deliveries.c.fence + 1, attempts=deliveries.c.attempts + 1)
+        .returning(deliveries)
+    )
+
+
+# Made once: to put such a statement together costs as much as to run it.
+_SOUND, _SUSPECT = _due(deliveries.c.lost_leases == 0, "most"), _due(deliveries.c.lost_leases > 0, "most_suspects")
+_LEASE, _LEASE_SUSPECTS_TOO = _leasing(_SOUND), _leasing(_SOUND, _SUSPECT)
 
 
 def settle(

@@ -39,6 +39,7 @@ _NO_SERVER = frozenset({"08", "28", "3D", "53", "57", "58"})
 _READ_ONLY = "25006"
 _ROLLED_BACK = "40"  # a deadlock or the like: the same may do at the next try
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_TURNS = 2  # of the event loop before a commit begins: what is being read just then comes along with it
 _MOST_WAITING = 20_000  # units; beyond it the store is busy, and sources refuse before accepting
 
 
@@ -158,7 +159,7 @@ class Store:
         """Begin a commit if there is need for one: the next may queue while one runs, and draws what waits by then."""
         if self._waiting and self._drawn and len(self._commits) < self._backend.commits:
             self._drawn = False
-            commit = asyncio.create_task(self._commit(_Group(self._draw)), name="commit")
+            commit = asyncio.create_task(self._gather(_Group(self._draw)), name="commit")
             self._commits.add(commit)
             commit.add_done_callback(self._ended)
 
@@ -170,6 +171,11 @@ class Store:
     def _ended(self, commit: asyncio.Task[None]) -> None:
         self._commits.discard(commit)
         self._begin()
+
+    async def _gather(self, group: _Group) -> None:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        await self._commit(group)
 
     async def _commit(self, group: _Group) -> None:
         try:

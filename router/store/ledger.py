@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
 from router.records import DeliveryKind, DeliveryState, State
-from router.store import alarms, corrections, deliveries, messages, tables
+from router.store import alarms, audits, corrections, deliveries, messages, tables
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-
+RECENT = timedelta(days=30)  # how far back audits count that tell how good the router is now
 _OF_ANSWERS = (DeliveryState.WAITING, DeliveryState.DELIVERED, DeliveryState.DROPPED)  # they end in no other
 
 
@@ -38,6 +39,7 @@ def status(connection: Connection, now: datetime) -> dict[str, Any]:
         "urgent": alarms.waiting(connection, now),
         "oldest_waiting_s": _oldest_waiting_s(connection, now),
         "corrections": corrections.count_by_state(connection),
+        "audits": audits.count(connection, now - RECENT),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, func, or_, select, update
 
 from router.records import Medium, Message, State
 from router.store.codec import content_from_json
@@ -14,7 +14,8 @@ from router.store.tables import decisions, deliveries, messages, originals
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row, Select
+    from sqlalchemy.sql.dml import ReturningUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,29 +38,13 @@ def lease_undecided(connection: Connection, owner: str, limit: int, *, suspects:
     One that was leased when a process died comes alone, the least suspected first, or not at all without `suspects`:
     in a batch again, a few crashes in a row would set all of it aside for what one of them did, or none.
     """
-    free = and_(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None))
-    oldest = select(messages.c.id).order_by(messages.c.lost_leases, messages.c.received_at)
-    suspect = None
-    if suspects:
-        suspected = oldest.where(free, messages.c.lost_leases > 0).limit(1)
-        suspect = connection.execute(suspected.with_for_update(skip_locked=True)).scalar()
-    sound = oldest.where(free, messages.c.lost_leases == 0).limit(limit).with_for_update(skip_locked=True)
-    waiting = sound if suspect is None else [suspect]
-    leased = (
-        update(messages)
-        .where(messages.c.id.in_(waiting))
-        .values(owner=owner, fence=messages.c.fence + 1)
-        .returning(messages.c.id)
-    )
-    ids = connection.execute(leased).scalars().all()
-    if not ids:
-        return []
-    rows = connection.execute(
-        select(messages, originals.c.content.label("original"))
-        .join(originals, originals.c.message_id == messages.c.id)
-        .where(messages.c.id.in_(ids))
-        .order_by(messages.c.received_at, messages.c.id)
-    )
+    suspect = connection.execute(_SUSPECT, {"most": 1}).scalar() if suspects else None
+    if suspect is None:
+        leased = connection.execute(_LEASE, {"most": limit, "new_owner": owner})
+    else:
+        leased = connection.execute(_LEASE_THESE, {"ids": [suspect], "new_owner": owner})
+    ids = leased.scalars().all()
+    rows = connection.execute(_LEASED, {"ids": ids}) if ids else ()
     return [
         Undecided(
             id=row.id,
@@ -73,6 +58,37 @@ def lease_undecided(connection: Connection, owner: str, limit: int, *, suspects:
         )
         for row in rows
     ]
+
+
+# Statements of every batch are made once: to put one together costs as much as to run it.
+_OF_THESE = messages.c.id.in_(bindparam("ids", expanding=True))
+
+
+def _free(which: ColumnElement[bool]) -> Select[tuple[str]]:
+    return (
+        select(messages.c.id)
+        .where(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None), which)
+        .order_by(messages.c.lost_leases, messages.c.received_at)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _leasing(which: ColumnElement[bool]) -> ReturningUpdate[tuple[str]]:
+    leased = update(messages).where(which).values(owner=bindparam("new_owner"), fence=messages.c.fence + 1)
+    return leased.returning(messages.c.id)
+
+
+_SUSPECT = _free(messages.c.lost_leases > 0)
+_LEASE = _leasing(messages.c.id.in_(_free(messages.c.lost_leases == 0)))
+_LEASE_THESE = _leasing(_OF_THESE)
+_NEEDED = ("id", "channel", "medium", "received_at", "facts", "fence", "lost_leases")
+_LEASED = (
+    select(*(messages.c[name] for name in _NEEDED), originals.c.content.label("original"))
+    .join(originals, originals.c.message_id == messages.c.id)
+    .where(_OF_THESE)
+    .order_by(messages.c.received_at, messages.c.id)
+)
 
 
 def set_state(
@@ -137,14 +153,17 @@ def of_delivery(connection: Connection, delivery_id: int) -> Message | None:
 
 def get_many(connection: Connection, ids: list[str]) -> dict[str, Message]:
     """Return messages by id."""
-    rows = connection.execute(select(messages).where(messages.c.id.in_(ids)))
-    return {row.id: to_message(row) for row in rows}
+    return {row.id: to_message(row) for row in connection.execute(_MANY, {"ids": ids})}
 
 
 def originals_of(connection: Connection, ids: list[str]) -> dict[str, bytes]:
     """Return the bytes of several messages as they were accepted, by message id."""
-    rows = connection.execute(select(originals).where(originals.c.message_id.in_(ids)))
-    return {row.message_id: row.content for row in rows}
+    return {row.message_id: row.content for row in connection.execute(_ORIGINALS, {"ids": ids})}
+
+
+_SHOWN = ("id", "channel", "medium", "received_at", "content", "lost_leases")
+_MANY = select(*(messages.c[name] for name in _SHOWN)).where(_OF_THESE)
+_ORIGINALS = select(originals).where(originals.c.message_id.in_(bindparam("ids", expanding=True)))
 
 
 def original(connection: Connection, message_id: str) -> bytes:

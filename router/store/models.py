@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from router.store.tables import models
+from router.store.tables import decisions, models
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 CHAMPION, CHALLENGER, REFUSED, RETIRED = "champion", "challenger", "refused", "retired"
-ROLLED_BACK = "rolled_back"  # a person went back from it
+ROLLED_BACK = "rolled_back"  # a person, or the watch over its corrections, went back from it
+SHADOW = "shadow"  # a challenger that answers beside the champion, and sends nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
-    """One version. `fingerprint` names the data it learnt from, `parent` the champion it was compared with."""
+    """One version. `fingerprint` names the data it learnt from, `parent` the champion it was compared with.
+
+    `since_decision` is the last decision that was made before it was promoted, or became a shadow.
+    """
 
     version: str
     type: str
@@ -32,6 +36,8 @@ class ModelRow:
     sha256: str
     metrics: dict[str, Any] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
+    pinned: bool = False
+    since_decision: int | None = None
 
 
 _COLUMNS = [column for column in models.c if column.name != "artifact"]
@@ -42,14 +48,24 @@ def add(connection: Connection, row: ModelRow, artifact: bytes) -> bool:
     if connection.execute(select(models.c.version).where(models.c.version == row.version)).first() is not None:
         return False
     values = {name: getattr(row, name) for name in row.__dataclass_fields__}
-    connection.execute(insert(models), {**values, "artifact": artifact})
+    connection.execute(insert(models), {**values, "artifact": b""})
+    connection.execute(_KEEP_ARTIFACT, {"of": row.version, "content": artifact})
+    connection.execute(_KEEP_ARTIFACT, {"of": "", "content": b""})  # no row: SQLite's driver keeps what it stored last
     return True
+
+
+_KEEP_ARTIFACT = update(models).where(models.c.version == bindparam("of")).values(artifact=bindparam("content"))
 
 
 def promote(connection: Connection, version: str, now: datetime, *, leaving: str = RETIRED) -> None:
     """Make a version the champion; the present champion retires, or ends in the state `leaving`."""
     connection.execute(update(models).where(models.c.state == CHAMPION).values(state=leaving))
-    connection.execute(update(models).where(models.c.version == version).values(state=CHAMPION, promoted_at=now))
+    values = {"state": CHAMPION, "promoted_at": now, "since_decision": _last_decision()}
+    connection.execute(update(models).where(models.c.version == version).values(values))
+
+
+def _last_decision() -> Any:
+    return select(func.coalesce(func.max(decisions.c.id), 0)).scalar_subquery()
 
 
 def champion(connection: Connection) -> ModelRow | None:
@@ -57,15 +73,67 @@ def champion(connection: Connection) -> ModelRow | None:
     return _one(connection, models.c.state == CHAMPION)
 
 
+def champion_version(connection: Connection) -> str:
+    """Return the name of the version that serves, "" if there is none yet; cheap enough to be asked all the time."""
+    return connection.execute(select(models.c.version).where(models.c.state == CHAMPION)).scalar() or ""
+
+
 def before_champion(connection: Connection) -> ModelRow | None:
     """Return the version that served before the champion: what a rollback goes back to."""
-    row = connection.execute(
+    return next(iter(served_before(connection, 1)), None)
+
+
+def served_before(connection: Connection, most: int = 5) -> list[ModelRow]:
+    """Return the versions that served before the champion, the last one first."""
+    rows = connection.execute(
         select(*_COLUMNS)
         .where(models.c.state == RETIRED, models.c.promoted_at.is_not(None))
         .order_by(models.c.promoted_at.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else ModelRow(**row._mapping)
+        .limit(most)
+    )
+    return [ModelRow(**row._mapping) for row in rows]
+
+
+def shadow(connection: Connection) -> ModelRow | None:
+    """Return the challenger that answers beside the champion, None if there is none."""
+    return _one(connection, models.c.state == SHADOW)
+
+
+def begin_shadow(connection: Connection, version: str) -> None:
+    """Let a challenger answer beside the champion; one that does so already is a mere challenger again."""
+    connection.execute(update(models).where(models.c.state == SHADOW).values(state=CHALLENGER))
+    values = {"state": SHADOW, "since_decision": _last_decision()}
+    connection.execute(update(models).where(models.c.version == version).values(values))
+
+
+def end_shadow(connection: Connection, version: str) -> bool:
+    """Let a shadow be a mere challenger again; False if it is no shadow any more."""
+    is_shadow = (models.c.version == version, models.c.state == SHADOW)
+    return connection.execute(update(models).where(*is_shadow).values(state=CHALLENGER)).rowcount == 1
+
+
+def pin(connection: Connection, version: str, *, pinned: bool) -> None:
+    """Keep a version for good, or no longer."""
+    connection.execute(update(models).where(models.c.version == version).values(pinned=pinned))
+
+
+def drop_old(connection: Connection, keep: int) -> list[str]:
+    """Drop the oldest versions beyond so many; return their names.
+
+    Those that serve, have served just before, answer beside the champion or are pinned are never dropped.
+    """
+    before = before_champion(connection)
+    spared = before.version if before else ""
+    rows = connection.execute(
+        select(models.c.version, models.c.state, models.c.pinned).order_by(models.c.created_at.desc())
+    ).all()
+    old = [
+        row.version
+        for row in rows[keep:]
+        if row.state not in (CHAMPION, SHADOW) and not row.pinned and row.version != spared
+    ]
+    connection.execute(delete(models).where(models.c.version.in_(old)))
+    return old
 
 
 def was_left(connection: Connection, fingerprint: str) -> bool:

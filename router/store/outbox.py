@@ -25,16 +25,32 @@ if TYPE_CHECKING:
 
 def still_leased(connection: Connection, fences: Mapping[str, int]) -> set[str]:
     """Return which messages of a batch this daemon still holds, and lock them."""
-    rows = connection.execute(
-        select(messages.c.id, messages.c.fence)
-        .where(
-            messages.c.id.in_(list(fences)),
-            messages.c.owner.is_not(None),
-            messages.c.state == State.UNDECIDED.value,
-        )
-        .with_for_update()
-    )
+    rows = connection.execute(_STILL_LEASED, {"ids": list(fences)})
     return {row.id for row in rows if row.fence == fences[row.id]}
+
+
+_STILL_LEASED = (
+    select(messages.c.id, messages.c.fence)
+    .where(
+        messages.c.id.in_(bindparam("ids", expanding=True)),
+        messages.c.owner.is_not(None),
+        messages.c.state == State.UNDECIDED.value,
+    )
+    .with_for_update()
+)
+_SETTLE = (
+    update(messages)
+    .where(messages.c.id == bindparam("message_id"))
+    .values(
+        owner=None,
+        state=bindparam("new_state"),
+        detail=bindparam("new_detail"),
+        decision_id=bindparam("new_decision"),
+        sender=bindparam("new_sender"),
+        external_id=bindparam("new_external"),
+        content=bindparam("new_content"),
+    )
+)
 
 
 def commit_verdicts(
@@ -46,20 +62,7 @@ def commit_verdicts(
     """Write what was understood and decided about leased messages; return the decision ids by message id."""
     decided = [verdict.decision for verdict in verdicts if verdict.decision is not None]
     ids = _insert_decisions(connection, decided)
-    statement = (
-        update(messages)
-        .where(messages.c.id == bindparam("message_id"))
-        .values(
-            owner=None,
-            state=bindparam("new_state"),
-            detail=bindparam("new_detail"),
-            decision_id=bindparam("new_decision"),
-            sender=bindparam("new_sender"),
-            external_id=bindparam("new_external"),
-            content=bindparam("new_content"),
-        )
-    )
-    connection.execute(statement, [_settled(verdict, ids) for verdict in verdicts])
+    connection.execute(_SETTLE, [_settled(verdict, ids) for verdict in verdicts])
     opt_outs.note(connection, (verdict.message for verdict in verdicts))
     outgoing = [
         _delivery(replace(decision, id=ids[decision.message_id], department=department), destination, now)

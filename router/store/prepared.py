@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import LargeBinary
+from pydantic_core import to_json
+from sqlalchemy import JSON, LargeBinary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Column, Connection, Dialect, Insert
+    from sqlalchemy.types import TypeEngine
 
 _MOST_ROWS = 32  # of a statement: a prepared one is kept for each number of rows and table (sqlite3 keeps 128)
 
@@ -18,9 +21,9 @@ _MOST_ROWS = 32  # of a statement: a prepared one is kept for each number of row
 class PreparedInsert:
     """An INSERT as one dialect writes it, for rows as tuples: half the processor time of `Connection.execute`.
 
-    The text and the conversion of values are SQLAlchemy's own, so the statement is as portable as any other. On SQLite
-    several rows share a statement: its driver lets go of the interpreter's lock for each statement it runs, and has to
-    wait for it again.
+    The text and the conversion of values are SQLAlchemy's own (but for JSON, which pydantic's encoder writes in a sixth
+    of the time), so the statement is as portable as any other. On SQLite several rows share a statement: its driver
+    lets go of the interpreter's lock for each statement it runs, and has to wait for it again.
     """
 
     def __init__(self, statement: Insert, columns: Sequence[Column[Any]], dialect: Dialect) -> None:
@@ -54,7 +57,17 @@ class PreparedInsert:
 
 def _converters(columns: Sequence[Column[Any]], dialect: Dialect) -> list[Callable[[Any], Any] | None]:
     """Return what makes values fit for the driver; both take bytes as they are."""
-    return [
-        None if isinstance(column.type, LargeBinary) else column.type.dialect_impl(dialect).bind_processor(dialect)
-        for column in columns
-    ]
+    return [_converter(column.type, dialect) for column in columns]
+
+
+def _converter(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    if isinstance(kind, LargeBinary):
+        return None
+    return _as_json if isinstance(kind, JSON) else kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return to_json(value).decode()
+    except ValueError:  # a lone surrogate, which the standard library escapes
+        return json.dumps(value)

@@ -26,6 +26,8 @@ from sqlalchemy import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Dialect
 
 
@@ -42,6 +44,17 @@ class Instant(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError("a time in the store must be aware")
         return value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Return what makes a time fit for the driver: for SQLite the text that SQLAlchemy writes, but sooner."""
+        if dialect.name != "sqlite":
+            return super().bind_processor(dialect)
+
+        def as_text(value: datetime | None) -> str | None:
+            plain = self.process_bind_param(value, dialect)
+            return None if plain is None else plain.isoformat(" ", "microseconds")
+
+        return as_text
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 -- the interface's
         """Return an aware UTC time."""
@@ -210,13 +223,15 @@ corrections = Table(
     Column("via", String(16), nullable=False),
     Column("model", String(64), nullable=False, server_default=""),
     Column("state", String(12), nullable=False, index=True),
-    Column("at", Instant, nullable=False),
+    Column("at", Instant, nullable=False, index=True),
     Column("note", Text, nullable=False, server_default=""),
     Column("decision_id", _Id, ForeignKey("decisions.id")),
     Column("delivery_id", _Id, ForeignKey("deliveries.id")),
     Column("new_decision_id", _Id, ForeignKey("decisions.id")),
     Column("confirmed_by", String(320), nullable=False, server_default=""),
     Column("settled_at", Instant),  # when it was confirmed or withdrawn
+    Column("confirmed_via", String(16), nullable=False, server_default=""),  # command | console | votes | tacit
+    Column("withdrawn_by", String(320), nullable=False, server_default=""),
 )
 
 votes = Table(
@@ -226,8 +241,28 @@ votes = Table(
     Column("message_id", String(12), ForeignKey("messages.id"), nullable=False, index=True),
     Column("delivery_id", _Id, ForeignKey("deliveries.id"), nullable=False),
     Column("department", String(64), nullable=False),
-    Column("at", Instant, nullable=False),
+    Column("at", Instant, nullable=False, index=True),
     UniqueConstraint("delivery_id"),
+)
+
+audits = Table(
+    "audits",  # messages chosen at random for people to label, and what these said
+    metadata,
+    Column("message_id", String(12), ForeignKey("messages.id"), primary_key=True),
+    Column("decision_id", _Id, ForeignKey("decisions.id")),
+    Column("received_at", Instant, nullable=False, index=True),
+    Column("channel", String(64), nullable=False),
+    Column("language", String(16), nullable=False, server_default=""),
+    Column("department", String(64), nullable=False),  # where the router sent it, or would have (observe mode)
+    Column("reason", String(16), nullable=False),
+    Column("urgent", Boolean, nullable=False),  # whether the router took it for urgent
+    Column("model", String(64), nullable=False, server_default=""),
+    Column("answer", String(64), nullable=False, server_default=""),  # the department it belongs to; "": not said yet
+    Column("answer_urgent", Boolean),
+    Column("wrong", Boolean),  # whether none of those who got it is the one it belongs to
+    Column("by", String(320), nullable=False, server_default=""),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("answered_at", Instant),
 )
 
 models = Table(
@@ -235,7 +270,7 @@ models = Table(
     metadata,
     Column("version", String(64), primary_key=True),
     Column("type", String(64), nullable=False),
-    Column("state", String(12), nullable=False),  # champion | challenger | refused | retired | rolled_back
+    Column("state", String(12), nullable=False),  # see router.store.models
     Column("created_at", Instant, nullable=False),
     Column("promoted_at", Instant),
     Column("parent", String(64), nullable=False, server_default=""),
@@ -244,6 +279,8 @@ models = Table(
     Column("metrics", JSON, nullable=False),
     Column("verdict", JSON, nullable=False),
     Column("artifact", LargeBinary, nullable=False),
+    Column("pinned", Boolean, nullable=False, server_default=text("false")),  # never dropped
+    Column("since_decision", _Id),  # the last decision when it was promoted
 )
 
 keys = Table(

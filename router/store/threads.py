@@ -53,6 +53,13 @@ def latest(connection: Connection, sender: str, since: datetime, before: datetim
     return next(iter(_all(connection, by_sender(sender, since, before))), None)
 
 
+def count_of(connection: Connection, sender: str, since: datetime, at_most: int) -> int:
+    """Return how many messages of a sender were routed in a span of time; counts no further than `at_most`."""
+    own = (messages.c.sender == sender[:320].casefold(), messages.c.received_at >= since)
+    routed = select(messages.c.id).where(_HAS_SENDER, *own, messages.c.state == State.ROUTED.value).limit(at_most)
+    return len(connection.execute(routed).all())
+
+
 def by_external_id(external_ids: Sequence[str], before: datetime) -> Select[Any]:
     """Return the statement for routed messages with one of these Message-IDs."""
     return _routed(before).where(_HAS_ID, messages.c.external_id.in_(external_ids))

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from router.web.posts import POSTS, Posts
+from router.web.short import Server
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from aiohttp.http import RawRequestMessage
+
     from router.settings import Address
+    from router.web.short import Answer
 
 
 class Behind:
@@ -18,6 +24,7 @@ class Behind:
 
     def __init__(self, application: web.Application) -> None:
         self._runner = web.AppRunner(application, access_log=None)
+        self.posts = application.get(POSTS, Posts({})).within(self._answered)  # those that take the short way
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -35,10 +42,13 @@ class Behind:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
+        return await self._answered(self._server.request_handler, request)
+
+    async def _answered(self, answer: Answer, request: web.BaseRequest) -> web.StreamResponse:
         self._busy += 1
         self._idle.clear()
         try:
-            return await self._server.request_handler(request)
+            return await answer(request)
         finally:
             self._busy -= 1
             if not self._busy:
@@ -58,7 +68,7 @@ class Front:
     """
 
     def __init__(self, shutdown_s: float) -> None:
-        server = web.Server(self._answer, request_factory=self._request, access_log=None)
+        server = Server(self._answer, self._shortly, request_factory=self._request, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=shutdown_s)
         self._behind: Behind
 
@@ -83,3 +93,6 @@ class Front:
 
     def _answer(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         return self._behind.answer(request)
+
+    def _shortly(self, message: RawRequestMessage) -> Answer | None:
+        return self._behind.posts.answer(message)

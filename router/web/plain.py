@@ -7,7 +7,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,21 +21,22 @@ class PlainAnswers:
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
-    def render(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        """Return the same answer ready to be written, or as it is where anything about it is out of the ordinary."""
-        if type(response) is not web.Response or response.status not in _STATUSES or len(response.headers) != 1:
+    def render(self, response: web.StreamResponse) -> web.StreamResponse:
+        """Return the same answer ready to be written, or as it is where anything about it is out of the ordinary.
+
+        The request must be one by HTTP/1.1 that leaves the connection open.
+        """
+        if type(response) is not web.Response or len(response.headers) != 1 or _is_set_up(response):
             return response
-        [(name, value)] = response.headers.items()
         body = response.body or b""
-        if not (isinstance(body, bytes) and value.isprintable() and request.keep_alive) or _is_set_up(response):
-            return response
-        if request.version != HttpVersion11:
+        [(name, value)] = response.headers.items()
+        if not (response.status in _STATUSES and isinstance(body, bytes) and value.isprintable()):
             return response
         head = (
             f"HTTP/1.1 {response.status} {response.reason}\r\n{name}: {value}\r\nContent-Length: {len(body)}\r\n"
             f"Date: {_date(int(time.time()))}\r\n{self._headers}\r\n"
         )
-        return _Ready(response, head.encode() + body)
+        return _Ready(head.encode() + body)
 
 
 def _is_set_up(response: web.Response) -> bool:
@@ -43,12 +44,12 @@ def _is_set_up(response: web.Response) -> bool:
 
 
 class _Ready(web.StreamResponse):
-    """An answer whose bytes are all there, on a connection that stays open."""
+    """An answer whose bytes are all there, on a connection that stays open; of all else about it nothing is asked."""
 
-    def __init__(self, response: web.Response, data: bytes) -> None:
-        super().__init__(status=response.status)
+    _keep_alive = True  # what `prepare` finds out otherwise
+
+    def __init__(self, data: bytes) -> None:
         self._data = data
-        self._keep_alive = True  # what `prepare` finds out otherwise
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Write it."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.hdrs import EXPECT
 
 from router.web.health import Health
 from router.web.misroute import Misroute
 from router.web.pages import Pages
 from router.web.plain import PlainAnswers
+from router.web.posts import POSTS, Posts
 from router.web.refusals import Refusals
 from router.web.urgent import UrgentPage
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from router.metrics import Metrics
     from router.signing import KeyRing
     from router.store.engine import Store
+    from router.web.short import Answer
 
 _FORMS = "forms"
 CONTENT_SECURITY_POLICY = (
@@ -94,37 +95,33 @@ def build(
         application.router.add_route("*", f"/{channel.mount}/{name}", answer)
         application.router.add_route("*", f"/{channel.mount}/{name}/{{tail:.*}}", answer)
     forms = {f"/{_FORMS}/{name}": hook for name, (channel, hook) in webhooks.items() if channel.mount == _FORMS}
-    _answer_directly(application, forms, accept, refusals)
+    application[POSTS] = _posts(application, forms, accept, refusals)
     return application
 
 
-def _answer_directly(
-    application: web.Application, forms: Mapping[str, Webhook], accept: Accept, refusals: Refusals
-) -> None:
-    """Hand what is posted to a form to its channel, and its plain answers back, past aiohttp's many stations.
+def _posts(application: web.Application, forms: Mapping[str, Webhook], accept: Accept, refusals: Refusals) -> Posts:
+    """Return the posts to forms that may take the short way, past the search for a route and the middleware."""
+    plain = PlainAnswers({**_HEADERS, "Server": _SERVER})
 
-    Everything else goes by them; so do answers to these requests that are out of the ordinary.
-    """
-    ways: dict[str, tuple[Webhook, web.UrlMappingMatchInfo]] = {}
+    def answering(webhook: Webhook, found: web.UrlMappingMatchInfo) -> Answer:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            request._match_info = found
+            try:
+                return plain.render(await webhook.handle(request, accept))
+            except Exception as error:
+                return refusals.of(request, error)
+
+        return answer
+
+    answers = {}
     for resource in application.router.resources():
-        if resource.canonical in forms:
+        webhook = forms.get(resource.canonical)
+        if webhook is not None and (kinds := getattr(webhook, "at_once", None)):
             found = web.UrlMappingMatchInfo({}, next(iter(resource)))
             found.add_app(application)
             found.freeze()
-            ways[resource.canonical] = forms[resource.canonical], found
-    otherwise, plain = application._handle, PlainAnswers({**_HEADERS, "Server": _SERVER})
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        way = ways.get(request.raw_path) if request.method == "POST" else None
-        if way is None or EXPECT in request.headers:
-            return await otherwise(request)
-        webhook, request._match_info = way
-        try:
-            return plain.render(request, await webhook.handle(request, accept))
-        except Exception as error:
-            return refusals.of(request, error)
-
-    object.__setattr__(application, "_handle", answer)
+            answers[resource.canonical] = answering(webhook, found), kinds
+    return Posts(answers)
 
 
 def _answer(webhook: Webhook, accept: Accept) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -17,7 +17,7 @@ from time import monotonic
 import aiohttp
 from ruamel.yaml import YAML
 
-START_S = 240  # the first start of a session may train the bundled model, on a machine that does other things too
+START_S = 240  # on a machine that does much else; the bundled model was trained before (see fixtures.py)
 STOP_S = 30  # what the daemon promises
 _POLL_S = 0.05
 _PORTS = range(20_000, 32_000)  # below those the system gives to outgoing connections: nobody takes a stopped server's

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from classifiers.linear import CLASSIFIER
-from router.learning.bundled import is_cached
+from router.learning.bundled import bundled, is_cached
 from router.testing_smtp import smtp_server
 from tests.acceptance.daemon import Daemon, free_port
 from tests.acceptance.district import FALLBACK, Collector, district
@@ -14,8 +14,12 @@ from tests.acceptance.ledger import Ledger
 
 @pytest.fixture(scope="session")
 def model_cache(cache):
-    """Settings that let all daemons of the session share one bundled model: it is trained once at most."""
-    return {} if is_cached(CLASSIFIER, CLASSIFIER.settings()) else {"SIGNPOST_CACHE": str(cache)}
+    """Settings that let all daemons of the session share one bundled model: it is trained once at most, before them."""
+    settings = CLASSIFIER.settings()
+    if is_cached(CLASSIFIER, settings):
+        return {}
+    bundled(CLASSIFIER, settings, lambda _what, _share: None, cache_dir=cache)
+    return {"SIGNPOST_CACHE": str(cache)}
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import signal
 import socket
 from contextlib import contextmanager
 
+import aiohttp
+
 from router.testing_smtp import smtp_server
 from tests.acceptance.daemon import free_port
 from tests.integration.dovecot import PASSWORD, USER, Dovecot
@@ -58,7 +60,7 @@ async def test_beside_the_running_daemon(installed):
             ports = {"listener": free_port(), "imap": dovecot.port, "twilio": twilio.base, "smtp": relay.port}
             configure(installed, CHANNELS.format(**GOOD, **ports))
             webhook = f"http://127.0.0.1:{installed.port}/webhooks/text-line"
-            twilio.numbers = [{"phone_number": NUMBER, "sms_url": webhook, "sms_method": "POST"}]
+            twilio.numbers = [{"phone_number": NUMBER, "sms_url": webhook + "#rp=all", "sms_method": "POST"}]
             async with installed.daemon() as daemon:
                 status, daemon_runs, reports = await check(installed)
                 assert daemon_runs
@@ -96,3 +98,39 @@ async def test_typical_mistakes(bare):
             _, _, reports = await check(bare)
             assert failures(reports["mailbox"])[0].startswith("The server refused the user name or the password")
             assert failures(reports["text-line"])[0] == f"{NUMBER} doesn't belong to this account."
+
+
+TOOL = """\
+  tool: {{type: webhook, fields: {{message: /text}}, authentication: bearer, secret_env: HOOK}}
+  relay: {{type: smtp, host: 127.0.0.1, port: {smtp}, tls: none, from: contact@d.example}}
+"""
+
+
+async def test_a_form_tool_with_another_secret(installed):
+    """Only its requests show it: they are counted and explained by `status` and the check, and nothing looks down.
+
+    A request that is good and says nothing where the settings look reaches a person, and is told as trouble.
+    """
+    async with smtp_server() as relay:
+        configure(installed, TOOL.format(smtp=relay.port))
+        async with installed.daemon() as daemon, aiohttp.ClientSession() as tool:
+            url = f"http://127.0.0.1:{installed.port}/webhooks/tool"
+            for _ in range(3):
+                async with tool.post(url, json={"text": "Hello"}, headers={"Authorization": "Bearer old"}) as answer:
+                    assert answer.status == 401
+            async with tool.get(f"http://127.0.0.1:{installed.port}/readyz") as answer:
+                assert (await answer.json())["degraded"] == {}
+            _, told, _ = await installed.run("status")
+            assert "Requests refused" in told
+            assert "the token or password (Authorization) is missing or wrong" in told
+            status, _, reports = await check(installed)
+            remarks = [each["what"] for each in reports["tool"]["findings"] if each["level"] == "remark"]
+            assert status == 0
+            assert remarks[0].startswith("The daemon refused 3 requests so far, and none was taken.")
+            good = {"Authorization": f"Bearer {installed.env['HOOK']}"}
+            async with tool.post(url, json={"words": "Hello"}, headers=good) as answer:
+                assert answer.status == 200
+            async with tool.get(f"http://127.0.0.1:{installed.port}/readyz") as answer:
+                assert "none of the fields is there" in (await answer.json())["degraded"]["tool"]
+            assert (await installed.ask("status"))["messages"]["received"] == 1
+            assert await daemon.end(signal.SIGTERM) == 0

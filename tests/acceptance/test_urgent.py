@@ -6,9 +6,10 @@ import re
 
 import aiohttp
 
+from channels._form_body import TRAP_FIELD
 from tests.acceptance.daemon import until
-from tests.acceptance.district import ADDRESSES, ALERTS, district, steer
-from tests.acceptance.senders import by_form
+from tests.acceptance.district import ADDRESSES, ALERTS, district, smtp_port, steer
+from tests.acceptance.senders import by_form, by_smtp
 
 SAFETY, PRINCIPAL = "safety@maple.example", "principal"
 TEXT = f"My son never got off the bus. He is six and it is five o'clock. {steer('transportation')}"
@@ -68,3 +69,60 @@ async def test_an_alarm_is_passed_on_until_somebody_has_it(daemons, tmp_path, re
     shown = await daemon.ask("messages", "show", told["id"])
     assert shown["alarm"]["acknowledged_by"] == PRINCIPAL
     assert len([each for each in shown["deliveries"] if each["kind"] == "alert"]) == 3
+
+
+def plain_mail(number, body, *headers, sender="ana@home.example", kind="text/plain"):
+    """Return a mail as bytes, with more headers before the usual ones."""
+    lines = [
+        *headers,
+        f"Message-ID: <alarm-{number}@home.example>",
+        f"From: Ana Ruiz <{sender}>",
+        "To: contact@maple.example",
+        "Subject: Marcus",
+        f"Content-Type: {kind}; charset=utf-8",
+        "Content-Transfer-Encoding: 8bit",
+        "",
+        body,
+        "",
+    ]
+    return "\r\n".join(lines).encode()
+
+
+async def test_nothing_holds_an_alert_back(daemons, tmp_path, relay, collector):
+    """Whatever becomes of the message, in observe mode and without any model, each way of telling people is taken."""
+    configuration = district(tmp_path, relay.port)
+    duty = {"via": "shelf", "to": "duty"}
+    urgent = {"notify": [*configuration["routing"]["urgent"]["notify"], duty]}
+    configuration["routing"] |= {"mode": "observe", "spam": "hold", "urgent": urgent}
+    daemon = daemons(tmp_path, configuration)
+    await daemon.start()
+    hops = [f"Received: from a{n}.example by b{n}.example; Mon, 05 Oct 2026 08:00:00 -0500" for n in range(30)]
+    looping = ("Auto-Submitted: auto-generated",)
+    mails = [
+        plain_mail(1, "<p>My son <b>never</b>&nbsp;came home.</p>", kind="text/html"),
+        plain_mail(2, "she never got off the bus", *hops),
+        plain_mail(3, "there is a man with a gun in the gym", *looping, sender=ADDRESSES["transportation"]),
+        plain_mail(4, "Pitit mwen pa rive lakay, li gen 7 an."),
+    ]
+    for data in mails:
+        await by_smtp(smtp_port(configuration), data)
+    form = {"name": "Ana", "email": "ana@home.example", "message": "my daughter says she wants to die"}
+    await by_form(daemon.url, form)
+    await by_form(daemon.url, form | {"email": "ben@home.example"})
+    await by_form(daemon.url, form | {TRAP_FIELD: "https://pills.example"})
+
+    await at(collector, SAFETY, 7)
+    await at(collector, "duty", 7)
+    quoted = "On Mon, Oct 5, 2026 at 8:00 AM Ana Ruiz <ana@home.example> wrote:\r\n> My son never came home."
+    again = plain_mail(5, f"He is here, thank you!\r\n\r\n{quoted}", "In-Reply-To: <alarm-1@home.example>")
+    worse = plain_mail(6, f"He says he has a gun.\r\n\r\n{quoted}", "In-Reply-To: <alarm-1@home.example>")
+    await by_smtp(smtp_port(configuration), again)
+    await by_smtp(smtp_port(configuration), worse)
+
+    told = [mail["Subject"].partition(": ")[2].partition(" (")[0] for mail in await at(collector, SAFETY, 8)]
+    assert sorted(told) == [*["child missing"] * 3, *["self-harm"] * 3, *["weapon"] * 2]
+    await at(collector, "duty", 8)
+    ledger = await daemon.settled()
+    assert ledger["messages"] == {"received": 9, "routed": 7, "held": 2, "filed": 0, "undecided": 0}
+    assert ledger["urgent"]["waiting_for_acknowledgement"] == 8
+    assert [len(collector.at(each)) for each in (SAFETY, "duty")] == [8, 8]

@@ -1,4 +1,4 @@
-"""A webhook that refuses what it is sent says so where people look, and that it works when it works again."""
+"""What a webhook says of itself where people look: noise apart from trouble, and that it works when it works again."""
 
 from __future__ import annotations
 
@@ -26,43 +26,80 @@ def said(monkeypatch):
 def context(said, name):
     """Return a context that notes what a channel says of itself."""
     return sample_context(
-        name=name, public_url=PUBLIC, on_proof=lambda: said.append(""), on_trouble=said.append
-    )  # fmt: skip
+        name=name,
+        public_url=PUBLIC,
+        on_proof=lambda: said.append(("proof", "")),
+        on_trouble=lambda why: said.append(("trouble", why)),
+        on_refusal=lambda why: said.append(("refusal", why)),
+    )
+
+
+def hook_of(said, **values):
+    """Return a webhook with a bearer token."""
+    settings = {"authentication": "bearer", "secret_env": "HOOK_SECRET", "fields": {"message": "/text"}} | values
+    return CHANNEL.webhook(WebhookSettings.model_validate(settings), context(said, "hook"))
 
 
 @pytest.mark.parametrize(
-    ("headers", "body", "why"),
+    ("headers", "body", "kind", "why"),
     [
-        ({}, b'{"text": "hi"}', "token"),
-        (GOOD | {"Authorization": "Bearer wrong"}, b'{"text": "hi"}', "token"),
-        (GOOD, b'{"words": "hi"}', "none of the fields"),
-        (GOOD, b"{", "JSON"),
+        ({}, b'{"text": "hi"}', "refusal", "token"),
+        ({}, b"junk", "refusal", "token"),
+        (GOOD | {"Authorization": "Bearer wrong"}, b'{"text": "hi"}', "refusal", "token"),
+        (GOOD, b'{"words": "hi"}', "trouble", "none of the fields"),
+        (GOOD, b"{", "trouble", "JSON"),
+        (GOOD, b" " * 1_000_001, "trouble", "at most"),
     ],
 )
-async def test_a_form_tool_that_was_set_up_wrongly(said, headers, body, why):
-    """A wrong secret and a wrong mapping are told in a sentence; the next good request is the proof."""
-    values = {"authentication": "bearer", "secret_env": "HOOK_SECRET", "fields": {"message": "/text"}}
-    hook = CHANNEL.webhook(WebhookSettings.model_validate(values), context(said, "hook"))
-    async with mounted(hook, RecordingIntake().accept, "/webhooks/hook") as (http, url):
+async def test_a_form_tool_that_was_set_up_wrongly(said, headers, body, kind, why):
+    """A wrong mapping is trouble; whoever hasn't proved himself is only counted. The next good request is a proof."""
+    async with mounted(hook_of(said), RecordingIntake().accept, "/webhooks/hook") as (http, url):
         async with http.post(url, data=body, headers=headers) as answer:
-            assert 400 <= answer.status < 500
+            assert answer.content_type == "application/json"
         async with http.post(url, data=b'{"text": "hi"}', headers=GOOD) as answer:
             assert answer.status == 200
-    assert said[0].startswith("a request was refused: ")
-    assert why in said[0]
-    assert said[1:] == [""]
+    (first, sentence), *then = said
+    assert first == kind
+    assert why in sentence
+    assert then == [("proof", "")]
+
+
+async def test_unsigned_rubbish_is_no_trouble(said):
+    """What comes before the signature is looked at can be sent by anybody: too large, of a wrong kind, unsigned."""
+    hook = hook_of(said, authentication="hmac", hmac={"header": "X-Sig"})
+    async with mounted(hook, RecordingIntake().accept, "/webhooks/hook") as (http, url):
+        for body, headers in ((b"junk", {}), (b"x" * 1_000_001, {"X-Sig": "a"}), (b"{", {"X-Sig": "a"})):
+            async with http.post(url, data=body, headers=headers) as answer:
+                assert answer.status in (403, 413)
+    assert [kind for kind, _ in said] == ["refusal"] * 3
+
+
+async def test_a_secret_that_is_gone(said, monkeypatch):
+    """Nothing can be believed then: that is our trouble, and the provider is asked to try again."""
+    monkeypatch.delenv("HOOK_SECRET")
+    async with (
+        mounted(hook_of(said), RecordingIntake().accept, "/webhooks/hook") as (http, url),
+        http.post(url, data=b'{"text": "hi"}', headers=GOOD) as answer,
+    ):
+        assert (answer.status, "Retry-After" in answer.headers) == (503, True)
+    assert said == [("trouble", "no request can be checked: the environment variable HOOK_SECRET isn't set")]
 
 
 async def test_texts_that_somebody_else_signed(said):
-    """A token that was changed at Twilio and not here stops every text: that is told, not only answered 403."""
+    """A token that was changed at Twilio and not here is counted and told apart from trouble; so is rubbish."""
     values = {"account_sid": ACCOUNT, "auth_token_env": "TOKEN", "from_number": "+15555550100"}
     hook = twilio_sms.TwilioWebhook(twilio_sms.TwilioSettings.model_validate(values), context(said, "text-line"))
     parameters = list(text_parameters().items())
     async with mounted(hook, RecordingIntake().accept, "/webhooks/text-line") as (http, url):
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        for signature in ("wrong", sign(f"{PUBLIC}/webhooks/text-line", parameters)):
-            headers = kind | {"X-Twilio-Signature": signature}
-            async with http.post(url, data=form_body(parameters), headers=headers) as answer:
-                assert answer.status == (NotAuthentic.status if signature == "wrong" else 200)
-    assert said[0].startswith("a request was refused: ")
-    assert said[1:] == [""]
+        good = sign(f"{PUBLIC}/webhooks/text-line", parameters)
+        for headers, body, status in (
+            (kind | {"X-Twilio-Signature": "wrong"}, form_body(parameters), NotAuthentic.status),
+            ({"X-Twilio-Signature": "wrong", "Content-Type": "text/plain"}, b"rubbish", 415),
+            (kind, b"rubbish", NotAuthentic.status),
+            (kind | {"X-Twilio-Signature": good}, form_body(parameters), 200),
+        ):
+            async with http.post(url, data=body, headers=headers) as answer:
+                assert answer.status == status
+    assert [kind for kind, _ in said] == ["refusal"] * 3 + ["proof"]
+    assert "public_url" in said[0][1]

@@ -8,15 +8,19 @@ from functools import partial
 
 from router.records import DeliveryKind, DeliveryState, Destination
 from router.store import alarms, deliveries
+from router.store.engine import open_store
+from router.testing import FakeClock
+from router.urgency import acknowledge
 from tests.contract.store_helpers import NOW, routed
+from tests.unit.router.alarms import AFTER, THEN, escalation, told
 
 LATER = NOW + timedelta(minutes=5)
 SAFETY = Destination(via="relay", to="safety@district.example")
 
 
-async def raised(store):
+async def raised(store, key="k1"):
     """Return the id of a routed message with an alarm, whose one alert waits."""
-    message_id = await routed(store)
+    message_id = await routed(store, key)
     work = partial(alarms.raise_alarm, message_id=message_id, why="child missing", decision_id=None, now=NOW)
     assert await store.write(work)
     add = partial(deliveries.add, kind=DeliveryKind.ALERT, now=NOW, message_id=message_id, urgent=True)
@@ -81,3 +85,36 @@ async def test_an_urgent_message_leaves_after_its_alert_and_before_the_rest(stor
         await store.write(lambda c, add=add, to=to: add(c, [Destination(via="order", to=to)]))
     leased = await store.write(lambda c: deliveries.lease(c, "order", "d1", NOW, 10))
     assert [each.to for each in leased] == ["safety", "desk", "it"]
+
+
+async def test_two_daemons_on_one_postgresql_tell_each_person_once(postgres_url, log):
+    """Each looks with a connection pool of its own, again and again, at the same moments: nobody is told twice."""
+    clock = FakeClock(NOW)
+    stores = [open_store(postgres_url, clock) for _ in range(2)]
+    for each in stores:
+        await each.open()
+    try:
+        message_ids = [await raised(stores[0], f"k{n}") for n in range(5)]
+        daemons = [escalation(each, log) for each in stores]
+        for people in (1, 2, 2, 2):  # two in `then`, after them operations, after them nobody
+            clock.advance(AFTER)
+            passed_on = await asyncio.gather(*(daemon.run_once() for daemon in daemons * 3))
+            expected = [SAFETY.to, *(to.to for to in THEN[:people])]
+            assert [(await told(stores[1], each))[: people + 1] for each in message_ids] == [expected] * 5
+            assert sum(passed_on) in (5, 0)
+        assert [len(await told(stores[1], each)) for each in message_ids] == [4] * 5
+    finally:
+        for each in stores:
+            await each.close()
+
+
+async def test_of_pressing_the_button_and_passing_on_one_comes_first(store, log):
+    """At the same moment: either nobody else is told, or who was told in that moment gets the note."""
+    message_id = await raised(store)
+    [alert] = await store.read(lambda c: alarms.alerts_of(c, message_id))
+    now = store.clock.now()
+    await asyncio.gather(store.write(lambda c: acknowledge(c, alert.id, now)), escalation(store, log).run_once())
+    about = await store.read(lambda c: alarms.alerts_of(c, message_id))
+    assert len(about) in (1, 2)
+    assert all(each.state is DeliveryState.DROPPED for each in about)
+    assert await escalation(store, log).run_once() == 0

@@ -148,6 +148,9 @@ async def test_an_address_below_and_a_query_are_signed_too():
         (FORM, b"Body=" + b"x" * 200_001, "", 413),
         (JSON, b"[1]", SIGNED, 400),
         (JSON, b"{", SIGNED, 400),
+        (JSON, b"{}", "?xbodySHA256=1", 415),
+        (JSON, b"{}", "?bodySHA256=", 415),
+        (JSON, b"{}", "?a=1%23bodySHA256=1", 415),
     ],
 )
 async def test_what_twilio_never_sends_is_refused(kind, body, query, status):

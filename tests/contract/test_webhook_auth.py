@@ -8,10 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
-from channels._mime import understand
+from channels._mime import mail_id, understand
 from channels._webhook_auth import signature
 from channels._webhook_settings import WebhookSettings
+from router.intake import Intake
+from router.metrics import Metrics
+from router.store.tables import messages
 from router.testing import FakeClock, RecordingIntake, assert_well_formed
 from tests.contract.test_webhook import incoming
 from tests.integration.fake_twilio import mounted
@@ -135,23 +139,55 @@ async def test_a_signed_time_keeps_old_requests_out():
 @pytest.mark.parametrize(
     ("kind", "body", "status", "sentence"),
     [
-        ("application/json", b"{", 400, "isn't JSON"),
-        ("application/json", b"[" * 100_000, 400, "isn't JSON"),
-        ("application/json", b"[]", 400, "none of the fields"),
-        ("application/json", b'{"data": {"txt": "Hello"}}', 400, "/data/text"),
         ("application/json", b'"' + b"x" * 1_000_001, 413, "at most"),
-        ("application/x-www-form-urlencoded", b"a=%ff", 400, "form fields"),
         ("multipart/form-data; boundary=b", b"--b\r\nnonsense", 400, ""),
-        ("text/xml", b"<a/>", 415, "send JSON"),
     ],
 )
-async def test_what_cannot_be_read_is_refused_with_a_sentence(kind, body, status, sentence):
+async def test_what_has_not_arrived_is_refused_with_a_sentence(kind, body, status, sentence):
     """The right status each, and nothing is stored."""
     async with hook() as (post, intake):
         answered, text, _ = await post(BEARER | {"Content-Type": kind}, data=body)
     assert answered == status
     assert sentence in text
     assert not intake.offered
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "sentence"),
+    [
+        ("application/json", b"{", "isn't JSON"),
+        ("application/json", b"[" * 100_000, "isn't JSON"),
+        ("application/json", b"[" * 900 + b"]" * 900, "none of the fields"),
+        ("application/json", b"[]", "none of the fields"),
+        ("application/json", b'{"data": {"txt": "She did not come home \xc3\xb1"}}', "/data/text"),
+        ("application/x-www-form-urlencoded", b"a=%ff", "form fields"),
+        ("text/xml", b"<a>\xff</a>", "send JSON"),
+    ],
+)
+async def test_what_does_not_fit_the_settings_reaches_a_person(kind, body, sentence):
+    """A proven request isn't lost over a wrong pointer: it is taken as it came, marked, its words to be read."""
+    async with hook() as (post, intake):
+        for _ in range(2):
+            status, answer, _ = await post(BEARER | {"Content-Type": kind}, data=body)
+            assert status == 200
+            assert sentence in json.loads(answer)["warning"]
+    [inbound] = intake.taken.values()
+    assert_well_formed(inbound, "hook")
+    content = understand(inbound.original, inbound.facts, inbound.medium.value)
+    assert sentence in content.unreadable
+    assert [file.size for file in content.attachments] == [len(body)]
+    assert ("did not come home ñ" in content.text) == (b"home" in body)
+
+
+async def test_one_of_several_that_does_not_fit():
+    """The others go their ways, and the request as a whole goes to a person."""
+    said = [{"text": "One"}, {"event": "read"}, {"text": "Two"}]
+    async with hook(each="", fields={"message": "/text"}) as (post, intake):
+        status, answer, _ = await post(BEARER, data=json.dumps(said).encode())
+    assert (status, len(json.loads(answer)["references"])) == (200, 3)
+    contents = [understand(i.original, i.facts, i.medium.value) for i in intake.taken.values()]
+    assert [content.text.strip() for content in contents[:2]] == ["One", "Two"]
+    assert [bool(content.unreadable) for content in contents] == [False, False, True]
 
 
 async def test_only_posts_are_taken():
@@ -174,13 +210,37 @@ async def test_a_repeated_request_is_one_message_and_another_day_another():
     assert len(intake.taken) == 2
 
 
-async def test_a_blank_message_from_somebody_is_taken():
-    """A picture without words, or an optional field left blank: there is somebody to answer."""
-    body = json.dumps({"data": {"text": "", "email": "ana@example.org"}}).encode()
+@pytest.mark.parametrize("said", [{"text": ""}, {"words": "She did not come home"}])
+async def test_a_blank_message_from_somebody_is_taken(said):
+    """A picture without words, a field left blank, or a wrong pointer: what else there is stands in its place."""
+    body = json.dumps({"data": {"email": "ana@example.org", **said}}).encode()
     async with hook() as (post, intake):
         assert (await post(BEARER, data=body))[0] == 200
     [inbound] = intake.taken.values()
-    assert understand(inbound.original, inbound.facts, inbound.medium.value).sender == "ana@example.org"
+    content = understand(inbound.original, inbound.facts, inbound.medium.value)
+    assert content.sender == "ana@example.org"
+    assert "fields.message" in content.unreadable
+    assert ("did not come home" in content.text) == ("words" in said)
+
+
+async def test_an_id_that_is_none_loses_nothing():
+    """A pointer to the form's own id, the same each time: other words are another message, the same a repetition."""
+    async with hook(fields={"message": "/text", "id": "/form"}) as (post, intake):
+        for text in ("One", "Two", "One"):
+            assert (await post(BEARER, data=json.dumps({"form": "f1", "text": text}).encode()))[0] == 200
+    assert [inbound.source_key[:3] for inbound in intake.taken.values()] == ["f1#", "f1#"]
+
+
+async def test_a_very_long_id_is_no_reason_to_refuse(store, log):
+    """The store's key has 255 characters; an id of any length is taken, and recognised."""
+    intake = Intake(store, mail_id=mail_id, wake=lambda: None, max_message_bytes=1_000_000, metrics=Metrics(), log=log)
+    made = incoming(authentication="bearer", fields={"message": "/text", "id": "/id"})
+    async with mounted(made, intake.accept, "/webhooks/hook") as (http, url):
+        for length in (199, 200, 201, 256, 300, 301):
+            for _ in range(2):
+                async with http.post(url, json={"text": "Hi", "id": "i" * length}, headers=BEARER) as answer:
+                    assert answer.status == 200
+    assert await store.read(lambda c: c.execute(select(func.count()).select_from(messages)).scalar()) == 6
 
 
 async def test_hostile_values_are_kept_harmless():
@@ -207,7 +267,7 @@ async def test_hostile_values_are_kept_harmless():
         ({"fields": {"message": "/text"}}, "could write to the district"),
         ({"fields": {"message": "/text"}, "authentication": "bearer", "secret_env": ""}, "secret_env"),
         ({"fields": {"message": "/text"}, "authentication": "basic"}, "username"),
-        ({"fields": {"message": "/text"}, "authentication": "hmac"}, "goes together"),
+        ({"fields": {"message": "/text"}, "authentication": "hmac"}, "how the provider signs"),
         ({"fields": {"message": "/text"}, "authentication": "bearer", "hmac": {"header": "X"}}, "goes together"),
         ({"authentication": "bearer"}, "fields is missing"),
         ({"fields": {"message": "/t"}, "authentication": "hmac",

@@ -255,6 +255,7 @@ async def test_a_name_that_leads_into_a_private_network_is_not_followed(address)
     [("93.184.216.34", True), ("2606:4700::1111", True), ("::ffff:8.8.8.8", True), ("64:ff9b::808:808", True),
      ("100.64.0.1", False), ("224.0.0.1", False), ("255.255.255.255", False), ("0.0.0.0", False), ("::", False),
      ("::ffff:10.0.0.1", False), ("64:ff9b::a9fe:a9fe", False), ("2002:7f00:1::", False), ("ff02::1", False),
+     ("fec0::1", False),
      ("fe80::1%eth0", False), ("240.0.0.1", False)],
 )  # fmt: skip
 def test_which_addresses_are_public(address, public):

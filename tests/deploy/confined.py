@@ -45,7 +45,9 @@ def settings(unit):
 
 @cache
 def members(group):
-    """Return the system calls of a group such as @system-service, as this system's systemd knows it."""
+    """Return the system calls of a group such as @system-service, as this system's systemd knows it; or one call."""
+    if not group.startswith("@"):
+        return frozenset({group})
     command = ["systemd-analyze", "syscall-filter", group]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     names = {line.strip() for line in said.splitlines()[1:] if line.strip() and not line.strip().startswith("#")}

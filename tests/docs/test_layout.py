@@ -20,7 +20,7 @@ LONGEST = 350
 # Who puts everything together: only these may know the configuration and each other.
 ROOTS = (
     "router.app", "router.assemble", "router.parts", "router.shift", "router.answers.build", "router.trial",
-    "router.cli", "router.commandline", "router.__main__",
+    "router.learning.build", "router.cli", "router.commandline", "router.__main__",
 )  # fmt: skip
 NOUNS = {"router.records", "router.errors", "router.findings", "router.interfaces"}
 MAY_IMPORT = {
@@ -28,12 +28,13 @@ MAY_IMPORT = {
     "router.errors": set(),
     "router.findings": set(),
     "router.interfaces": {"router.records", "router.errors", "router.findings"},
+    "router.aside": set(),
     "router.settings": NOUNS,
     "router.secrets": {*NOUNS, "router.settings"},
     "router.contacts": NOUNS,
     "router.plugins": {*NOUNS, "channels", "classifiers"},
     "router.acknowledging": {*NOUNS, "router.settings"},
-    "channels": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging"},
+    "channels": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging", "router.aside"},
     "classifiers": NOUNS,
     "config": {
         *NOUNS,

@@ -15,6 +15,7 @@ from router.interfaces import memory_cursors
 from router.testing import RecordingIntake, until
 from router.testing_checks import CheckContract, failures, findings
 from router.testing_sinks import sample_context
+from router.testing_smtp import smtp_server
 from tests.integration.dovecot import PASSWORD, TOKEN, USER, Dovecot
 from tests.unit.channels.imap_reading import mail, reading
 
@@ -163,6 +164,14 @@ async def test_a_certificate_for_another_name(dovecot, settings, tls, port):
     """The names that it is for are told."""
     found = await only_failure(settings(encrypted=True, tls=tls, port=getattr(dovecot, port), host="127.0.0.1"))
     assert found.what == "The server's certificate isn't for the address 127.0.0.1. It is for localhost."
+
+
+async def test_a_server_that_takes_mail(settings, dovecot):
+    """The port of an SMTP server: it is told as one, and the ports for IMAP are named."""
+    async with smtp_server() as server:
+        found = await only_failure(settings(port=server.port))
+    assert found.what == f"127.0.0.1, port {server.port} speaks SMTP, not IMAP."
+    assert found.mend == "set port 993 with tls: implicit, or 143 with tls: starttls"
 
 
 async def test_a_certificate_of_nobody_known(dovecot, settings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from types import SimpleNamespace
 
 import pytest
 from aiosmtpd.smtp import AuthResult
@@ -12,7 +13,7 @@ from channels.smtp import CHANNEL
 from router.findings import Level
 from router.testing_checks import CheckContract, failures, findings
 from router.testing_smtp import smtp_server
-from tests.integration.dovecot import make_certificate
+from tests.integration.dovecot import Dovecot, make_certificate
 
 FROM = "contact@maplevalley.k12.us"
 TO = {"destinations": ("buses@maplevalley.k12.us", "office@maplevalley.k12.us")}
@@ -111,6 +112,48 @@ async def test_a_wrong_password(guarded, settings):
     found = await only_failure(settings(guarded, signed_in=True, tls="starttls") | settings.wrong)
     assert found.what.startswith('The server refused the user name or the password: the server says "535 5.7.8')
     assert "the-wrong-one" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("kept", "hint"),
+    [("the-right-one ", "take away the blank"), ("the-right-one\n\n", "take away the blank"),
+     ('"the-right-one"', "take away the quotation marks"), ("the-wrong-one", "correct username")],
+)  # fmt: skip
+async def test_a_password_that_was_pasted_with_too_much(guarded, settings, folder, kept, hint):
+    """A blank, a line end or quotation marks around it can be seen, and are told first."""
+    (folder / "pasted").write_text(kept)
+    values = settings(guarded, signed_in=True, tls="starttls", password_file=str(folder / "pasted"))
+    found = await only_failure(values)
+    assert found.mend.startswith(hint)
+    assert "correct username" in found.mend
+    assert "the-right-one" not in str(found)
+
+
+async def test_a_server_that_answers_late_to_a_wrong_password(tls, settings):
+    """It is told that the sign-in wasn't answered, before the time for the whole check is over."""
+
+    def silent(_server, _session, _envelope, _mechanism, _data):
+        return AuthResult(success=False, handled=True)  # which leaves the client without an answer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        async with smtp_server(tls_context=tls, auth_required=True, authenticator=silent) as server:
+            found = await only_failure(settings(server, signed_in=True, tls="starttls"), within_s=1.0)
+    assert found.what == "localhost takes the connection, and then doesn't answer in time."
+    assert "password" in found.mend
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+async def test_a_server_for_mailboxes(settings, folder, encrypted):
+    """The port of an IMAP server: it is told as one, and the ports for SMTP are named."""
+    with Dovecot.make() as dovecot:
+        if encrypted:
+            values = {"tls": "implicit", "port": dovecot.tls_port, "ca_file": str(dovecot.ca_file)}
+        else:
+            values = {"tls": "starttls", "port": dovecot.port}
+        found = await only_failure(settings(SimpleNamespace(port=0), **values))
+    assert found.what == f"localhost, port {values['port']} speaks IMAP, not SMTP."
+    assert found.mend == "set port 465 with tls: implicit, or 587 with tls: starttls"
 
 
 async def test_no_sign_in_where_one_is_wanted(guarded, settings):

@@ -14,6 +14,7 @@ from router.testing_checks import CheckContract, failures, findings
 from tests.integration.fake_twilio import ACCOUNT, NUMBER, TOKEN, fake_twilio
 
 WEBHOOK = "https://contact.maplevalley.example/webhooks/text-line"
+AGAIN = "#rc=5&rp=all&ct=2000&rt=4000"  # as docs/howto/twilio-sms.md has it
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def twilio(monkeypatch):
     monkeypatch.setenv("TWILIO_TOKEN", TOKEN)
     async with fake_twilio() as fake:
         fake.numbers = [
-            {"phone_number": NUMBER, "sms_url": WEBHOOK, "sms_method": "POST", "capabilities": {"sms": True}}
+            {"phone_number": NUMBER, "sms_url": WEBHOOK + AGAIN, "sms_method": "POST", "capabilities": {"sms": True}}
         ]
         yield fake
 
@@ -100,6 +101,25 @@ async def test_a_number_that_leads_elsewhere(twilio, url):
     assert WEBHOOK in found.mend
 
 
+async def test_a_number_that_is_tried_once(twilio):
+    """Twilio tries once unless the address says otherwise: a remark says how to have it try again."""
+    twilio.numbers[0]["sms_url"] = WEBHOOK
+    found = await check(twilio)
+    assert not failures(found)
+    (remark,) = [finding for finding in found if finding.level is Level.REMARK]
+    assert "tries only once" in remark.what
+    assert WEBHOOK + AGAIN in remark.mend
+
+
+async def test_http_for_https(twilio):
+    """Which of the two addresses is wrong only a person knows: both are named, and where each is set."""
+    twilio.numbers[0]["sms_url"] = WEBHOOK + AGAIN
+    (found,) = failures(await check(twilio, public_url="http://contact.maplevalley.example"))
+    assert f"sends its texts to {WEBHOOK}" in found.what
+    assert "Webhook, http://contact.maplevalley.example/webhooks/text-line#" in found.mend
+    assert "organization.public_url" in found.mend
+
+
 async def test_a_number_that_uses_get(twilio):
     """Twilio is to post."""
     twilio.numbers[0]["sms_method"] = "GET"
@@ -117,7 +137,7 @@ async def test_a_number_without_texts(twilio):
 async def test_a_messaging_service(twilio):
     """A service's own webhook is looked at; one that isn't there is told."""
     sid = "MG" + "a" * 32
-    twilio.services[sid] = {"inbound_request_url": WEBHOOK, "inbound_method": "POST"}
+    twilio.services[sid] = {"inbound_request_url": WEBHOOK + AGAIN, "inbound_method": "POST"}
     assert not failures(await check(twilio, from_number=sid))
     twilio.services[sid]["inbound_request_url"] = "https://old.example/sms"
     (found,) = failures(await check(twilio, from_number=sid))
@@ -128,7 +148,7 @@ async def test_a_messaging_service(twilio):
 
 async def test_a_short_code(twilio):
     """Short codes are looked up where Twilio keeps them."""
-    twilio.numbers = [{"short_code": "55501", "sms_url": WEBHOOK, "sms_method": "POST"}]
+    twilio.numbers = [{"short_code": "55501", "sms_url": WEBHOOK + AGAIN, "sms_method": "POST"}]
     assert not failures(await check(twilio, from_number="55501"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import socket
 from collections import Counter
 from contextlib import asynccontextmanager
 from functools import partial
@@ -24,6 +25,7 @@ from router.interfaces import Example, ModelInput, SystemClock
 from router.notify import Notify
 from router.testing import until, within
 from router.web.front import Behind
+from tests.integration.dovecot import make_certificate
 
 # What a configuration at work is made of: of each kind there are never more than of the present one and its successor.
 MADE = ("Shift", "Parts", "Behind", "Application", "DecideStage", "SmtpSink", "MaildirSource", "SmtpServer", "Task")
@@ -202,6 +204,87 @@ async def test_what_fails_while_it_is_made_leaves_everything(site, monkeypatch):
     assert len(closed) == 1
     assert closed != [before.outlets["relay"].sink.sink]
     assert (await site.daemon._reload())["changed"] == ["relay"]
+
+
+async def greeting(port):
+    """Connect as a mail server does; return the greeting, after a polite goodbye."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    line = await within(reader.readline())
+    writer.write(b"QUIT\r\n")
+    await within(reader.read())
+    writer.close()
+    return line[:4]
+
+
+@pytest.fixture
+async def listener(site, free_port):
+    """The settings of the listener, which is on a port of its own; the daemon runs with them."""
+    settings = site.configuration["channels"]["mail-in"]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings["listen"] = f"127.0.0.1:{port}"
+    await site.reload()
+    assert await greeting(port) == b"220 "
+    return settings
+
+
+async def test_no_mail_server_is_refused_when_a_listener_changes(site, listener):
+    """Connections one after the other, through reloads that exchange it and rename it: all are greeted."""
+    port, over, greeted = int(listener["listen"].rpartition(":")[2]), asyncio.Event(), []
+
+    async def knock():
+        while not over.is_set():
+            greeted.append(await greeting(port))
+
+    knocking = [asyncio.create_task(knock()) for _ in range(3)]
+    channels = site.configuration["channels"]
+    for number in range(12):
+        channels["mail-in"]["max_connections"] = 20 + number
+        await site.reload()
+    channels["incoming"] = channels.pop("mail-in")
+    assert (await site.reload())["started"] == ["incoming"]
+    over.set()
+    await within(asyncio.gather(*knocking))
+    assert len(greeted) > 12
+    assert set(greeted) == {b"220 "}
+
+    channels["incoming"]["listen"] = f"0.0.0.0:{port}"  # the former one is in its way
+    await site.reload()
+    await until(lambda: site.parts.sources["incoming"].source.port == port)
+    assert await greeting(port) == b"220 "
+
+
+async def test_a_listener_that_could_not_run_leaves_the_former_one(site, listener):
+    """A port that another program has: nothing of the file is used, it is told, and mail comes in as before."""
+    port, before = int(listener["listen"].rpartition(":")[2]), site.parts
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listener["listen"] = f"127.0.0.1:{other.getsockname()[1]}"
+        site.configuration["channels"]["third"] = {"type": "smtp_server", "listen": f"127.0.0.2:{port}"}
+        site.write()
+        outcome = await site.daemon._reload()
+    assert outcome["problems"] == [f"channels.mail-in: can't listen on {listener['listen']}: address already in use"]
+    assert site.parts is before
+    assert await greeting(port) == b"220 "
+    with socket.create_server(("127.0.0.2", port)):
+        pass  # what was made ready is let go
+
+
+async def test_a_certificate_that_is_only_half_renewed(site, listener, tmp_path):
+    """The new certificate with the old key is of no use: what ran before goes on, until the key is there, too."""
+    make_certificate(tmp_path)
+    listener |= {"tls_cert": str(tmp_path / "cert.pem"), "tls_key": str(tmp_path / "key.pem")}
+    await site.reload()
+    port, key = int(listener["listen"].rpartition(":")[2]), (tmp_path / "key.pem").read_bytes()
+    make_certificate(tmp_path)
+    new_key = (tmp_path / "key.pem").read_bytes()
+    (tmp_path / "key.pem").write_bytes(key)
+    outcome = await site.daemon._reload()
+    assert not outcome["applied"]
+    assert "certificate" in outcome["problems"][0]
+    assert await greeting(port) == b"220 "
+    (tmp_path / "key.pem").write_bytes(new_key)
+    assert (await site.daemon._reload())["changed"] == ["mail-in"]
+    assert await greeting(port) == b"220 "
 
 
 async def test_no_reload_begins_at_the_end(site):

@@ -81,10 +81,12 @@ class Bin:
 
 
 def reliability(answers: Sequence[Answer]) -> list[Bin | None]:
-    """Return ten bins of equal width over the confidence of in-scope answers; None for an empty one."""
-    inside = [answer for answer in answers if answer.department != OUT_OF_SCOPE]
+    """Return ten bins of equal width over the confidence; None for an empty one.
+
+    Out-of-scope answers count where the confidence is meant to know of them, as in the figure `ece`.
+    """
     bins: list[list[Answer]] = [[] for _ in range(BINS)]
-    for answer in inside:
+    for answer in (answer for answer in answers if answer.aware or answer.department != OUT_OF_SCOPE):
         bins[min(int(answer.confidence * BINS), BINS - 1)].append(answer)
     return [_bin(members) if members else None for members in bins]
 

@@ -138,7 +138,7 @@ class Session:
         uids = sorted(self.server.mails)
         if match := re.fullmatch(r"UID (\d+):\*", arguments):
             uids = [uid for uid in uids if uid >= int(match[1])] or uids[-1:]  # RFC 3501: * is the last, in any order
-        elif "UNSEEN" in arguments:
+        elif "UNSEEN" in arguments and "SINCE" not in arguments:  # everything here came lately
             uids = [uid for uid in uids if "\\Seen" not in self.server.flags.get(uid, "")]
         self.send("* SEARCH" + "".join(f" {uid}" for uid in uids), f"{tag} OK done")
 

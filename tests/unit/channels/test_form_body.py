@@ -15,7 +15,7 @@ from channels._form_body import FIELDS, TOKEN_FIELD, Limits, Room, Submission, r
 
 NAMES = st.sampled_from([*FIELDS, TOKEN_FIELD, "unknown", "", "m%65ssage", "e+mail", "%"])
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=20) | st.sampled_from(
-    ["%", "%2", "%zz", "a%20b", "+", "a+b", "=", "a=b", "%C3%B1", "é", "%00%41"]
+    ["%", "%2", "%zz", "a%20b", "+", "a+b", "=", "a=b", "%C3%B1", "é", "%00%41", "%3D%0A.", "_%0d%0a ", "=%0A"]
 )
 
 

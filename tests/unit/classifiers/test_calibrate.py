@@ -102,6 +102,43 @@ def test_a_handful_of_lucky_rows_is_not_trusted() -> None:
         assert (min_confidence_for(meta, 0.05)[0] == NEVER) is expected
 
 
+def meaning_what_they_say(n: int, seed: int, optimism: float = 0.0) -> Trial:
+    """Return answers that are right as often as their confidence says, or less often by `optimism`."""
+    random = np.random.default_rng(seed)
+    confidence = random.beta(3, 1, n)
+    right = random.random(n) < confidence - optimism
+    return Trial(confidence, np.zeros(n), np.ones(n, dtype=bool), right, np.ones(n))
+
+
+@pytest.mark.parametrize("target", [0.03, 0.05, 0.1])
+def test_learnt_confidences_are_taken_at_their_word(target: float) -> None:
+    """From many rows the mean error on fresh ones keeps to the target; more is routed than where chance is feared."""
+    fresh = meaning_what_they_say(50_000, 99)
+    errors, coverage, prudent = [], [], []
+    for seed in range(20):
+        known = meaning_what_they_say(3000, seed)
+        point, careful = (operating_points(known, (target,), learnt=learnt)[0] for learnt in (True, False))
+        errors.append((~fresh.right)[fresh.confidence >= point[1]].mean())
+        coverage.append(point[3])
+        prudent.append(careful[3])
+    assert 0.8 * target < np.mean(errors) < 1.05 * target
+    assert max(errors) < 1.3 * target
+    assert np.mean(coverage) > np.mean(prudent) + 0.02
+
+
+def test_confidences_that_promise_too_much_are_not_believed() -> None:
+    """Where the answers were wrong more often than that, what was seen counts."""
+    fresh, known = (meaning_what_they_say(n, seed, optimism=0.05) for n, seed in ((50_000, 99), (5000, 1)))
+    least = operating_points(known, (0.1,), learnt=True)[0][1]
+    assert (~fresh.right)[fresh.confidence >= least].mean() < 0.115
+
+
+def test_confidences_learnt_from_few_rows_are_not_taken_at_their_word() -> None:
+    """Below a thousand rows chance is reckoned with, learnt or not."""
+    few = meaning_what_they_say(900, 3)
+    assert operating_points(few, learnt=True) == operating_points(few)
+
+
 def test_equal_confidences_are_routed_together() -> None:
     """A threshold never parts rows that have the same confidence."""
     right = np.arange(200) < 100

@@ -57,11 +57,20 @@ def test_thresholds_are_read_off_answers_that_no_regression_saw() -> None:
 def test_signals_by_hand() -> None:
     """Three labels and a column for out of scope; without one, strangers are taken to be as far as they usually are."""
     words = Words([0.5, 0.1, 0.3, 0.9], known=3, total=4)
-    share = 1 / (1 + np.exp(-1) + np.exp(-3) + np.exp(-2))
+    odds = -np.log(np.exp(-1) + np.exp(-3) + np.exp(-2))
     of_labels = 1 + np.exp(-1) + np.exp(-3)
-    rest = [0.75, 0.5, 1.0 + 0.5 * np.log(of_labels), np.log(5), 0.2]
-    assert signals([1.0, 0.5, -0.5, 0.0], words, 3, 0.5) == pytest.approx([share, 0.0, *rest])
-    assert signals([1.0, 0.5, -0.5], words, 3, 0.5) == pytest.approx([1 / of_labels, -1.0, *rest])
+    rest = [0.75, 0.5, 1.0 + 0.5 * np.log(of_labels), np.log(5), np.log(6 / 5), 0.2]
+    assert signals([1.0, 0.5, -0.5, 0.0], words, 3, 0.5) == pytest.approx([odds, 0.0, *rest])
+    assert signals([1.0, 0.5, -0.5], words, 3, 0.5) == pytest.approx([-np.log(of_labels - 1), -1.0, *rest])
+
+
+def test_signals_are_numbers_whatever_the_margins() -> None:
+    """A favourite that is ahead of all, and a stranger that is, have odds within bounds."""
+    words = Words([0.0, 0.0, 0.0], known=0, total=0)
+    sure, stranger = signals([1e6, 0.0], words, 2, 0.01), signals([0.0, 0.0, 1e6], words, 2, 0.01)
+    assert sure[0] == pytest.approx(-np.log(1e-6))
+    assert stranger[0] == pytest.approx(-50.0)
+    assert np.isfinite([*sure, *stranger]).all()
 
 
 def test_what_is_learnt_from_is_what_serving_sees() -> None:

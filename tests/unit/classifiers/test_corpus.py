@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from classifiers._augment import in_text_style, with_typos
-from classifiers._corpus import OUT_OF_SCOPE, load_corpus
+from classifiers._corpus import HARD_WEIGHT, OUT_OF_SCOPE, example, load_corpus
 from router.errors import SignpostError
 from router.interfaces import ModelInput
 
@@ -30,6 +30,19 @@ def test_rows_become_examples_and_out_of_scope_inputs(tmp_path: Path) -> None:
     (example,) = corpus.examples()
     assert (example.department, example.input.body, example.group) == ("bus", "Where\nis it?", "g")
     assert [(row.subject, row.body) for row in corpus.out_of_scope()] == [("Buy", "now")]
+
+
+def test_plain_rows_are_as_typical_as_most_mail(tmp_path: Path) -> None:
+    """However many there are, they make up two thirds of what thresholds are found on; hard rows hardly count."""
+    tags = [["plain"], [], [], ["hard"], ["hard", "two_topics"]]
+    write(tmp_path, "bus.jsonl", *({"department": "bus", "body": str(n), "tags": each} for n, each in enumerate(tags)))
+    write(tmp_path, "other.jsonl", {"department": OUT_OF_SCOPE, "body": "buy", "tags": ["hard"]})
+    corpus = load_corpus(tmp_path)
+    plain, *others = [row.typical for row in corpus.examples()]
+    assert plain / (plain + sum(others)) == pytest.approx(2 / 3)
+    assert others == [1.0, 1.0, HARD_WEIGHT, HARD_WEIGHT]
+    assert {row.weight for row in corpus.examples()} == {1.0}  # all are learnt from alike
+    assert example(corpus.rows[-1]).typical == HARD_WEIGHT
 
 
 def test_the_fingerprint_names_the_content(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_labels_and_margins_equal_the_native_pipeline() -> None:
 def test_training_gives_the_same_model_as_the_native_pipeline() -> None:
     """A model that was trained, packed and loaded answers as scikit-learn's own pipeline on the same rows."""
     rows = known_rows()
-    settings = LinearSettings(c=0.5, word_weight=1.0, augment=False)
+    settings = LinearSettings(c=0.5, bayes=0.0, word_weight=1.0, augment=False)
     native = native_pipeline(settings, TOLERANCE).fit([row.input for row in rows], [row.department for row in rows])
     model = load(train(rows, [], settings, silent))
     answers = model.predict([row.input for row in rows])
@@ -142,6 +142,21 @@ def test_many_threads_get_the_same_answers() -> None:
     for thread in threads:
         thread.join(timeout=60)
     assert results == [True] * 4
+
+
+def test_asking_about_urgency_first_changes_no_answer() -> None:
+    """The features that are kept from one question for the next give the same answer, and aren't kept for longer."""
+    scorer = load(train(examples(), [], LinearSettings(c=1.0), silent))._scorer
+    column = np.ones(scorer.terms, dtype=np.float32)
+    inputs = [replace(row.input, body=f"{row.input.body} {n}") for n, row in enumerate(examples(60, seed=5))]
+    alone = [scorer.margins(model_input).tolist() for model_input in inputs]
+    for model_input, expected in zip(inputs, alone, strict=True):
+        scorer.margin(model_input, column)
+        assert scorer.margins(model_input).tolist() == expected
+    assert scorer._ahead == {}
+    for n in range(1000):  # of whom nothing else is asked
+        scorer.margin(ModelInput(subject="", body=f"bus {n}"), column)
+    assert 0 < len(scorer._ahead) <= 256
 
 
 def test_the_explanation_names_whole_words() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from classifiers import _artifact, _urgent, linear
 from classifiers._urgent import NOT_URGENT, UNKNOWN, URGENT, marks
@@ -65,9 +66,9 @@ def test_threshold_and_figures_stand_in_the_metadata(artifact: Artifact) -> None
     """What was held out of fold is said."""
     meta = artifact.meta["urgent"]
     assert meta["rows"] == 60
-    assert 0 <= meta["threshold"] <= 1
-    assert meta["precision"] >= _urgent.PRECISION
+    assert meta["threshold"] == _urgent.THRESHOLD
     assert 0.9 <= meta["recall"] <= 1
+    assert 0.9 <= meta["precision"] <= 1
 
 
 def test_the_deciding_words_are_named(artifact: Artifact) -> None:
@@ -97,6 +98,30 @@ def test_a_model_without_it_still_loads() -> None:
 def test_too_few_marked_rows_teach_nothing() -> None:
     """From a handful nothing can be measured, so nothing is claimed."""
     assert "urgent" not in trained([*examples(), *alarming(_urgent.LEAST_ROWS - 1)]).meta
+
+
+def test_what_is_no_better_than_guessing_never_alarms() -> None:
+    """Marks without any pattern teach a sense that keeps silent, instead of one that rings by chance."""
+    random = Random(5)
+    rows = [replace(row, urgent=random.random() < 0.5) for row in examples()]
+    assert trained(rows).meta["urgent"]["threshold"] > 1
+
+
+def test_an_alarm_takes_more_where_harmless_messages_are_commoner() -> None:
+    """Of the same margins the probability falls as what isn't urgent counts more, and so do the alarms; not by much."""
+    random = np.random.default_rng(7)
+    urgent = np.repeat(np.array([URGENT, NOT_URGENT], dtype=np.int8), [100, 400])
+    values = csr_matrix(random.normal(size=(500, 1)) + 1.5 * (urgent == URGENT)[:, None])
+    folds, weights = np.arange(500) % 3, np.ones(500)
+    found = []
+    for share in (1.0, 5.0):
+        typical = np.where(urgent == URGENT, 1.0, share)
+        meta, _arrays = _urgent.learn(values, urgent, folds, 0, weights=weights, typical=typical)
+        found.append(meta["urgent"])
+    alike, rare = found
+    assert rare["offset"] < alike["offset"]
+    assert 0 < rare["recall"] < alike["recall"]
+    assert rare["precision"] > _urgent.THRESHOLD
 
 
 def test_the_same_rows_give_the_same_bytes(artifact: Artifact) -> None:

@@ -231,3 +231,63 @@ def test_a_damaged_model_is_told(model, tmp_path, capsys):
     path = _rows(tmp_path / "in.jsonl", {"body": "x"})
     assert run(["classify", "--jsonl", "--model", str(copy), path]) == 1
     assert "damaged" in capsys.readouterr().err
+
+
+def test_what_happened_to_a_model_is_shown_with_who_said_so(champion, district, capsys):
+    """`models show` ends with its history; `rollback` takes a name and a reason."""
+    rows = write_rows(district / "more.jsonl", count=60)
+    second = _json(capsys, "train", "--no-corpus", "--data", str(rows), "--json")["version"]
+    _out(capsys, "models", "rollback", "--by", "ana@maple.example", "--why", "it sends buses to meals")
+    history = _json(capsys, "models", "show", second, "--json")["history"]
+    assert [(each["what"], each["by"]) for each in history] == [
+        ("rolled_back", "ana@maple.example"), ("promoted", ""), ("registered", ""), ("training", "")
+    ]  # fmt: skip
+    assert "it sends buses to meals" in _out(capsys, "models", "show", second)
+
+
+def test_a_model_card_says_what_it_was_made_of_and_how_good_it_is(champion, district, capsys):
+    """Markdown, of the champion if none is named: data, parameters, libraries, figures, the gate, what became of it."""
+    out = _out(capsys, "models", "show", "--card")
+    version = _json(capsys, "models", "show", "--json")["version"]
+    assert out.startswith(f"# Model {version}\n")
+    for title in ("What it is for", "What it was made of", "How good it is", "The gate", "What became of it"):
+        assert f"\n## {title}\n" in out
+    assert "- Fingerprint of the data: `" in out
+    assert "- Parameter folds: 3" in out
+    assert "- sklearn " in out
+    assert "| buses | " in out
+    assert "This is the first model" in out
+    rows = [line for line in out.splitlines() if line.startswith("|")]
+    assert all(line.endswith("|") for line in rows)
+
+
+def test_a_shadow_is_asked_for_and_shown(champion, district, capsys):
+    """`train --shadow` doesn't promote; `models shadow` says how the two compare, or that none is tried."""
+    assert run(["models", "shadow"]) == 1
+    assert "no challenger is being tried now" in capsys.readouterr().err
+    before = _json(capsys, "models", "show", "--json")["version"]
+    rows = write_rows(district / "more.jsonl", count=60)
+    second = _json(capsys, "train", "--no-corpus", "--data", str(rows), "--shadow", "--json")
+    assert second["state"] == "shadow"
+    view = _json(capsys, "models", "shadow", "--json")
+    assert (view["version"], view["champion"], view["n"], view["differences"]) == (second["version"], before, 0, [])
+    assert "0 messages compared" in _out(capsys, "models", "shadow")
+    assert _json(capsys, "models", "show", "--json")["version"] == before
+
+
+def test_a_model_is_pinned_and_let_go(champion, district, capsys):
+    """It is listed as such."""
+    assert "is kept for good" in _out(capsys, "models", "pin", _json(capsys, "models", "list", "--json")[0]["version"])
+    [row] = _json(capsys, "models", "list", "--json")
+    assert row["pinned"]
+    assert "may be dropped again" in _out(capsys, "models", "pin", row["version"], "--off")
+
+
+def test_what_the_configuration_names_is_learnt_from_by_every_training(district, capsys):
+    """`learning.data` and `learning.corpus: false`: `train` needs no options."""
+    asyncio.run(make_store(district))
+    write_rows(district / "rows.jsonl")
+    path = district / "district.yaml"
+    path.write_text(path.read_text() + "learning: {data: [rows.jsonl], corpus: false}\n")
+    made = _json(capsys, "train", "--json")
+    assert made["metrics"]["counts"] == {"file": 120}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from router.learning.train import Trained, trained
 from router.plugins import classifier_types
 from router.serving import Serving, thresholds
 from router.store import tables
+from router.store.engine import open_store
 
 POINTS = [[0.01, 0.9, 0.5, 0.3], [0.05, 0.6, -0.2, 0.8]]
 
@@ -160,6 +162,12 @@ def test_a_model_without_operating_points_routes_nothing():
         thresholds({"operating_points": [["a"]]}, 0.05)
 
 
+def test_from_which_score_on_a_message_is_a_strangers_stands_in_the_model():
+    """Where the model doesn't say, none is."""
+    assert thresholds({"stranger_score": -0.9}, 0.05).stranger_score == -0.9
+    assert thresholds({}, 0.05).stranger_score == float("-inf")
+
+
 async def test_a_model_without_its_encoder_serves_and_is_told_of(store, serving, artifact, reductions, tmp_path):
     """It answers by words alone, with the thresholds that hold for them; operations are told once what is missing."""
     width = artifact.arrays["bias"].size
@@ -177,3 +185,91 @@ async def test_a_model_without_its_encoder_serves_and_is_told_of(store, serving,
     (told,) = reductions
     assert str(tmp_path / "gone") in told
     assert serving.version in told
+
+
+async def test_at_a_start_the_one_before_a_damaged_champion_serves(store, serving, refusals, version_of):
+    """There is no last good one in memory yet, so it is looked for in the registry; people are told all the same."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    two = await registry.register(store, version_of("two", one.version), promote=True)
+    three = await registry.register(store, version_of("three", two.version), promote=True)
+    await spoil(store, two.version)
+    await spoil(store, three.version)
+    assert await serving.refresh() is True
+    assert (serving.version, serving.refused, len(refusals)) == (one.version, three.version, 1)
+    assert await serving.refresh() is False
+
+
+@pytest.mark.parametrize(
+    ("cut", "why"),
+    [
+        (lambda data: data[: len(data) // 2], "don't match"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "don't match"),
+        (lambda data: b"PK" + data[2:], "isn't a Signpost model"),
+        (lambda _data: b"", "cut short"),
+    ],
+)
+async def test_a_truncated_altered_or_foreign_artifact_never_serves(
+    store, serving, refusals, version_of, artifact, cut, why
+):
+    """Each is refused with its reason, and what served before answers on."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    await serving.refresh()
+    two = version_of("two", one.version)
+    await registry.register(store, two, promote=True)
+    await spoil(store, two.version, cut(two.artifact))
+    assert await serving.refresh() is False
+    assert serving.version == one.version
+    assert re.search(why, refusals[0])
+
+
+async def test_a_model_under_anothers_name_never_serves(store, serving, refusals, version_of):
+    """Bytes and digest fit each other, but a version is named after its bytes."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    await serving.refresh()
+    two = await registry.register(store, version_of("two", one.version), promote=True)
+    other = version_of("other")
+    swapped = {"artifact": other.artifact, "sha256": other.sha256}
+    change = update(tables.models).where(tables.models.c.version == two.version).values(**swapped)
+    await store.write(lambda connection: connection.execute(change) and None)
+    assert await serving.refresh() is False
+    assert (serving.version, other.version in refusals[0]) == (one.version, True)
+
+
+async def test_going_back_needs_nothing_from_the_store_but_the_name(store, serving, version_of):
+    """The one before is still in memory, so it takes no time, and its thresholds follow what is wanted now."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    await serving.refresh()
+    before = serving.classifier()
+    await registry.register(store, version_of("two", one.version), promote=True)
+    await serving.refresh()
+    serving.aim(0.01)
+    await registry.rollback(store)
+    await spoil(store, one.version)
+    assert await serving.refresh() is True
+    assert serving.classifier() is before
+    assert serving.current()[1].min_confidence == 0.9
+
+
+async def test_every_daemon_follows_a_promotion_and_a_rollback(postgres_url, version_of):
+    """Two of them on one database: what one promotes, the other serves after its next look."""
+    stores = [open_store(postgres_url) for _ in range(2)]
+
+    async def told(_reason: str) -> None:
+        raise AssertionError
+
+    try:
+        for each in stores:
+            await each.open()
+        both = [Serving(each, classifier_types(), 0.05, told, told) for each in stores]
+        one = await registry.register(stores[0], version_of("one"), promote=True)
+        two = await registry.register(stores[0], version_of("two", one.version), promote=False)
+        for _ in range(5):
+            await registry.promote(stores[0], two.version)
+            await asyncio.gather(*(serving.refresh() for serving in both))
+            assert [serving.version for serving in both] == [two.version] * 2
+            await registry.rollback(stores[1])
+            await asyncio.gather(*(serving.refresh() for serving in both))
+            assert [serving.version for serving in both] == [one.version] * 2
+    finally:
+        for each in stores:
+            await each.close()

@@ -6,6 +6,8 @@ import asyncio
 
 from sqlalchemy import update
 
+from router.records import State
+from router.routing.stage import BATCH
 from router.store import deliveries, messages
 from router.store.tables import deliveries as delivery_rows
 from router.store.tables import messages as message_rows
@@ -102,3 +104,16 @@ async def test_a_suspected_message_is_decided_alone(store, log, rng):
     assert [undecided.id for undecided in young] == ids[:2]
     assert [undecided.id for undecided in first] == ids[2:3]
     assert [undecided.id for undecided in second] == ids[3:]
+
+
+async def test_a_suspect_has_its_turn_however_much_there_is_to_do(sqlite_store, log, rng):
+    """After a full batch without one suspects are left for a moment, and then looked for again."""
+    district = District(sqlite_store, log, rng)
+    ids = [await district.accept(f"buses {n}") for n in range(2 * BATCH + 1)]
+    assert await district.stage.run_once() == BATCH
+    await suspect(sqlite_store, message_rows, ids[-1:])
+    assert await district.stage.run_once() == BATCH
+    async with asyncio.timeout(30):
+        while await district.stage.run_once() == 0:
+            pass  # it waits for the store
+    assert await sqlite_store.read(lambda c: messages.state_of(c, ids[-1])) is State.ROUTED

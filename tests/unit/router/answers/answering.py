@@ -49,7 +49,7 @@ class Answering(District):
             domain=DOMAIN,
             caps=Caps(per_hour=per_hour, per_domain=per_domain),
         )
-        steps = (ByWord(), Loops(store, RING, DOMAIN, frozenset()), ByFirstWord())
+        steps = (ByWord(), Loops(store, RING, DOMAIN, frozenset({"buses@district.example"})), ByFirstWord())
         super().__init__(store, log, rng, steps=steps, understand=_given, answers=self.answers, **more)
 
     async def write(self, text="buses are late", *, medium=Medium.EMAIL, channel="mail", **content):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from channels._mime import understand
-from router.answers.answerable import address_of, domain_of, key_of, why_not
+from router.answers.answerable import address_of, domain_of, key_of, way_to, why_not
 from router.records import Content, Medium, Message
 
 NOW = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
@@ -61,6 +61,43 @@ ANSWERED = {
 def test_people_are_answered(name):
     """Whoever wrote as a person, from an address that is theirs as far as can be seen."""
     assert why_not(ANSWERED[name], ours=()) == ""
+
+
+WRAPPED = [
+    "prvs=3456a0b1c2=ana@home.example",  # BATV
+    "prvs=ana/3456a0b1c2@home.example",  # as an older draft had it
+    "btv1==3456a0b1c2d3==Ana@home.example",
+    "SRS0=Xy1z=5Q=home.example=ana@alumni.example",  # passed on
+    "srs0+Xy1z=5Q=home.example=ana@alumni.example",
+    "SRS1=ab2c=other.example==Xy1z=5Q=home.example=ana@alumni.example",  # passed on twice
+    "bounces+SRS=44ldt=IX=home.example=ana@work.example",  # by Exchange Online
+]
+
+
+@pytest.mark.parametrize("path", WRAPPED)
+def test_a_sender_whose_servers_rewrite_paths_is_answered_by_that_path(path):
+    """The path leads back to them, and nobody else can be hit: whoever made it up is answered at their own domain."""
+    wrapped = mail(Return_Path=f"<{path}>")
+    assert why_not(wrapped, ()) == ""
+    assert way_to(wrapped) == path
+    assert key_of(address_of(wrapped)) == key_of(ANA)  # a path of tomorrow makes no other person
+    assert way_to(mail()) == ANA
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "prvs=3456a0b1c2=carl@home.example",
+        "prvs=3456a0b1c2=ana@other.example",
+        "SRS0=Xy1z=5Q=other.example=ana@alumni.example",
+        "SRS0=Xy1z=home.example=ana@alumni.example",
+        "bounce-17-ana=home.example@news.example",  # VERP: a program's
+        "news+ana=home.example@lists.example",
+    ],
+)
+def test_a_path_that_is_not_the_senders_own_gets_no_answer(path):
+    """Another's, or a program's that keeps count of its bounces there (VERP)."""
+    assert why_not(mail(Return_Path=f"<{path}>"), ()) == "sender not proved"
 
 
 AUTOMATIC = [

@@ -229,7 +229,8 @@ async def test_a_flag_is_confirmed_and_withdrawn_here(client, district, deliver)
             answer = await press(client, f"/demo/corrections/{button}", correction=said.id)
             assert (answer.status, answer.headers["Location"]) == (303, "/demo/corrections")
         found = await district.store.read(lambda c: corrections.get(c, said.id))
-        assert (found.state, found.confirmed_by) == (state, "demo")
+        who = found.confirmed_by if state is CorrectionState.CONFIRMED else found.withdrawn_by
+        assert (found.state, who) == (state, "demo")
     assert (await press(client, "/demo/corrections/confirm", correction=said.id)).status == 409
 
 

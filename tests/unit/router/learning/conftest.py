@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from classifiers._corpus import Corpus
 from classifiers.linear import CLASSIFIER, LinearSettings
+from router.learning.lessons import Lesson
 
 WORDS = {
     "buses": "bus route stop driver pickup yellow corner seat",
@@ -43,23 +43,13 @@ def corpus_rows(per_label: int = 40, seed: int = 7) -> list[dict[str, Any]]:
     return rows + strangers
 
 
-@dataclass
-class StoreRow:
-    """What the store returns for a confirmed correction."""
-
-    message_id: str
-    to_department: str
-    content: dict[str, Any]
-    medium: str = "sms"
-    id: int = 1
-
-
 @pytest.fixture
 def store_row():
-    """Make confirmed corrections: `store_row(message_id, department, text)`."""
+    """Make lessons, by default confirmed corrections: `store_row(message_id, department, text, {field: value})`."""
 
-    def make(message_id: str, to: str, text: str, **content: Any) -> StoreRow:
-        return StoreRow(message_id, to, {"text": text, **content})
+    def make(message_id: str, to: str, text: str, how: dict[str, Any] | None = None, **content: Any) -> Lesson:
+        said = {"text": text, **content}
+        return Lesson(message_id=message_id, to_department=to, medium="sms", content=said, id=1, **(how or {}))
 
     return make
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from classifiers._corpus import OUT_OF_SCOPE, Corpus
 from router.errors import SignpostError
 from router.interfaces import Example, ModelInput
-from router.learning.dataset import CORRECTION_WEIGHT, build, fingerprint, grouped, is_held_out, split
+from router.learning.dataset import build, fingerprint, is_held_out, split
+from router.learning.duplicates import grouped
 from router.learning.files import FileRow
+from router.learning.lessons import CORRECTION_WEIGHT, SILENCE, TACIT
 from router.records import Department, Prediction
 
 DEPARTMENTS = (
@@ -27,8 +29,8 @@ def nurse_first(inputs):
     return [Prediction(ranking=(("buses", 0.5), ("nurse", 0.3), ("meals", 0.2)), score=1.0) for _ in inputs]
 
 
-def learn(corrections=(), **more):
-    return build(corrections=corrections, departments=DEPARTMENTS, fallback="office", **more)
+def learn(lessons=(), **more):
+    return build(lessons=lessons, departments=DEPARTMENTS, fallback="office", **more)
 
 
 def row(body: str, department: str = "buses", **more) -> Example:
@@ -80,11 +82,34 @@ def test_a_correction_to_the_fallback_says_that_no_label_fits(store_row, to):
     assert [example.department for example in dataset.out_of_scope] == [OUT_OF_SCOPE]
 
 
-def test_the_last_word_about_a_message_counts(store_row):
-    """A message that was passed on twice teaches where it ended."""
-    dataset = learn([store_row("M1", "care", "where is it"), store_row("M1", "buses", "where is it")])
-    assert [example.department for example in dataset.examples] == ["buses"]
-    assert not dataset.left_out
+@pytest.mark.parametrize("source", [TACIT, SILENCE])
+def test_a_weak_label_is_no_examination(store_row, about, source):
+    """What the model itself put there is trained on or left out, but never held out, nor does it move thresholds."""
+    weak = {"source": source, "weight": 0.2, "key": ""}
+    lessons = [store_row(f"M{n}", "buses", f"{about('buses', n)} {about('meals', n)}", weak) for n in range(200)]
+    examples = learn(lessons).examples
+    training, held_out = split(examples)
+    assert len(examples) == 200
+    assert len(training) == 200 - sum(map(is_held_out, examples)) < 200
+    assert held_out == []
+    assert {example.typical for example in training} == {0.001}
+
+
+def test_a_weak_label_overrules_nothing(store_row):
+    """The corpus stands where only silence says otherwise, and a person's word is kept instead of the same by time."""
+    corpus = Corpus(({"department": "meals", "body": "it was cold again"},), "f")
+    weak = {"source": TACIT, "weight": 0.3}
+    by_time = [store_row("M1", "buses", "it was cold again", weak), store_row("M2", "buses", "no seat", weak)]
+    dataset = learn([*by_time, store_row("M2", "buses", "no seat")], corpus=corpus)
+    kept = {(e.department, e.input.body, e.weight) for e in dataset.examples}
+    assert kept == {("meals", "it was cold again", 1.0), ("buses", "no seat", CORRECTION_WEIGHT)}
+
+
+def test_silence_teaches_the_label_that_the_model_gave(store_row):
+    """Of a department with several labels the model's own stands."""
+    silence = {"source": SILENCE, "label": "meals", "weight": 0.2}
+    (example,) = learn([store_row("M1", "care", "what is for lunch", silence)]).examples
+    assert (example.department, example.weight) == ("meals", 0.2)
 
 
 def test_a_correction_overrules_the_same_text_elsewhere_and_contradictions_teach_nothing(store_row):

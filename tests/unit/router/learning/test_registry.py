@@ -15,6 +15,7 @@ from router.learning import registry
 from router.learning.gate import Verdict
 from router.learning.train import train, trained
 from router.plugins import classifier_types
+from router.store import model_events as events
 from router.store import models, tables
 from router.store.engine import open_store
 
@@ -225,3 +226,57 @@ async def test_a_version_that_served_before_is_not_promoted_by_itself(store, ver
     again = await registry.register(store, version_of("one", two.version), promote=True)
     assert again.state == models.RETIRED
     assert await serves(store) == two.version
+
+
+async def test_what_happened_to_a_model_is_kept_with_who_said_so(store, version_of):
+    """Registered, promoted, gone back from: in order, with names and reasons."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    two = await registry.register(store, version_of("two", one.version), promote=False)
+    await registry.promote(store, two.version, by="ana@maple.example")
+    await registry.rollback(store, by="bo@maple.example", why="it sends buses to meals")
+    rows = await store.read(lambda c: events.listing(c, two.version))
+    assert [(row.what, row.by) for row in rows] == [
+        ("rolled_back", "bo@maple.example"), ("promoted", "ana@maple.example"), ("registered", "")
+    ]  # fmt: skip
+    assert rows[0].why == "it sends buses to meals"
+    assert (await store.read(lambda c: events.listing(c, one.version)))[0].what == "returned"
+
+
+async def test_a_shadow_is_neither_champion_nor_forgotten(store, version_of):
+    """It waits beside the champion; the next shadow takes its place, and it is a challenger again."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    two = await registry.register(store, version_of("two", one.version), promote=True, shadow=True)
+    assert (two.state, await serves(store)) == (models.SHADOW, one.version)
+    three = await registry.register(store, version_of("three", one.version), promote=True, shadow=True)
+    assert await states(store) == {
+        one.version: models.CHAMPION, two.version: models.CHALLENGER, three.version: models.SHADOW
+    }  # fmt: skip
+
+
+async def test_a_refused_model_never_becomes_a_shadow(store, version_of):
+    """The gate comes first."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    bad = await registry.register(store, version_of("bad", one.version, NO), promote=True, shadow=True)
+    assert bad.state == models.REFUSED
+
+
+async def test_old_models_are_dropped_but_never_those_that_matter(store, version_of):
+    """Of eight, three may stay: the champion, its predecessor and a pinned one stay whatever their age."""
+    rows = [await registry.register(store, version_of("0"), promote=True)]
+    pinned = await registry.register(store, version_of("pinned", rows[0].version), promote=False)
+    await registry.pin(store, pinned.version, pinned=True, by="ana@maple.example")
+    rows.append(await registry.register(store, version_of("1", rows[0].version), promote=True))
+    for name in "23456":
+        rows.append(await registry.register(store, version_of(name, rows[1].version), promote=False, keep=3))
+    left = await states(store)
+    assert set(left) == {pinned.version, *(row.version for row in (rows[0], rows[1], *rows[-3:]))}
+    assert (await registry.rollback(store)).version == rows[0].version
+    dropped = [row.version for row in await store.read(events.listing) if row.what == events.DROPPED]
+    assert sorted(dropped) == sorted(row.version for row in rows[2:-3])
+
+
+async def test_a_pin_can_be_taken_out(store, version_of):
+    """Then it is as old as the others."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    assert (await registry.pin(store, one.version, pinned=True)).pinned
+    assert not (await registry.pin(store, one.version[:6], pinned=False)).pinned

@@ -20,7 +20,8 @@ DEPARTMENTS = tuple(Department(id=label, name=label, covers=(label,)) for label 
 
 @pytest.fixture
 def champion(linear, settings, corpus, steps):
-    return linear.load(unpack(train(linear, settings, corpus=corpus, progress=steps).artifact))
+    artifact = unpack(train(linear, settings, corpus=corpus, progress=steps).artifact)
+    return linear.load(artifact), artifact.meta
 
 
 def test_a_first_model_is_trained_measured_and_passes(linear, settings, corpus, steps):
@@ -80,15 +81,17 @@ def test_confirmed_misroutes_are_learnt_and_shown_to_both_models_again(
         linear, settings, DEPARTMENTS, "office", corpus=corpus, store_rows=rows, champion=champion, progress=steps
     )
     replayed = made.verdict.replayed
-    assert made.parent == champion.version
+    assert made.parent == champion[0].version
     assert replayed.n == 6
-    assert replayed.challenger > replayed.champion
+    assert replayed.fixed + replayed.still_right + replayed.still_wrong + replayed.newly_wrong == 6
+    assert replayed.fixed > replayed.newly_wrong
     assert made.metrics["counts"]["correction"] == 6
 
 
 def test_a_poisoned_challenger_is_refused(linear, settings, large_corpus, store_row, about, steps):
     """Corrections that turn one department into another make a model that doesn't pass."""
-    champion = linear.load(unpack(train(linear, settings, corpus=large_corpus, progress=steps).artifact))
+    artifact = unpack(train(linear, settings, corpus=large_corpus, progress=steps).artifact)
+    champion = linear.load(artifact), artifact.meta
     rows = [store_row(f"M{n}", "meals", about("buses", 1000 + n)) for n in range(300)]
     named = {"corpus": large_corpus, "store_rows": rows, "champion": champion, "progress": steps}
     made = train(linear, settings, DEPARTMENTS, "office", **named)

@@ -80,6 +80,36 @@ async def test_a_half_open_connection_was_never_told(clocked):
     assert await subjects(clocked) == [*silent, "The channel mail takes messages in again"]
 
 
+async def test_a_secret_that_was_changed_on_one_side(clocked):
+    """Requests that are refused one after the other, with none taken between them, are told, once a day at most."""
+    lives, watch = await watching(clocked, Watched())
+    lives.proven(IN)
+    for _ in range(2):
+        clocked.clock.advance(60)
+        lives.turned_away(IN, "the signature is wrong")
+    await watch.look()
+    few = await subjects(clocked)
+    for _ in range(50):
+        clocked.clock.advance(60)
+        lives.turned_away(IN, "the signature is wrong")
+        await watch.look()
+
+    assert few == []
+    assert await subjects(clocked) == ["Requests to mail are refused"]
+
+
+async def test_noise_between_good_requests_is_not_told(clocked):
+    """A scanner that asks now and then, while messages come in, is nobody's business."""
+    lives, watch = await watching(clocked, Watched())
+    for _ in range(30):
+        for _ in range(2):
+            lives.turned_away(IN, "the signature is missing")
+        await watch.look()
+        clocked.clock.advance(60)
+        lives.proven(IN)
+    assert await subjects(clocked) == []
+
+
 async def test_what_is_told_again_after_it_was_well(clocked):
     """The next time is a new alert."""
     lives, watch = await watching(clocked, POLLED)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
+import structlog
 
 from router.errors import Permanent, Retryable, SourceRejected, SourceUnavailable, Unclear
 from router.interfaces import Channel, Settings
@@ -57,6 +58,10 @@ async def test_a_report_names_the_age_of_the_last_proof_and_the_error_since(cloc
         "proven_at": "2026-09-01T12:00:00Z",
         "proven_ago_s": 90.0,
         "error": "the server is away for (address)",
+        "refused": 0,
+        "refused_at": None,
+        "refused_ago_s": None,
+        "refusal": "",
         "expires": [],
     }
     lives.proven(IN)
@@ -242,6 +247,31 @@ async def test_a_channel_says_by_its_context_that_it_works_and_what_fails(sqlite
 
     assert before == "a request wasn't signed by the provider"
     assert row(lives)["health"] == "well"
+
+
+async def test_strangers_requests_are_counted_apart(sqlite_store):
+    """However many come, the channel is no worse; they are told by number and reason, and logged now and then."""
+    counted, logged = [], []
+    log = structlog.wrap_logger(structlog.PrintLogger(), processors=[lambda *event: logged.append(event) or ""])
+    lives = await lives_of(sqlite_store)
+    contexts = []
+    channel = Channel(summary="a hook", settings=Settings, webhook=lambda _settings, context: contexts.append(context))
+    care = Care(sqlite_store, lives, "d1", lambda: True, log, count_refusal=counted.append)
+    care.webhook(channel, Settings(), sample_context(name="mail"))
+
+    contexts[0].on_proof()
+    for _ in range(5):
+        contexts[0].on_refusal("the signature is missing")
+    await lives.exchange()
+    found = row(lives)
+    contexts[0].on_proof()
+    after = row(lives)
+
+    assert (found["health"], found["error"]) == ("well", "")
+    assert (found["refused"], found["refusal"]) == (5, "the signature is missing")
+    assert counted == ["mail"] * 5
+    assert [(name, event["event"]) for _, name, event in logged] == [("warning", "request_refused")]
+    assert (after["refused"], after["refused_at"]) == (0, found["refused_at"])
 
 
 async def test_only_a_polled_mailbox_of_a_shared_store_has_an_owner(store, log):

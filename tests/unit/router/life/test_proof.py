@@ -73,6 +73,16 @@ def test_what_two_daemons_know_is_the_same_for_both(one, other):
     assert merged.proven_at == max((p for p in (one.proven_at, other.proven_at) if p), default=None)
 
 
+def test_refusals_count_since_the_newest_proof_of_any_daemon():
+    """A good request at one daemon makes what another refused before it count no more; the last reason stays."""
+    stale = NEW.proven(NOW).turned_away(NOW + MINUTE, "the signature is wrong")
+    fresh = NEW.proven(NOW + 2 * MINUTE)
+    for merged in (stale.merged(fresh), fresh.merged(stale)):
+        assert (merged.refused, merged.refusal) == (0, "the signature is wrong")
+    assert stale.merged(fresh.turned_away(NOW + 3 * MINUTE, "none")).refused == 1
+    assert stale.health(NOW + MINUTE, None) is Health.WELL
+
+
 @given(lives)
 def test_a_life_survives_the_store(life):
     """Kept as JSON and read back, it is the same."""

@@ -17,7 +17,7 @@ from router.routing.model import Model
 from router.routing.policy import Thresholds
 from router.routing.route import Router
 from router.routing.schools import Schools
-from router.routing.spam import Spam, signs
+from router.routing.spam import Spam, signs, suspicion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,19 +98,27 @@ async def test_two_matters_go_where_the_setting_says(mode: str, department: str,
 @pytest.mark.parametrize(("spam", "department"), [("fallback", "office"), ("meals", "meals")])
 async def test_what_the_model_takes_for_spam_goes_where_it_should(spam: str, department: str) -> None:
     """Marked, with its reason; never nowhere."""
-    route = await decided("win at our casino", spam=spam)
+    route = await decided("win a lot at our casino", spam=spam)
     assert isinstance(route, Route)
     assert (route.department, route.reason) == (department, Reason.ABSTAINED)
     assert route.detail == "suspicious: it is unlike anything that a department deals with"
     assert route.prediction is not None
 
 
+async def test_a_handful_of_words_is_nobodys_spam() -> None:
+    """A stray "hello" is left to a person without a warning, and is never held; a sign of spam counts all the same."""
+    said = Prediction(ranking=(("buses", 0.7), ("meals", 0.3)), score=-5.0, confidence=0.1)
+    assert suspicion(Content(text="hello? ok thanks"), said, -1.0) == ""
+    assert suspicion(Content(subject="hello there", text="are you in today"), said, -1.0)
+    assert suspicion(Content(text="cheap backlinks"), said, -1.0) == "it says “backlinks”"
+
+
 async def test_spam_may_be_held_for_a_person() -> None:
     """Unless a person let it go already."""
-    assert await decided("win at our casino", spam="hold") == Hold(
+    assert await decided("win a lot at our casino", spam="hold") == Hold(
         "suspicious: it is unlike anything that a department deals with", unless_urgent=True
     )
-    [released] = await step(Keyed(), spam="hold").decide([message("win at our casino", released=True)])
+    [released] = await step(Keyed(), spam="hold").decide([message("win a lot at our casino", released=True)])
     assert isinstance(released, Route)
     assert released.department == "office"
 
@@ -144,7 +152,7 @@ async def test_an_urgent_message_is_never_held_as_spam(urgent: bool) -> None:
     router = Router(
         steps, fallback="office", schools=Schools(()), observe=False, clock=SystemClock(), log=structlog.get_logger()
     )
-    [verdict] = await router.decide([message("win at our casino")])
+    [verdict] = await router.decide([message("win a lot at our casino")])
     if not urgent:
         assert (verdict.state, verdict.decision) == (State.HELD, None)
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,33 @@ def test_covered_labels_add_up():
     assert choice.department == "business"
     assert choice.confidence == pytest.approx(0.6)
     assert choice.suggestions == ("business", "buses")
+
+
+def test_a_department_that_covers_several_labels_is_at_least_as_likely_as_each():
+    """What is left of the confidence is shared by the other labels, in their proportions."""
+    said = replace(predict(finance=0.6, human_resources=0.3, transportation=0.1), confidence=0.9)
+    assert choose(said, DEPARTMENTS, Thresholds()).confidence == pytest.approx(0.9 + 0.1 * 3 / 4)
+    doubted = replace(said, confidence=0.3)
+    assert choose(doubted, DEPARTMENTS, Thresholds()).confidence == pytest.approx(0.3 + 0.3 * 0.3 / 0.6)
+
+
+def test_the_confidence_is_what_thresholds_are_compared_with():
+    """A favourite among the labels isn't enough if the message may be a stranger's."""
+    said = replace(predict(transportation=0.99, finance=0.01), confidence=0.5)
+    assert choose(said, DEPARTMENTS, Thresholds(min_confidence=0.7)).department is None
+    assert choose(replace(said, confidence=0.85), DEPARTMENTS, Thresholds(min_confidence=0.7)).department == "buses"
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=2, max_size=6), st.floats(0, 1))
+def test_a_confidence_keeps_the_order_of_the_labels(weights, confidence):
+    """The first keeps its place among the others, whose order stays; together they don't exceed one."""
+    shares = sorted((weight / sum(weights) for weight in weights), reverse=True)
+    said = Prediction(ranking=tuple((str(n), p) for n, p in enumerate(shares)), score=0.0, confidence=confidence)
+    found = [p for _label, p in said.likely]
+    assert found == pytest.approx(sorted(found, reverse=True))  # equal ones may differ in the last bit
+    assert found[0] == confidence
+    assert sum(found) <= 1 + 1e-9
+    assert replace(said, confidence=None).likely == said.ranking
 
 
 def test_a_label_nobody_covers_makes_it_abstain():

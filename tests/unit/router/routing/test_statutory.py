@@ -28,6 +28,13 @@ HITS = {
         "necesito que lo valoren por problemas de aprendizaje",
         "pido que le hagan pruebas de lenguaje a mi hijo",
         "Quiero pedir una evaluación para mi hija, va en segundo y no lee",
+        "Our doctor thinks he has autism. Can the school do an evaluation?",
+        "I want to start the process for a 504 plan for my daughter, she has type 1 diabetes",
+        "how do i start the IEP process for my kid",
+        "I suspect that my child has ADHD and am requesting testing",
+        "mi niño no aprende y quiero que la escuela le haga una evaluación",
+        "necesito que le hagan pruebas a mi hijo, creo que tiene autismo",
+        "Quiero empezar el proceso del plan 504 para mi hija",
     ],
     RECORDS: [
         "Under FERPA I request to inspect my daughter's education records.",
@@ -42,6 +49,11 @@ HITS = {
         "quiero ver el expediente completo de mi hijo",
         "solicito copia de todos los registros de mi hija",
         "bajo FERPA pido copia del expediente",
+        "I would like to see everything in my son's file",
+        "As a parent I have the right to inspect my daughter's records and want to do that this week",
+        "This is a CPRA request",
+        "tengo derecho a ver el expediente escolar de mi niña, cuando puedo ir",
+        "mándenme copia de todos los correos que hablan de mi hijo",
     ],
 }
 
@@ -71,6 +83,13 @@ NEAR_MISSES = [
     "When will his evaluation results be ready? We signed in March",
     "evaluación de medio año de matemáticas",
     "Not a records request, a plea about the book list",
+    "The coach's evaluation of my son at tryouts was unfair",
+    "My daughter was evaluated last year and has a 504 already, when's the review?",
+    "Can I get my attendance record from last year for court",
+    "Can you test the water fountain for lead?",
+    "¿cuándo sale el resultado de la evaluación de mi hijo?",
+    "quiero que lo evalúen para el programa de dotados",
+    "mande los registros a la escuela nueva por favor",
     "",
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from email.utils import parsedate_to_datetime
 
 import pytest
 from aiohttp import web
@@ -80,33 +79,6 @@ class Taking:
         """Take the words."""
         assert await request.read() == b"words"
         return web.Response(**self._answer)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"status": 202, "body": b'{"reference": "X"}', "content_type": "application/json"},
-        {"status": 303, "headers": {"Location": "/forms/contact?receipt=X"}},
-        {"status": 303, "headers": {"Location": "/forms/contact?receipt=X", "Cache-Control": "private"}},
-        {"status": 202, "text": "señor"},
-        {"status": 202},
-        {"status": 422, "text": "no"},
-    ],
-)
-async def test_the_short_way_to_a_form_differs_in_nothing(sqlite_store, answer):
-    """What is posted to a form is answered with the same bytes and headers, whichever way it took in here."""
-    ways = [("/forms/contact", {}), ("/forms/contact?lang=es", {}), ("/forms/contact", {"Expect": "100-continue"})]
-    async with serving(sqlite_store, webhooks={"contact": (channel("forms"), Taking(**answer))}) as client:
-        seen = []
-        for path, headers in ways * 2:
-            answered = await client.post(path, data=b"words", headers=headers, allow_redirects=False)
-            named = {name: value for name, value in answered.headers.items() if name != "Date"}
-            seen.append((answered.status, answered.reason, named, await answered.read()))
-            assert parsedate_to_datetime(answered.headers["Date"])
-        assert len(client.server.handler.connections) == 1
-    assert all(each == seen[0] for each in seen)
-    assert seen[0][2]["Content-Security-Policy"].startswith("default-src 'none'")
-    assert seen[0][2]["Server"] == "Signpost"
 
 
 async def test_a_client_that_wants_to_close_is_told_so(sqlite_store):

@@ -1,0 +1,55 @@
+"""One daemon's part in learning: while it holds the lease it trains, tries challengers and watches new champions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from router.learning.retrain import Retraining
+from router.learning.shadow import Shadow
+from router.learning.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from router.learning.retrain import Surroundings
+
+LEASE = ":learning"  # no channel can have this name
+TRAIN_S, COMPARE_S, WATCH_S = 10.0, 2.0, 60.0  # how often it is looked whether there is something to do
+
+
+class Learner:
+    """Does what one daemon of all does. Each method is to be called again and again (`router.upkeep.every`)."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._retraining, self._shadow, self._watch = Retraining(around), Shadow(around), Watch(around)
+        self._alone = asyncio.Lock()
+
+    def acts(self) -> tuple[tuple[str, float, Callable[[], Awaitable[None]]], ...]:
+        """Return what is to be done, how often (seconds), under which names."""
+        return (
+            ("learning", TRAIN_S, self.train),
+            ("shadow", COMPARE_S, self.compare),
+            ("watch-champion", WATCH_S, self.watch),
+        )
+
+    async def train(self) -> None:
+        """Train a challenger if it is time to; return when it is registered."""
+        if await self._ours():
+            await self._retraining.look()
+
+    async def compare(self) -> None:
+        """Let a challenger that is tried answer some of what has come since."""
+        if await self._ours():
+            await self._shadow.look()
+
+    async def watch(self) -> None:
+        """Go back from a champion that does worse than the one before."""
+        if await self._ours():
+            await self._watch.look()
+
+    async def _ours(self) -> bool:
+        """Return whether this daemon does the learning; it does so until it ends, or is taken for dead."""
+        async with self._alone:
+            return await self._around.lease.confirm() or await self._around.lease.take()

@@ -1,0 +1,106 @@
+"""Ask models about labelled messages, so that the gate and the registry know how good they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from classifiers._calibrate import Trial, min_confidence_for, operating_points
+from classifiers._evaluate import evaluate
+from router.learning.alarms import alarm_of, missed
+from router.learning.dataset import is_held_out
+from router.learning.gate import Answered, Replayed
+from router.learning.lessons import CORRECTION
+from router.routing.policy import Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from router.interfaces import Classifier, Example
+    from router.learning.dataset import Dataset
+    from router.records import Prediction
+
+_BATCH = 256  # messages that a model is asked about at once
+
+
+def ask(classifier: Classifier, rows: Sequence[Example]) -> list[Prediction]:
+    """Return a model's predictions for rows."""
+    inputs = [row.input for row in rows]
+    starts = range(0, len(inputs), _BATCH)
+    return [answer for start in starts for answer in classifier.predict(inputs[start : start + _BATCH])]
+
+
+def answered(
+    classifier: Classifier,
+    meta: Mapping[str, Any],
+    held_out: Sequence[Example],
+    strangers: Sequence[Example],
+    target_error: float,
+) -> Answered:
+    """Return what a model with this metadata says of held-out messages, and of those that are no department's."""
+    min_confidence, min_score = min_confidence_for(meta, target_error)
+    return Answered(
+        held_out=ask(classifier, held_out),
+        strangers=ask(classifier, strangers),
+        thresholds=Thresholds(min_confidence=min_confidence, min_score=min_score),
+        unalarmed=missed(classifier, held_out),
+    )
+
+
+def figures(
+    classifier: Classifier, meta: Mapping[str, Any], rows: Sequence[Example], target_error: float
+) -> dict[str, Any]:
+    """Return the figures of `signpost evaluate` on rows (out-of-scope ones too), at the thresholds for a target."""
+    limits = min_confidence_for(meta, target_error)
+    found = evaluate(classifier, [_row(row) for row in rows], *limits, alarm_of(classifier))
+    return {**found, "target_error": target_error}
+
+
+def _row(example: Example) -> dict[str, Any]:
+    """Return an example as `evaluate` takes it."""
+    said = example.input
+    return {
+        "subject": said.subject,
+        "body": said.body,
+        "language": said.language,
+        "topic": said.topic,
+        "medium": said.medium,
+        "department": example.department,
+        "urgent": example.urgent,
+    }
+
+
+def points_of(classifier: Classifier, held_out: Sequence[Example], strangers: Sequence[Example]) -> list[list[float]]:
+    """Read operating points off held-out messages, for a classifier type that leaves its thresholds to us."""
+    everything = ask(classifier, [*held_out, *strangers])
+    inside = np.arange(len(everything)) < len(held_out)
+    right = [answer.ranking[0][0] == row.department for answer, row in zip(everything, held_out, strict=False)]
+    trial = Trial(
+        confidence=np.array([answer.likely[0][1] for answer in everything]),
+        score=np.array([answer.score for answer in everything]),
+        in_scope=inside,
+        right=np.array([*right, *([False] * len(strangers))], dtype=bool),
+        weight=np.ones(len(everything)),
+    )
+    return operating_points(trial)
+
+
+def replay(champion: Classifier | None, challenger: Classifier, dataset: Dataset) -> Replayed:
+    """Show every confirmed misroute to both models, and count what became of it."""
+    misroutes = [row for row in dataset.examples if row.source == CORRECTION]
+    after = _right(challenger, misroutes)
+    before = _right(champion, misroutes) if champion else np.zeros(len(misroutes), dtype=bool)
+    return Replayed(
+        n=len(misroutes),
+        fixed=int((after & ~before).sum()),
+        still_right=int((after & before).sum()),
+        still_wrong=int((~after & ~before).sum()),
+        newly_wrong=int((before & ~after).sum()),
+        held_out=sum(map(is_held_out, misroutes)),
+    )
+
+
+def _right(classifier: Classifier, rows: Sequence[Example]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    pairs = zip(ask(classifier, rows), rows, strict=True)
+    return np.array([answer.ranking[0][0] == row.department for answer, row in pairs], dtype=bool)

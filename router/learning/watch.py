@@ -1,0 +1,138 @@
+"""After a promotion: go back if people correct the new champion, or it abstains, more often than the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.learning import registry
+from router.learning.proofs import fisher_test
+from router.records import Notice
+from router.store import marks, model_rates, models
+from router.store import model_events as events
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from router.learning.retrain import Surroundings
+    from router.store.model_rates import Rates
+    from router.store.models import ModelRow
+
+FIRST = 100  # messages decided by the new champion, at the first of the looks; each next look has twice as many
+LOOKS = 8
+CHANCE = 0.01  # of going back from a champion that is no worse, over all looks and both rates
+LEAST_MORE = {"corrected": 0.01, "abstained": 0.05}  # smaller differences are no reason, however sure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worse:
+    """What got worse: the name of the rate, before and after as (hits, cases)."""
+
+    what: str
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+    def __str__(self) -> str:
+        verb = {"corrected": "were sent on by people", "abstained": "were left to a person"}[self.what]
+        (hits, n), (hits_before, n_before) = self.after, self.before
+        return f"of its {n} messages {hits} {verb}, of {n_before} before it {hits_before}"
+
+
+class Watch:
+    """`look` compares the champion with what was before it, at a few fixed numbers of messages."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    async def look(self) -> bool:
+        """Look if it is time to; return whether the champion was left."""
+        around = self._around
+        row = await around.store.read(models.champion)
+        if row is None or row.promoted_at is None or not row.since_decision:
+            return False
+        promoted = await around.store.read(lambda c: events.last_of(c, row.version, events.PROMOTED))
+        if promoted is None:
+            return False
+        decided = await around.store.read(lambda c: model_rates.decided(c, row, FIRST << LOOKS))
+        number = look_number(decided)
+        if number is None or not await self._claim(row, number):
+            return False
+        before, after = await around.store.read(lambda c: model_rates.both(c, row))
+        worse = what_is_worse(before, after, number)
+        around.log.info("champion_watched", model=row.version, look=number, messages=after.n, worse=bool(worse))
+        if worse is None:
+            return False
+        if promoted.by:
+            await self._point_out(row, worse)
+            return False
+        return await self._go_back(row, worse)
+
+    async def _claim(self, row: ModelRow, number: int) -> bool:
+        """Look once for each number: chance gets no second try."""
+        name, now = f"watch:{row.version}:{row.since_decision}:{number}", self._around.store.clock.now()
+
+        def work(connection: Connection) -> bool:
+            if marks.get(connection, name) is not None:
+                return False
+            return marks.claim_since(connection, name, now, now)
+
+        if await self._around.store.read(lambda c: marks.get(c, name)) is not None:
+            return False
+        return await self._around.lease.write(work)
+
+    async def _go_back(self, row: ModelRow, worse: Worse) -> bool:
+        around = self._around
+        before = await around.store.read(models.before_champion)
+        if before is None:
+            return False
+        await registry.check(around.store, before)
+        now, why = around.store.clock.now(), str(worse)
+
+        def work(connection: Connection) -> bool:
+            if models.champion_version(connection) != row.version:
+                return False
+            registry.go_back(connection, before.version, now, why=why)
+            return True
+
+        if not await around.lease.write(work):
+            return False
+        await around.refresh()
+        around.log.warning("model_rolled_back", model=row.version, to=before.version, why=why)
+        text = (
+            f"The model {row.version} was taken back, {before.version} serves again: {why}.\n\n"
+            f"To use it all the same:  signpost models promote {row.version}\n"
+        )
+        await around.tell("learning", Notice(subject=f"The new model {row.version} was taken back", text=text))
+        return True
+
+    async def _point_out(self, row: ModelRow, worse: Worse) -> None:
+        """A person has chosen this champion: it stays until a person says otherwise."""
+        text = (
+            f"The model {row.version} does worse than the one before: {worse}.\n"
+            "It stays, because a person has promoted it.\n\nTo go back:  signpost models rollback\n"
+        )
+        await self._around.tell("learning", Notice(subject=f"The model {row.version} does worse", text=text))
+
+
+def look_number(decided: int) -> int | None:
+    """Return which look it is time for (from 0), None before the first and after the last."""
+    if decided < FIRST or decided >= FIRST << LOOKS:
+        return None
+    return (decided // FIRST).bit_length() - 1
+
+
+def what_is_worse(before: Rates, after: Rates, number: int) -> Worse | None:
+    """Return what got significantly worse, None if nothing did.
+
+    Fisher's exact test for each rate. Looking again and again would find a difference by chance sooner or later, so
+    look k spends only its part of the chance, 1/((k+1)(k+2)) of it, which add up to 1 (alpha spending, Lan and DeMets
+    1983, by Bonferroni's inequality).
+    """
+    if before.n < FIRST:
+        return None
+    chance = CHANCE / len(LEAST_MORE) / ((number + 1) * (number + 2))
+    for what, least in LEAST_MORE.items():
+        old, new = (getattr(before, what), before.n), (getattr(after, what), after.n)
+        if new[0] / new[1] - old[0] / old[1] >= least and fisher_test(old, new) <= chance:
+            return Worse(what=what, before=old, after=new)
+    return None

@@ -1,0 +1,72 @@
+"""How often a model abstained and was corrected, beside what decided before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import exists, func, select
+
+from router.records import CorrectionState, Reason
+from router.store.tables import corrections, decisions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from router.store.models import ModelRow
+
+_BY_MODEL = (Reason.MODEL.value, Reason.ABSTAINED.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Messages that a model decided about, how many it left to the fallback, and how many people sent on."""
+
+    n: int
+    abstained: int
+    corrected: int
+
+
+def decided(connection: Connection, champion: ModelRow, most: int) -> int:
+    """Return how many decisions the champion has made since it was promoted; so many at most are counted."""
+    its = select(decisions.c.id).where(*_its(champion.version, champion.since_decision or 0)).limit(most)
+    return connection.execute(select(func.count()).select_from(its.subquery())).scalar_one()
+
+
+def both(connection: Connection, champion: ModelRow) -> tuple[Rates, Rates]:
+    """Return the rates of as many decisions before the champion's promotion as it has made since, and of these.
+
+    Corrections come in over days, so of the messages before only those count that had come in by the promotion: both
+    have had about the same time.
+    """
+    since = champion.since_decision or 0
+    after = _rates(connection, select(decisions.c.id, decisions.c.reason).where(*_its(champion.version, since)), None)
+    earlier = (
+        select(decisions.c.id, decisions.c.reason)
+        .where(
+            decisions.c.id <= since,
+            decisions.c.reason.in_(_BY_MODEL),
+            decisions.c.model.not_in(("", champion.version)),
+        )
+        .order_by(decisions.c.id.desc())
+        .limit(after.n)
+    )
+    return _rates(connection, earlier, champion.promoted_at), after
+
+
+def _its(version: str, since: int) -> tuple[Any, ...]:
+    return decisions.c.id > since, decisions.c.model == version, decisions.c.reason.in_(_BY_MODEL)
+
+
+def _rates(connection: Connection, of: Any, until: datetime | None) -> Rates:
+    these = of.subquery()
+    flagged = exists().where(
+        corrections.c.decision_id == these.c.id, corrections.c.state != CorrectionState.WITHDRAWN.value
+    )
+    if until is not None:
+        flagged = flagged.where(corrections.c.at <= until)
+    abstained = func.count().filter(these.c.reason == Reason.ABSTAINED.value)
+    row = connection.execute(select(func.count(), abstained, func.count().filter(flagged)).select_from(these)).one()
+    return Rates(n=row[0], abstained=row[1], corrected=row[2])

@@ -1,0 +1,161 @@
+"""A challenger beside the champion: what is compared, when it takes over, and what keeps it from doing so."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from router.learning import registry
+from router.learning.shadow import Shadow, enough, why_not
+from router.store import models, shadows, tables
+from router.store.engine import open_store
+from router.store.shadows import Counts
+from router.testing import FakeClock
+from tests.unit.router.learning.live import Live, champion, versions, with_terms
+
+SURE = [[0.2, 0.0, -1e6, 1.0]]
+NEVER = [[0.2, 1.01, -1e6, 0.0]]
+BUS, LUNCH = "bus stop driver late yellow seat corner", "lunch menu pizza tray milk cafeteria"
+
+
+@pytest.fixture
+async def live(store_url, log):
+    """A daemon that tries a challenger on 40 messages, on either kind of store."""
+    clock = FakeClock()
+    store = open_store(store_url, clock)
+    await store.open()
+    made = await Live(store, clock, log).begin()
+    with_terms(made, shadow=40)
+    yield made
+    await store.close()
+
+
+@pytest.fixture
+def make(linear, settings, corpus, steps):
+    return versions(linear, settings, corpus, steps)
+
+
+async def tried(live, make, **meta):
+    """Register a champion, let it decide about five messages, and put a challenger beside it."""
+    first = await champion(live, make)
+    await live.decided(5, first.version, text=BUS)
+    challenger = make("two", first.version, **{"operating_points": SURE, **meta})
+    second = await registry.register(live.store, challenger, promote=True, shadow=True)
+    return first.version, second.version
+
+
+async def serves(live):
+    return (await live.store.read(models.champion)).version
+
+
+async def state(live, version):
+    return (await live.store.read(lambda c: models.get(c, version))).state
+
+
+async def test_it_takes_over_after_so_many_messages(live, make):
+    """Only messages that came after it began count, each once; then it serves, and operations are told."""
+    first, second = await tried(live, make)
+    shadow = Shadow(live.around)
+    assert await shadow.look() == 0
+    await live.decided(39, first, text=BUS)
+    assert [await shadow.look() for _ in range(3)] == [32, 7, 0]
+    assert (await serves(live), await state(live, second)) == (first, models.SHADOW)
+    await live.decided(1, first, text=BUS)
+    assert await shadow.look() == 1
+    assert (await serves(live), await state(live, first)) == (second, models.RETIRED)
+    assert (live.told, live.refreshed) == ([f"A new model serves: {second}"], 1)
+
+
+async def test_differences_are_listed_with_both_answers_and_no_text(live, make):
+    """The champion has sent lunch to the buses; the challenger wouldn't."""
+    first, second = await tried(live, make)
+    await live.decided(3, first, text=BUS)
+    (other,) = await live.decided(1, first, text=LUNCH)
+    await Shadow(live.around).look()
+    rows = await live.store.read(lambda c: shadows.differences(c, second, 10))
+    assert [(row.decision_id, row.before, row.after) for row in rows] == [(other, "buses", "meals")]
+    counts = await live.store.read(lambda c: shadows.counts(c, second))
+    assert (counts.n, counts.different, counts.corrected) == (4, 1, 0)
+    await live.corrected([other], "meals", state="proposed")
+    counts = await live.store.read(lambda c: shadows.counts(c, second))
+    assert (counts.corrected, counts.before_right, counts.after_right) == (1, 0, 1)
+
+
+async def test_it_changes_no_message_and_no_delivery(live, make):
+    """It only looks."""
+    first, _second = await tried(live, make)
+    await live.decided(10, first, text=LUNCH)
+    names = (tables.messages, tables.decisions, tables.deliveries, tables.alarms)
+    before = [await live.count(table) for table in names]
+    await Shadow(live.around).look()
+    assert [await live.count(table) for table in names] == before
+
+
+async def test_a_challenger_that_leaves_much_to_a_person_is_not_used(live, make):
+    """The gate didn't notice, live messages show it: operations are told why, and it stays a challenger."""
+    first, second = await tried(live, make, operating_points=NEVER)
+    await live.decided(40, first, text=BUS)
+    shadow = Shadow(live.around)
+    await shadow.look()
+    await shadow.look()
+    assert (await serves(live), await state(live, second)) == (first, models.CHALLENGER)
+    assert live.told == [f"The new model {second} isn't used"]
+
+
+async def test_a_challenger_that_doesnt_see_an_urgent_message_is_not_used(live, make):
+    """One alarm that only the champion raised is enough."""
+    first, second = await tried(live, make)
+    await live.decided(39, first, text=BUS)
+    await live.decided(1, first, text=BUS, urgent="the model says so")
+    shadow = Shadow(live.around)
+    await shadow.look()
+    await shadow.look()
+    assert (await serves(live), await state(live, second)) == (first, models.CHALLENGER)
+    rows = await live.store.read(lambda c: shadows.differences(c, second, 10))
+    assert [row.alarm_lost for row in rows] == [True]
+
+
+async def test_it_ends_when_another_model_becomes_champion(live, make):
+    """A person went back or promoted another: what it was compared with serves no more."""
+    first, second = await tried(live, make)
+    third = await registry.register(live.store, make("three", first), promote=False)
+    await registry.promote(live.store, third.version, by="ana@maple.example")
+    await Shadow(live.around).look()
+    assert (await serves(live), await state(live, second)) == (third.version, models.CHALLENGER)
+
+
+async def test_a_damaged_challenger_is_not_tried(live, make):
+    """It could never serve."""
+    _first, second = await tried(live, make)
+    await live.store.write(lambda c: c.execute(tables.models.update().where(
+        tables.models.c.version == second).values(artifact=b"rubbish")) and None)  # fmt: skip
+    await Shadow(live.around).look()
+    assert await state(live, second) == models.CHALLENGER
+
+
+def test_a_trial_ends_after_so_many_messages_or_a_while():
+    """After a while, too, but never on a handful."""
+    began, day = FakeClock().now(), timedelta(days=1)
+    assert enough(Counts(n=100), began, began, 100, day)
+    assert not enough(Counts(n=99), began + day - timedelta(seconds=1), began, 100, day)
+    assert enough(Counts(n=99), began + day, began, 100, day)
+    assert not enough(Counts(n=19), began + 30 * day, began, 100, day)
+    assert enough(Counts(n=5), began, began, 5, day)
+
+
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [
+        (Counts(n=100, different=50), ""),
+        (Counts(n=100, before_abstained=20, after_abstained=24), ""),
+        (Counts(n=100, before_abstained=20, after_abstained=45), "leaves 45 to a person, not 20"),
+        (Counts(n=10_000, before_abstained=2000, after_abstained=2400), ""),
+        (Counts(n=100, corrected=6, before_right=5, after_right=1), ""),
+        (Counts(n=100, corrected=9, before_right=9, after_right=0), "of 9 messages that people corrected"),
+        (Counts(n=100, alarms_lost=1), "1 of the messages are urgent"),
+    ],
+)
+def test_what_speaks_against_a_challenger(counts, word):
+    """Much more abstaining, alarms that it doesn't raise, corrections that it gets wrong; not mere difference."""
+    assert (word in why_not(counts)) if word else why_not(counts) == ""
