@@ -105,12 +105,19 @@ class Daemon:
             parts = await self._assemble(self._configuration, store)
             await registry.ensure_champion(store, self._provide)
             await parts.refresh_model()
+            await self._have_a_model(parts)
             await parts.heartbeat.register()
             await self._run(parts)
             await parts.heartbeat.leave()
         finally:
             await store.close()
         self._log.info("stopped")
+
+    async def _have_a_model(self, parts: Parts) -> None:
+        """If neither the champion nor one before it can be used (made by another version of the program), use ours."""
+        if parts.serving.classifier() is None:
+            row = await registry.stand_in(parts.store, self._provide)
+            await parts.stand_in(row.version)
 
     async def _run(self, parts: Parts) -> None:
         self._tasks, self._front = Tasks(), Front(_HTTP_S)

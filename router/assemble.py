@@ -127,7 +127,8 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
 
     async def refused(why: str) -> None:
         log.error("model_refused", why=why)
-        text = f"The champion can't be used: {why}\nThe last good model keeps serving.\n"
+        text = f"The champion can't be used: {why}\nThe last good model serves, or the bundled one.\n\n"
+        text += "Look at the models:   signpost models list\nTrain another one:    signpost train\n"
         await lasting.tell("model", Notice(subject="A model was refused", text=text))
 
     async def reduced(why: str) -> None:

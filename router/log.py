@@ -13,11 +13,12 @@ import traceback
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import structlog
+from pydantic_core import to_json
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
@@ -92,8 +93,21 @@ def _hand_over(_logger: WrappedLogger, method: str, event: EventDict) -> tuple[t
 
 def _finished(at: float, method: str, event: EventDict) -> EventDict:
     event["level"] = method
-    event["timestamp"] = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    second = int(at)
+    event["timestamp"] = f"{_to_the_second(second)}.{int((at - second) * 1e6):06}Z"
     return redact(None, method, event)
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _as_json(event: EventDict) -> str:
+    try:
+        return to_json(event, fallback=repr).decode()  # a third of the time that `json` takes
+    except ValueError:  # half a surrogate pair, say
+        return json.dumps(event, default=repr)
 
 
 class _Lines:
@@ -107,8 +121,7 @@ class _Lines:
     def __init__(self, descriptor: int, *, pretty: bool) -> None:
         self._descriptor = descriptor
         console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        encode = json.JSONEncoder(default=repr).encode  # made once: `json.dumps` would make one for every line
-        self._render = partial(console, None, "") if pretty else encode
+        self._render = partial(console, None, "") if pretty else _as_json
         self._events: deque[tuple[float, str, EventDict]] = deque()
         self._dropped = 0
         self._closing = False

@@ -75,8 +75,16 @@ class Lasting:
     async def refresh_model(self) -> None:
         """Follow the registry: another champion may have been promoted, here or by another daemon."""
         if await self.serving.refresh():
-            self.metrics.serves(self.serving.version)
-            self.log.info("model_serves", model=self.serving.version)
+            self._serves()
+
+    async def stand_in(self, version: str) -> None:
+        """Let a version serve for a champion that can't be used."""
+        await self.serving.stand_in(version)
+        self._serves()
+
+    def _serves(self) -> None:
+        self.metrics.serves(self.serving.version)
+        self.log.info("model_serves", model=self.serving.version)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

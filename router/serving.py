@@ -106,6 +106,12 @@ class Serving:
                 return True
         return False
 
+    async def stand_in(self, version: str) -> None:
+        """Serve this version until a champion can be used; raise `BadArtifact` if this one can't either."""
+        async with self._refreshing:
+            if self._present is None:
+                await self._serve(await self._loaded(version))
+
     async def _loaded(self, version: str) -> _Loaded:
         if self._former is not None and self._former.version == version:
             return replace(self._former, thresholds=thresholds(self._former.meta, self._target_error))

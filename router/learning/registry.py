@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.store.engine import Store
     from router.store.models import ModelRow
 
+_STANDS_IN = "This is the bundled model; it serves because the champion can't be used."
 _BUNDLED = "This is the bundled model; it serves until one that has learnt from the district's own messages passes."
 
 
@@ -40,6 +41,16 @@ async def ensure_champion(store: Store, provide: Callable[[], tuple[bytes, str]]
     data, sha256 = await asyncio.to_thread(provide)
     first = trained(unpack(data, sha256), Verdict(passed=True, sentence=_BUNDLED))
     return await store.write(lambda connection: put(connection, first, store.clock.now(), to=models.CHAMPION))
+
+
+async def stand_in(store: Store, provide: Callable[[], tuple[bytes, str]]) -> models.ModelRow:
+    """Register the bundled model as a mere challenger, so that it can serve where the champion can't; return it.
+
+    The champion stays champion: it may be sound for a program of another version, which other daemons run.
+    """
+    data, sha256 = await asyncio.to_thread(provide)
+    bundled = trained(unpack(data, sha256), Verdict(passed=True, sentence=_STANDS_IN))
+    return await store.write(lambda connection: put(connection, bundled, store.clock.now()))
 
 
 async def register(

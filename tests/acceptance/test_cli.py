@@ -56,7 +56,7 @@ async def test_a_stop_finishes_what_is_under_way(installed, rng):
             await _write(installed, saying("rooms", rng), session)
         assert await daemon.end(signal.SIGTERM) == 0
     log = "\n".join(daemon.lines)
-    assert '"event": "stopped"' in log
+    assert '"event":"stopped"' in log
     assert "ana@home.example" not in log
     assert not any(word in log for word in ("classroom", "leak"))
     ledger = (await installed.ask("status"))["messages"]

@@ -125,6 +125,24 @@ async def test_promoting_and_going_back_twenty_times_while_messages_flow(
     assert [event["what"] for event in history].count("rolled_back") == ROUNDS
 
 
+async def test_a_champion_of_another_program_is_told_of_and_the_bundled_model_serves(
+    daemons, modelled, collector, ledger, tmp_path
+):
+    """After an update that reads old models no more messages are routed all the same."""
+    store = open_store(modelled["store"]["url"])
+    await store.open()
+    await registry.register(
+        store, trained(Artifact("telepathy", {}, {}), Verdict(passed=True, sentence="Yes.")), promote=True
+    )
+    await store.close()
+    daemon = daemons(tmp_path, modelled)
+    await daemon.start()
+    assert await decided_by(await send_form(daemon, ledger), daemon) == serves(daemon)
+    await all_arrived(collector, ledger, 60)
+    assert any("A model was refused" in each["Subject"] for each in collector.at(ALERTS))
+    assert (await command(daemon, "models_show", version=serves(daemon)))["state"] == models.CHALLENGER
+
+
 def serves(daemon):
     """Return the version that a daemon serves, by its log."""
     return daemon.events("model_serves")[-1]["model"]

@@ -126,8 +126,8 @@ async def test_lines_that_waited_are_written_before_the_end(installed):
 
             await until(read_to_the_end, STOP_S, "the end")
             assert end.result() == 0
-    assert output.count(b'"event": "message_accepted"') > 20
-    assert output.splitlines()[-1].startswith(b'{"event": "stopped"')
+    assert output.count(b'"event":"message_accepted"') > 20
+    assert output.splitlines()[-1].startswith(b'{"event":"stopped"')
 
 
 async def test_a_reader_that_is_gone_stops_nothing(installed):

@@ -18,7 +18,7 @@ from router.learning.gate import Verdict
 from router.learning.train import Trained, trained
 from router.plugins import classifier_types
 from router.serving import Serving, thresholds
-from router.store import tables
+from router.store import models, tables
 from router.store.engine import open_store
 
 POINTS = [[0.01, 0.9, 0.5, 0.3], [0.05, 0.6, -0.2, 0.8]]
@@ -147,6 +147,23 @@ async def test_a_foreign_champion_at_the_start_leaves_nothing_serving_and_is_tol
     assert await serving.refresh() is False
     assert serving.current() is None
     assert "no classifier type 'telepathy'" in refusals[0]
+
+
+async def test_the_bundled_model_stands_in_until_a_champion_can_be_used(store, serving, refusals, artifact, version_of):
+    """It doesn't take the champion's place in the registry; what is promoted next serves as always."""
+    foreign = trained(Artifact("telepathy", {}, {}), Verdict(passed=True, sentence="yes"))
+    await registry.register(store, foreign, promote=True)
+    await serving.refresh()
+    row = await registry.stand_in(store, lambda: (artifact.packed, artifact.sha256))
+    await serving.stand_in(row.version)
+    assert (serving.version, row.state) == (artifact.version, models.CHALLENGER)
+    assert await serving.refresh() is False
+    assert await store.read(models.champion_version) == foreign.version
+    assert len(refusals) == 1
+    sound = version_of("sound", foreign.version)
+    await registry.register(store, sound, promote=True)
+    assert await serving.refresh() is True
+    assert serving.version == sound.version
 
 
 async def test_many_looks_at_once_load_the_model_once(store, serving, version_of):
