@@ -73,7 +73,7 @@ async def test_beside_the_running_daemon(installed):
                 assert "looked at read-only beside the running daemon" in found["store"][0]
                 assert found["pages"][-1].endswith("for /forms/contact, /webhooks/text-line, /webhooks/tool.")
                 assert relay.mails == []
-                assert not [line for line in daemon.lines if '"level": "error"' in line]
+                assert not [line for line in daemon.lines if '"level":"error"' in line]
                 assert (await installed.ask("status"))["messages"]["received"] == 0
                 assert await daemon.end(signal.SIGTERM) == 0
 

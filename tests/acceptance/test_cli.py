@@ -41,7 +41,7 @@ async def test_a_message_reaches_its_desk_is_flagged_and_becomes_a_lesson(instal
         trained = await installed.ask("train", "--no-corpus", "--data", str(rows))
         assert trained["metrics"]["counts"]["correction"] == 1
         assert (trained["state"], trained["registered_in"]) == ("champion", "the running daemon")
-        await daemon.until(f'"model": "{trained["version"]}"')
+        await daemon.until(f'"model":"{trained["version"]}"')
         back = await installed.ask("models", "rollback")
         assert back["version"] == trained["parent"]
         ledger = await installed.ask("status")

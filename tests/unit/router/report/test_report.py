@@ -18,10 +18,16 @@ from router.learning.curve import Point
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def answer(department, chosen, confidence=0.9, *, routed=True, language="en"):
+def answer(department, chosen, confidence=0.9, *, routed=True, language="en", aware=False):
     """Return what a model said about one message."""
     return Answer(
-        department=department, language=language, chosen=chosen, confidence=confidence, routed=routed, urgent=False
+        department=department,
+        language=language,
+        chosen=chosen,
+        confidence=confidence,
+        routed=routed,
+        urgent=False,
+        aware=aware,
     )
 
 
@@ -78,6 +84,12 @@ def test_bins_hold_the_mean_confidence_and_the_share_that_was_right():
     assert bins[8].confidence == pytest.approx(0.85)
     assert bins[8].right == 0.5
     assert bins[8].interval[0] < 0.5 < bins[8].interval[1]
+
+
+def test_strangers_are_in_the_bins_where_the_confidence_should_know_of_them():
+    """As in the figure `ece`: a learnt confidence answers for out-of-scope messages, too."""
+    first, *_ = numbers.reliability([answer(OUT_OF_SCOPE, "bus", 0.05, aware=True), answer("bus", "bus", 0.05)])
+    assert (first.n, first.right) == (2, 0.5)
 
 
 def test_the_risk_curve_counts_a_routed_stranger_as_wrong_and_ties_together():
