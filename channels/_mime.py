@@ -8,7 +8,7 @@ Facts a channel may hand over beside the bytes (JSON values; they win over what 
     reply_to        e-mail address that reaches the person, where it isn't the sender
     phone           E.164 number that reaches the person
     recipient       envelope recipient, or the number or form written to
-    recipients      every envelope recipient, if there are several (kept for the record)
+    recipients      every envelope recipient, if there are several
     subject, topic  as typed or chosen on a form
     school          the id of a school
     language        ISO 639-1, if the person chose one
@@ -57,6 +57,7 @@ _PLAIN_FACTS = (  # that become the field of the same name
     "external_id", "unreadable",
 )  # fmt: skip
 _GLANCE_BYTES = 20_000
+_MOST_RECIPIENTS = 50
 _LETTERS = re.compile(r"[^\W\d_]{2,40}")
 _USUAL = ("text/plain", "text/html")  # where there is neither, an invitation's text/calendar is read
 _SEALED = {
@@ -109,11 +110,13 @@ def _read(original: bytes, medium: str) -> Content:
     text, html_text = _texts(tree, with_enclosed=report is None)
     sender, sender_name = sender_of(fields)
     reply_to = next((address for _, address in addresses(fields.first("reply-to"))), sender)
+    recipients = _recipients(fields)
     content = Content(
         sender=sender,
         sender_name=sender_name,
         reply_to=reply_to,
-        recipient=_recipient(fields),
+        recipient=next(iter(recipients), ""),
+        recipients=recipients if len(recipients) > 1 else (),
         subject=fields.text("subject"),
         text=text,
         html_text=html_text,
@@ -137,11 +140,11 @@ def _trouble(tree: Tree, fields: Fields, content: Content) -> str:
     return next((_SEALED[part.kind] for part in tree.parts if part.kind in _SEALED), "")
 
 
-def _recipient(fields: Fields) -> str:
-    for name in ("x-original-to", "envelope-to", "to", "cc", "delivered-to"):
-        for _, address in addresses(fields.first(name)):
-            return address
-    return ""
+def _recipients(fields: Fields) -> tuple[str, ...]:
+    """Return the addresses that a mail was sent to, the one it came by first."""
+    names = ("x-original-to", "envelope-to", "to", "cc", "delivered-to")
+    named = (address for name in names for _, address in addresses(fields.first(name)))
+    return tuple(dict.fromkeys(named))[:_MOST_RECIPIENTS]
 
 
 # --- text -------------------------------------------------------------------------------------------------------------
@@ -213,6 +216,10 @@ def _with_facts(content: Content, facts: Mapping[str, Any]) -> Content:
         changes["reply_to"] = reply_to
     if reference := known.get("reference"):
         changes["references"] = (*content.references, reference)
+    if isinstance(several := facts.get("recipients"), list):
+        told = [one_line(each, _MAX_FACT) for each in several[:_MOST_RECIPIENTS] if isinstance(each, str)]
+        named = dict.fromkeys(filter(None, (*told, content.recipient, *content.recipients)))
+        changes["recipients"] = tuple(named)[:_MOST_RECIPIENTS] if len(named) > 1 else ()
     if facts.get("auto_submitted") is True or known.get("envelope_from", "-") in ("", "<>"):
         changes["auto_submitted"] = True
     if "envelope_from" in known:  # what the transaction said counts, not what the sender wrote into the header

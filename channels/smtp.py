@@ -72,8 +72,15 @@ class SmtpSettings(WithPassword):
         pattern=r"^[A-Za-z0-9.\-\[\]:]*$",
         description="What this machine calls itself to the server; left out, the domain of `from`.",
     )
-    rate: Rate | None = Field(None, description="Pacing, such as 30/min: mails leave evenly, nothing is lost.")
-    connections: int = Field(4, ge=1, le=50, description="How many connections may be open at once.")
+    rate: Rate | None = Field(
+        None, description="Pacing, such as 30/min: mails leave evenly, nothing is lost. Alerts leave at once."
+    )
+    connections: int = Field(
+        4,
+        ge=1,
+        le=50,
+        description="How many connections may be open at once; one more for an alert that would have to wait.",
+    )
     idle: Duration = Field(parse_duration("30s"), description="How long an unused connection stays open.")
     connect_timeout: Duration = Field(parse_duration("30s"), description="How long connecting may take.")
     command_timeout: Duration = Field(parse_duration("1m"), description="How long an answer to a command may take.")
@@ -125,6 +132,7 @@ class SmtpSink:
         self._context = context
         self._tokens = _tokens(settings, context)
         self._slots = asyncio.Semaphore(settings.connections)
+        self._spare_slot = asyncio.Semaphore(1)  # for alerts, while mails that hang have all others
         self._idle: list[Link] = []
         self._timers: dict[Link, asyncio.TimerHandle] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
@@ -146,8 +154,10 @@ class SmtpSink:
         if not is_address(to):
             raise Permanent("the destination is no e-mail address")
         mail = await self._compose(forward)
-        async with self._slots:
-            await self._await_turn()
+        alert = forward.delivery.kind is DeliveryKind.ALERT
+        if not alert:
+            await self._await_turn()  # without a slot: an alert may need it meanwhile
+        async with self._spare_slot if alert and self._slots.locked() else self._slots:
             try:
                 return await self._deliver(self._reverse_path(forward), to, mail)
             except SMTPSenderRefused as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from router.records import DeliveryKind, Destination, Notice
+from router.records import DeliveryKind, DeliveryState, Destination, Notice
 from router.store import alarms, deliveries, marks
 
 if TYPE_CHECKING:
@@ -75,15 +75,37 @@ class Alerts:
         )
         self.tell(connection, "held", Notice(subject=f"A message is held: {why}", text=text), now)
 
-    def tell_unsettled(self, connection: Connection, delivery_id: int, state: str, error: str, now: datetime) -> None:
-        """Tell operations that a delivery is dead or unclear."""
-        what = "could not be delivered" if state == "dead" else "was probably delivered, but the answer was lost twice"
+    def tell_unsettled(
+        self, connection: Connection, delivery: Delivery, state: DeliveryState, error: str, now: datetime
+    ) -> None:
+        """Tell operations that a delivery is dead or unclear; of an alert at once, whatever they were told before."""
+        dead = state is DeliveryState.DEAD
+        what = "could not be delivered" if dead else "was probably delivered, but the answer was lost twice"
         text = (
-            f"Delivery {delivery_id} {what}: {error}\n\n"
+            f"Delivery {delivery.id} {what}: {error}\n\n"
             f"Look at all of them:  signpost deliveries list\n"
-            f"Try again:            signpost deliveries retry {delivery_id}\n"
+            f"Try again:            signpost deliveries retry {delivery.id}\n"
         )
-        self.tell(connection, state, Notice(subject=f"Delivery {delivery_id} {what}", text=text), now)
+        if delivery.kind is DeliveryKind.ALERT and delivery.message_id is not None:
+            self._tell_alert_lost(connection, delivery, what, text, now)
+        else:
+            self.tell(connection, state.value, Notice(subject=f"Delivery {delivery.id} {what}", text=text), now)
+
+    def _tell_alert_lost(self, connection: Connection, delivery: Delivery, what: str, text: str, now: datetime) -> None:
+        """Tell operations of an alert that somebody is to see, without a pause: each may be about another child."""
+        message_id = delivery.message_id
+        text = (
+            f"{delivery.to} should have been told of the urgent message {message_id}.\n\n{text}"
+            f"Who has been told:    signpost messages show {message_id}\n"
+        )
+        deliveries.add(
+            connection,
+            self._operations,
+            kind=DeliveryKind.ALERT,
+            now=now,
+            urgent=True,
+            notice=Notice(subject=f"An alert about the urgent message {message_id} {what}", text=text),
+        )
 
     def tell_urgent(self, connection: Connection, verdict: Verdict, decision_id: int | None, now: datetime) -> None:
         """Tell the people named for urgent messages, besides the normal route and before it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from channels import _failures, _mime
-from classifiers._text import prepare, without_quotes
+from classifiers._text import prepare
 from config.files import named_in
 from router.alerts import Alerts
 from router.answers.build import answers_of
@@ -128,7 +128,8 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
     async def refused(why: str) -> None:
         log.error("model_refused", why=why)
         text = f"The champion can't be used: {why}\nThe last good model serves, or the bundled one.\n\n"
-        text += "Look at the models:   signpost models list\nTrain another one:    signpost train\n"
+        text += "No training runs until a model that can be used is the champion:\n"
+        text += "  signpost models list\n  signpost models promote VERSION\n"
         await lasting.tell("model", Notice(subject="A model was refused", text=text))
 
     async def reduced(why: str) -> None:
@@ -217,7 +218,7 @@ def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> t
     spam = Spam(fallback=routing.fallback, where=routing.spam)
     zone = ZoneInfo(configuration.organization.timezone)
     domain = mail_domain(configuration.organization.public_url)
-    quotes = Quotes(store, keys_, domain, without_quotes)
+    quotes = Quotes(store, keys_, domain)
     rules = [Rule(name=rule.name, to=rule.to, conditions=rule.conditions()) for rule in configuration.rules]
     return (
         Urgent(lasting.serving.classifier, prepare, lasting.log, quotes.said_anew),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
 MOST_LOST_LEASES = 3
 _AHEAD = 16  # leased at once beyond what is being sent, so that a sink never waits for the store
+_ALERTS_EVERY_S = 1.0  # looked for while there is no room for anything else
 _SETTLE_PAUSE_S = 0.5
 _SUSPECTS_EVERY_S = 0.5  # while there is much to do: to find none costs a look at all that waits
 
 
 class Dispatcher:
-    """Delivers what is due at one sink, `sink.concurrency` at a time."""
+    """Delivers what is due at one sink, `sink.concurrency` at a time; alerts go beside them and wait for none."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Dispatcher:
         self._metrics = metrics
         self._log = log.bind(via=via)
         self._policy = policy or RetryPolicy()
-        self._policy_of_answers = self._policy.for_answers()
+        self._policy_of_answers, self._policy_of_alerts = self._policy.for_answers(), self._policy.for_alerts()
         self._breaker = Breaker(rng)
         self._slots = asyncio.Semaphore(sink.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
@@ -71,6 +73,7 @@ class Dispatcher:
         self._suspects: set[asyncio.Task[None]] = set()  # of those: deliveries that a process died over
         self._more = True  # there may be more that is due than was leased last
         self._suspects_from = monotonic() + suspects_after_s
+        self._alerts_from = 0.0  # when to look for alerts again, if nothing else can be leased
         self._retired = False
         self.wake: Callable[[], None] = lambda: None  # app.py sets it to the worker's
 
@@ -122,17 +125,15 @@ class Dispatcher:
     async def _lease(self) -> list[Forward]:
         if self._retired:
             return []
-        room = self._breaker.allows(self._store.clock.now(), self._sink.concurrency + _AHEAD) - len(self._sending)
-        if room <= 0 or len(self._sending) > self._sink.concurrency or not self._alive():
-            self._more = True  # not now: a lease of few costs as much as one of many
+        if not self._alive():
+            self._more = True
             return []
-        now = self._store.clock.now()
-        suspects = 0 if self._suspects or monotonic() < self._suspects_from else 1  # one at a time: who is to blame?
-        lease = partial(deliveries.lease, via=self.via, owner=self._daemon_id, now=now, limit=room, suspects=suspects)
-        found = await self._store.write(lease)
-        self._more = len(found) >= room
-        if suspects and self._more and not any(delivery.lost_leases for delivery in found):
-            self._suspects_from = monotonic() + _SUSPECTS_EVERY_S
+        room = self._breaker.allows(self._store.clock.now(), self._sink.concurrency + _AHEAD) - len(self._sending)
+        if room <= 0 or len(self._sending) > self._sink.concurrency:
+            self._more = True  # not now: a lease of few costs as much as one of many
+            found = await self._take_alerts()
+        else:
+            found = await self._take(room)
         if not found:
             return []
         try:
@@ -141,9 +142,43 @@ class Dispatcher:
             await asyncio.shield(self._store.write(lambda c: _give_back(c, found)))
             raise
 
+    async def _take(self, room: int) -> list[Delivery]:
+        suspects = self._suspects_wanted()
+        found = await self._store.write(self._leasing(room, suspects))
+        self._more = len(found) >= room
+        if suspects and self._more and not any(delivery.lost_leases for delivery in found):
+            self._suspects_from = monotonic() + _SUSPECTS_EVERY_S
+        return found
+
+    async def _take_alerts(self) -> list[Delivery]:
+        """Lease alerts though there is no room, or the breaker is open: each is an attempt that tells if it may close.
+
+        Nothing else may make an alarm wait: not pacing, not letters that hang, not what other deliveries came upon.
+        """
+        if monotonic() < self._alerts_from:
+            return []
+        self._alerts_from = monotonic() + _ALERTS_EVERY_S
+        return await self._store.write(self._leasing(_AHEAD, self._suspects_wanted(), only_alerts=True))
+
+    def _suspects_wanted(self) -> int:
+        return 0 if self._suspects or monotonic() < self._suspects_from else 1  # one at a time: who is to blame?
+
+    def _leasing(
+        self, limit: int, suspects: int, *, only_alerts: bool = False
+    ) -> Callable[[Connection], list[Delivery]]:
+        return partial(
+            deliveries.lease,
+            via=self.via,
+            owner=self._daemon_id,
+            now=self._store.clock.now(),
+            limit=limit,
+            suspects=suspects,
+            only_alerts=only_alerts,
+        )
+
     async def _attempt(self, forward: Forward) -> None:
         delivery = forward.delivery
-        async with self._slots:
+        async with nullcontext() if delivery.kind is DeliveryKind.ALERT else self._slots:
             if delivery.lost_leases >= MOST_LOST_LEASES:
                 await self._settle(delivery, DeliveryState.DEAD, error=f"{delivery.lost_leases} processes died over it")
                 return
@@ -169,8 +204,7 @@ class Dispatcher:
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         now = self._store.clock.now()
         self._tell_breaker(error, now)
-        policy = self._policy_of_answers if delivery.kind is DeliveryKind.ANSWER else self._policy
-        verdict = policy.after(delivery, error, now, self._rng)
+        verdict = self._policy_of(delivery).after(delivery, error, now, self._rng)
         doubtful = verdict.unclear > delivery.unclear
         if verdict.next_attempt_at is not None:
             again = partial(
@@ -194,6 +228,12 @@ class Dispatcher:
             why=verdict.reason,
         )
 
+    def _policy_of(self, delivery: Delivery) -> RetryPolicy:
+        if delivery.kind is DeliveryKind.ANSWER:
+            return self._policy_of_answers
+        about_a_message = delivery.message_id is not None
+        return self._policy_of_alerts if delivery.kind is DeliveryKind.ALERT and about_a_message else self._policy
+
     def _tell_breaker(self, error: Exception, now: datetime) -> None:
         """Count what speaks against the whole destination; who refuses one recipient is alive."""
         if isinstance(error, Permanent) or (isinstance(error, Retryable) and not error.host):
@@ -209,7 +249,7 @@ class Dispatcher:
             about_a_message = delivery.kind is DeliveryKind.ROUTE or delivery.message_id is not None
             awaited = about_a_message and state is not DeliveryState.DROPPED  # an automatic answer: nobody waits for it
             if settled and awaited:  # an alert about an alert of operations would never end
-                self._alerts.tell_unsettled(connection, delivery.id, state.value, error, now)
+                self._alerts.tell_unsettled(connection, delivery, state, error, now)
 
         await self._write(partial(self._store.write, work))
 

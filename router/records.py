@@ -81,10 +81,9 @@ class CorrectionState(StrEnum):
 class Inbound:
     """What a source hands to `accept`.
 
-    `original` is always an RFC 5322 message: a mail byte for byte as it came, or what a form or a text said,
-    rendered as one by `channels._mime.compose`. `source_key` names this one event at its source, so that a
-    repeated hand-over is recognised; it is unique within the channel. `facts` is what the channel knows beside the
-    bytes, as JSON values; the known keys are listed in `channels/_mime.py`.
+    `original` is always an RFC 5322 message: a mail byte for byte as it came, or what a form or a text said, rendered
+    as one by `channels._mime.compose`. `source_key` names this one event at its source, so that a repeated hand-over is
+    known; it is unique within the channel. `facts` are JSON values, beside the bytes: see `channels/_mime.py`.
     """
 
     source_key: str
@@ -154,6 +153,7 @@ class Content:
     reply_to: str = ""  # e-mail address that reaches the family; "" if there is none
     phone: str = ""
     recipient: str = ""  # envelope recipient, else the first address the mail names
+    recipients: tuple[str, ...] = ()  # every address that the envelope or the mail names, if there are several
     subject: str = ""
     text: str = ""
     html_text: str = ""

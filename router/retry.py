@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"']+@[^\s<>()\[\],;:\"']+")
 REASON_LIMIT = 300
+_ALERT_WAITS = timedelta(seconds=50)  # at most a minute with jitter: a relay that is back must not wait for an alarm
 ANSWERS_LAST = timedelta(days=1)  # an automatic answer that comes later than this is worth nothing
 
 
@@ -50,6 +51,12 @@ class RetryPolicy:
     def for_answers(self) -> RetryPolicy:
         """Return the policy for automatic answers: for a day, never after a lost confirmation, then dropped."""
         return replace(self, give_up_after=ANSWERS_LAST, most_unclear=1, gives_up_as=DeliveryState.DROPPED)
+
+    def for_alerts(self) -> RetryPolicy:
+        """Return the policy for alerts about urgent messages: about once a minute, whatever the other side asks for."""
+        return replace(
+            self, longest=min(self.longest, _ALERT_WAITS), longest_asked=min(self.longest_asked, _ALERT_WAITS)
+        )
 
     def next_attempt_at(
         self, attempts: int, created_at: datetime, now: datetime, rng: Random, retry_after: float | None = None

@@ -44,7 +44,8 @@ def decode_content(data: bytes) -> Content:
         if {type(shown[name]) for name in _TEXTS} != {str} or type(shown["hops"]) is not int:
             raise ValueError("a field has the wrong type")
         shown["attachments"] = tuple(_attachment(*item) for item in shown["attachments"])
-        shown["references"] = _strings(shown["references"])
+        for name in ("recipients", "references"):
+            shown[name] = _strings(shown[name])
         shown["headers"] = MappingProxyType({str(key): _strings(value) for key, value in shown["headers"].items()})
         shown["report"] = report_from_json(shown["report"]) if shown["report"] else None
         return Content(**shown)

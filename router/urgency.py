@@ -28,7 +28,9 @@ _BATCH = 20
 
 
 class Escalation:
-    """Tells the next in `then` of every alarm that nobody has acknowledged for `after`; at last, operations.
+    """Tells the next in `then` of every alarm that nobody has acknowledged for `after`; after the last, operations.
+
+    Where nobody stands in `then`, operations are the next.
 
     What has been told stands in the store, so that several daemons, and one that restarts, tell each but once.
     """
@@ -52,8 +54,6 @@ class Escalation:
 
     async def run_once(self) -> int:
         """Pass on what it is time for, and return how many alarms that were."""
-        if not self._then:
-            return 0
         now = self._store.clock.now()
         steps = len(self._then) + 1  # the last one is operations'
         found = await self._store.read(lambda c: alarms.due(c, now - self._after, steps, _BATCH))

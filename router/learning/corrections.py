@@ -212,6 +212,7 @@ class Corrections:
         """
         if delivery.message_id is None or delivery.decision_id is None:
             return None
+        messages.lock(connection, delivery.message_id)  # or they may pass it on at the same moment
         present = decisions.in_force(connection, delivery.message_id)
         if present is None or present.id != delivery.decision_id:
             return None  # they passed it on themselves since

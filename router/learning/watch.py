@@ -33,9 +33,10 @@ class Worse:
     after: tuple[int, int]
 
     def __str__(self) -> str:
-        verb = {"corrected": "were sent on by people", "abstained": "were left to a person"}[self.what]
+        verb = {"corrected": "were corrected by people", "abstained": "were left to a person"}[self.what]
+        whose = {"corrected": "messages that it routed", "abstained": "messages"}[self.what]
         (hits, n), (hits_before, n_before) = self.after, self.before
-        return f"of its {n} messages {hits} {verb}, of {n_before} before it {hits_before}"
+        return f"of {n} {whose} {hits} {verb}, of {n_before} before it {hits_before}"
 
 
 class Watch:
@@ -132,7 +133,10 @@ def what_is_worse(before: Rates, after: Rates, number: int) -> Worse | None:
         return None
     chance = CHANCE / len(LEAST_MORE) / ((number + 1) * (number + 2))
     for what, least in LEAST_MORE.items():
-        old, new = (getattr(before, what), before.n), (getattr(after, what), after.n)
+        cases = "routed" if what == "corrected" else "n"
+        old, new = [(getattr(rates, what), getattr(rates, cases)) for rates in (before, after)]
+        if not (old[1] and new[1]):
+            continue
         if new[0] / new[1] - old[0] / old[1] >= least and fisher_test(old, new) <= chance:
             return Worse(what=what, before=old, after=new)
     return None

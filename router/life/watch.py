@@ -47,7 +47,7 @@ class Watch:
                 continue
             error = f"there is no channel '{lost.via}' any more; pass the message on to send it anew"
             if waiting.give_up(connection, lost, error, now) is DeliveryState.DEAD:
-                self._alerts.tell_unsettled(connection, lost.id, "dead", error, now)
+                self._alerts.tell_unsettled(connection, lost, DeliveryState.DEAD, error, now)
         for via, (count, error) in waiting.late(connection, now - LATE).items():
             text = f"{count} deliveries by {via} have waited for more than 15 minutes; the last was refused: {error}\n"
             self._alerts.tell(

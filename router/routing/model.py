@@ -80,11 +80,10 @@ class Model:
     def _answer(self, message: Message, asked: _Asked, thresholds: Thresholds) -> Answer:
         prediction = asked.whole
         choice = choose(prediction, self._departments, thresholds)
-        found = matters(asked.parts, self._departments, thresholds)
-        if found:
+        if choice.department is None and (why := suspicion(message.content, prediction, thresholds.stranger_score)):
+            return self._spam.answer(message, why, prediction, choice.suggestions)  # also where spam says "also"
+        if found := matters(asked.parts, self._departments, thresholds):
             choice = settle(choice, found, self._split)
-        elif choice.department is None and (why := suspicion(message.content, prediction, thresholds.stranger_score)):
-            return self._spam.answer(message, why, prediction)
         return Route(
             department=choice.department or self._fallback,
             reason=Reason.MODEL if choice.department else Reason.ABSTAINED,

@@ -37,8 +37,9 @@ _MEMORY = 16 << 20  # bytes RE2 may use for one expression; with less it rebuild
 # other alphabets that look the same, and letters held for long.
 _APART = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._*-]){3,}[a-z](?![a-z0-9])")
 _BETWEEN = re.compile(r"[ ._*-]")
-_SIGN = re.compile(r"(?<=[a-z])[@$!](?=[a-z])")
-_SIGNS = {"@": "a", "$": "s", "!": "i"}
+_SIGNED = re.compile(r"[a-z]+(?:[@$!][a-z]+)+")
+_SIGNS = str.maketrans("@$!", "asi")
+_ENDINGS = ("", "s", "ed", "ing", "er")
 _MIXED = re.compile(r"[a-z]+(?:[013457]+[a-z]+)+")
 _DIGITS = str.maketrans("013457", "oieast")
 _HELD = re.compile(r"([a-z])\1{2,}")
@@ -74,8 +75,13 @@ class Phrases:
         for words in data.get("spelling", {}).values():
             self._spelling.update(words)
         groups = _grown(data.get("groups", {}))
+        self._known = _vocabulary(data)
         self._negation = frozenset(_every(data.get("negation", {})))
         self._doubt = frozenset(_every(data.get("doubt", {})))
+        self._cry = frozenset(_every(data.get("cry", {})))
+        self._subject = frozenset(_every(data.get("subject", {})))
+        self._turn = _compiled(_every(data.get("turn", {})), groups)
+        self._present = _compiled(_every(data.get("present", {})), groups)
         self._innocent = _compiled(_every(data.get("innocent", {})), groups)
 
         def of(key: str, name: str) -> list[str]:
@@ -110,8 +116,8 @@ class Phrases:
     def folded(self, *fields: str) -> bytes:
         """Return the fields as plain words: no case, accents or apostrophes, texting spelling undone, " . " at ends."""
         several = dict.fromkeys(field[:MAX_TEXT] for field in fields if field)
-        folded = (" ".join(map(self._word, _tokens(field))) for field in several)
-        return (" " + " . ".join(folded) + " ").encode("ascii")
+        folded = (" ".join(map(self._word, _tokens(field, self._known))) for field in several)
+        return (" " + " . ".join(folded) + " . ").encode("ascii")
 
     def _word(self, token: str) -> str:
         if token.isalpha():
@@ -123,25 +129,52 @@ class Phrases:
         return self._spelling.get(token, token)
 
     def _found(self, category: _Category, text: bytes) -> Found | None:
-        match = self._stated(category.wanted, text, category.unless, category.past)
-        if match is None or self._stated(category.settled, text, self._doubt):
+        dangers = self._stated(category.wanted, text, category.unless, category.past)
+        first = next(dangers, None)
+        if first is None:
             return None
-        return Found(category.name, str(match.group().decode("ascii")).strip(" .,"))
+        settled = list(self._stated(category.settled, text, self._doubt))
+        if settled and settled[-1].start() >= self._turned(text, [first, *dangers][-1]):
+            return None
+        return Found(category.name, str(first.group().decode("ascii")).strip(" .,"))
 
-    def _stated(self, wanted: Any, text: bytes, unless: frozenset[str], past: Any = None) -> Any:
-        """Return the first match that is neither denied nor only supposed nor long past, or None."""
+    def _turned(self, text: bytes, match: Any) -> int:
+        """Return where a match's part of its sentence begins: what settles others often stands before it."""
+        before, _after = _clause(text, match)
+        return int(match.start()) - len(self._since_turn(before, match))
+
+    def _stated(self, wanted: Any, text: bytes, unless: frozenset[str], past: Any = None) -> Iterator[Any]:
+        """Yield the matches that are neither denied nor only supposed nor long past."""
         for match in wanted.finditer(text):
             before = text[max(0, match.start() - _LOOK_BACK) : match.start()].decode("ascii")
-            if not self._denied(before, unless) and not (past and past.search(_clause(text, match))):
-                return match
-        return None
+            following = match.group().split(maxsplit=1)[0].decode("ascii")
+            if not self._denied(before, following, unless) and not (past and self._is_past(past, text, match)):
+                yield match
 
-    def _denied(self, before: str, unless: frozenset[str]) -> bool:
+    def _denied(self, before: str, following: str, unless: frozenset[str]) -> bool:
         """Say whether the words before a phrase, within its clause, deny or suppose it."""
         clause = re.split("[.,#]", before)[-1].split()
-        return not self._negation.isdisjoint(clause[-_NEGATION_REACH:]) or not unless.isdisjoint(
-            clause[-_UNLESS_REACH:]
+        near = ["", *clause, following][-_NEGATION_REACH - 2 :]
+        denied = any(
+            word in self._negation and not (word == "no" and (near[at] in self._cry or near[at + 2] in self._subject))
+            for at, word in enumerate(near[1:-1])
         )
+        return denied or not unless.isdisjoint(clause[-_UNLESS_REACH:])
+
+    def _is_past(self, past: Any, text: bytes, match: Any) -> bool:
+        """Say whether a phrase tells of the past, up to where its sentence turns to the present."""
+        before, after = _clause(text, match)
+        here = bytes(match.group())
+        turn = self._turn.search(after)
+        after = after[: turn.start()] if turn else after
+        if self._present.search(here + after):
+            return False
+        return bool(past.search(b" " + self._since_turn(before, match) + here + after))
+
+    def _since_turn(self, before: bytes, match: Any) -> bytes:
+        """Return what stands before a match since the last turn of its sentence, which may reach into the match."""
+        turns = [turn for turn in self._turn.finditer(before + match.group()) if turn.start() < len(before)]
+        return before[turns[-1].end() :] if turns else before
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,25 +187,34 @@ class _Category:
 
 
 @lru_cache(256)  # fields: several batches, for one list after the other looks at the same message
-def _tokens(field: str) -> tuple[str, ...]:
-    """Return the words and marks of a text in small letters without accents or apostrophes, nothing hidden."""
+def _tokens(field: str, known: frozenset[str]) -> tuple[str, ...]:
+    """Return the words and marks of a text in small letters without accents or apostrophes, nothing hidden.
+
+    A sign stands for a letter where that makes a known word; else it ends one ("He has a gun!he is here").
+    """
     plain = field.translate(_APOSTROPHES).lower()
     if not plain.isascii():
         plain = "".join(
             char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in _UNSEEN
         ).lower()
         plain = _OTHER_LETTERS.sub(lambda word: word[0].translate(_LOOK_ALIKE), plain)
-    plain = _SIGN.sub(lambda sign: _SIGNS[sign[0]], _APART.sub(lambda run: _BETWEEN.sub("", run[0]), plain))
+    plain = _APART.sub(lambda run: _BETWEEN.sub("", run[0]), plain)
+    plain = _SIGNED.sub(lambda word: _unsigned(word[0], known), plain)
     plain = _HELD.sub(lambda run: run[1] * (2 if run[1] in _OFTEN_TWICE else 1), plain)
     return tuple(_TOKENS.findall(plain))
 
 
-def _clause(text: bytes, match: Any) -> bytes:
-    """Return the sentence that a match stands in, as far as that is near."""
+def _unsigned(word: str, known: frozenset[str]) -> str:
+    letters = word.translate(_SIGNS)
+    return letters if letters in known else re.sub("[@$!]", " . ", word)
+
+
+def _clause(text: bytes, match: Any) -> tuple[bytes, bytes]:
+    """Return what stands before and after a match in its sentence, as far as that is near."""
     before = text[max(0, match.start() - _CLAUSE) : match.start()]
     after = text[match.end() : match.end() + _CLAUSE]
     start, end = max(before.rfind(b"."), before.rfind(b"#")) + 1, after.find(b".")
-    return b" " + before[start:] + bytes(match.group()) + (after if end < 0 else after[:end])
+    return before[start:], after if end < 0 else after[:end]
 
 
 def _mark(sign: str) -> str:
@@ -182,6 +224,14 @@ def _mark(sign: str) -> str:
 def _every(by_language: Mapping[str, Iterable[str]]) -> list[str]:
     """Return the entries of all languages: families mix them, so every phrase is looked for in every message."""
     return list(chain.from_iterable(by_language.values()))
+
+
+def _vocabulary(data: Mapping[str, Any]) -> frozenset[str]:
+    """Return the words that phrases, groups and spellings are made of, with the commonest endings where any may be."""
+    phrases = chain.from_iterable(map(_every, data["wanted"].values()))
+    spelled = chain.from_iterable(words for words in data.get("spelling", {}).values())
+    words = re.findall(r"[a-z]+\*?", _plain(" ".join([*phrases, *data.get("groups", {}).values(), *spelled])))
+    return frozenset(word.rstrip("*") + end for word in words for end in (_ENDINGS if word.endswith("*") else ("",)))
 
 
 def _plain(phrase: str) -> str:

@@ -28,7 +28,7 @@ _MOST_ALIAS_INITIALS = 5
 
 LEVELS = {
     **dict.fromkeys(("elementary", "elementry", "elementery", "elemantary", "elem", "primary", "primaria"), "e"),
-    **dict.fromkeys(("middle", "intermediate", "junior", "secundaria"), "m"),
+    **dict.fromkeys(("middle", "midle", "middel", "intermediate", "junior", "secundaria"), "m"),
     **dict.fromkeys(("high", "preparatoria", "prepa"), "h"),
 }
 SHORT_LEVELS = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from router.contacts import read
 from router.language import is_common
+from router.routing.school_cues import is_ambiguous, is_placed
 from router.routing.school_forms import (
     LEVELS,
     SCHOOL_WORDS,
@@ -182,7 +183,8 @@ class _Reading:
             named = [] if own_district or self._is(beside.end, _DISTRICT) else [f for f in forms if f.how != "initials"]
         else:
             split = end - start > max(form.words for form in forms)  # "the north side of the building"
-            named = [] if split or self._is_elsewhere(start, end) else [form for form in forms if form.alone]
+            bare = end - start == 1 and is_ambiguous(key) and not self._is_placed(start, end)
+            named = [] if split or bare or self._is_elsewhere(start, end) else [form for form in forms if form.alone]
         return named[0] if len({form.school for form in named}) == 1 else None
 
     def _beside(self, start: int, end: int, forms: Sequence[Form]) -> _Beside:
@@ -225,6 +227,9 @@ class _Reading:
     def _is(self, at: int, words: frozenset[str]) -> bool:
         return at < len(self._tokens) and self._tokens[at].word in words
 
+    def _is_placed(self, start: int, end: int) -> bool:
+        return is_placed(self._tokens, start, end, shouting=self._shouting)
+
     def _is_elsewhere(self, start: int, end: int) -> bool:
         """Tell whether what stands beside a name makes it a street, a town, a person or a thing."""
         before = [token.word for token in self._tokens[max(0, start - 3) : start]]
@@ -259,9 +264,17 @@ class _Reading:
             form = self._forms.initials.get(letters)
             if form is None or start in self._taken:
                 continue
-            if sure or (form.how == "alias" and not is_common(letters)):
+            if is_common(letters):  # "LES informo" is a pronoun, even in capitals
+                meant = sure and (end - start > 1 or self._stands_off(end) or self._is_placed(start, end))
+            else:
+                meant = sure or form.how == "alias"
+            if meant:
                 self._taken.update(range(start, end))
                 self._note(form.school, form.how, start, end)
+
+    def _stands_off(self, at: int) -> bool:
+        """Tell whether something parts the word from the one before: no verb follows in "LES: the bus was late"."""
+        return at >= len(self._tokens) or not self._tokens[at].is_near or bool(self._tokens[at].gap.strip())
 
     def _runs_of_capitals(self) -> list[tuple[int, int, str, bool]]:
         """Return where initials may stand: "LES", "L.E.S.", "les"; and whether they can be nothing else."""

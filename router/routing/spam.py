@@ -28,12 +28,23 @@ class Spam:
     fallback: str
     where: str = FALLBACK
 
-    def answer(self, message: Message, why: str, prediction: Prediction | None = None) -> Route | Hold:
-        """Return the answer for a suspicious message. What a person released, and what is urgent, isn't held."""
+    def answer(
+        self, message: Message, why: str, prediction: Prediction | None = None, suggestions: tuple[str, ...] = ()
+    ) -> Route | Hold:
+        """Return the answer for a suspicious message. What a person released, and what is urgent, isn't held.
+
+        `suggestions` are the likeliest departments: who gets it may have to pass a family's message on.
+        """
         if self.where == HOLD and not message.released:
             return Hold(SUSPICIOUS + why, unless_urgent=True)
         department = self.fallback if self.where in {HOLD, FALLBACK} else self.where
-        return Route(department=department, reason=Reason.ABSTAINED, detail=SUSPICIOUS + why, prediction=prediction)
+        return Route(
+            department=department,
+            reason=Reason.ABSTAINED,
+            detail=SUSPICIOUS + why,
+            prediction=prediction,
+            suggestions=suggestions,
+        )
 
 
 def suspicion(content: Content, prediction: Prediction, stranger_score: float) -> str:

@@ -69,11 +69,19 @@ def _compiled(expression: str) -> Any:  # re2 publishes no types
 
 _TURN = _compiled(rf"{_START}((?:{'|'.join(_TURNS)})|{_NUMBER})|\s(\(?[1-4]\)\s)")
 _MAINLY = _compiled(_MAIN)
+_FIRST = _compiled(r"\(?[1a][.):]\s")
+_ANNOUNCES = _compiled(
+    r"^(?:(?:hi|hello|hey|dear|good|hola|buen[oa]s)\b[^:\n!?]{0,30}[\s,.!:-]+)?"
+    r"(?:(?:i|we)(?: have|'ve got|’ve got| had)? |there are |just |tengo |tenemos |hay )?"
+    r"(?:a |the )?(?:two|three|four|[2-4]|few|couple(?: of)?|several|some|dos|tres|cuatro|unas|algunas|varias|varios) "
+    r"(?:\pL+ )?(?:things|questions|matters|issues|items|requests|concerns|cosas|preguntas|dudas|asuntos|temas)"
+    r"(?: \pL+){0,3}[\s.:!-]*$"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matter:
-    """What one part of a message is about; `sure` if that alone would be enough to route it."""
+    """What one part of a message is about; `sure` if that alone would be enough to route the message."""
 
     department: str
     confidence: float
@@ -85,7 +93,10 @@ def parts(model_input: ModelInput) -> list[ModelInput]:
 
     Fewer than two, that is none, if nothing says that there are several.
     """
-    found = [part for part in _cut(model_input.body[:_MOST_TEXT]) if len(part.split()) >= _FEWEST_WORDS][:_MOST_PARTS]
+    found = [part for part in _cut(model_input.body[:_MOST_TEXT]) if len(part.split()) >= _FEWEST_WORDS]
+    if len(found) > 1 and _FIRST.match(found[1]) and _ANNOUNCES.search(found[0]):
+        del found[0]  # "Hello, I have two questions:" is no matter
+    found = found[:_MOST_PARTS]
     if len(found) < 2:
         return []
     main = next((number for number, part in enumerate(found) if _MAINLY.search(part)), 0)
@@ -107,17 +118,20 @@ def matters(
 ) -> tuple[Matter, ...]:
     """Return what the parts are about, in their order, each department once; () unless there are two departments.
 
-    A model that doesn't say how likely it is right can't tell what a mere part is about.
+    A model that doesn't say how likely it is right can't tell what a mere part is about. None is sure if the first
+    part isn't recognised: it is the writer's main one, and what comes beside it must not decide in its stead.
     """
     found: dict[str, Matter] = {}
-    for prediction in predictions:
+    main_known = False
+    for number, prediction in enumerate(predictions):
         choice = choose(prediction, departments, thresholds)
         if prediction.confidence is None or not choice.suggestions or choice.confidence < RECOGNISED:
             continue
+        main_known |= number == 0
         department = choice.suggestions[0]
         before = found.get(department)
         if before is None or before.confidence < choice.confidence:
-            sure = choice.department is not None
+            sure = main_known and choice.department is not None
             found[department] = Matter(department=department, confidence=choice.confidence, sure=sure)
     return tuple(found.values()) if len(found) > 1 else ()
 

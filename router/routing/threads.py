@@ -41,7 +41,7 @@ class Threads:
     Our own signed id, in an answer to what only the writer was sent, is proof enough. The Message-ID of an earlier mail
     and the reference on a receipt aren't: whoever knows one has to be the person who wrote the earlier message, by
     address or phone. A second text from the same phone within `window` follows, unless it says that it is about
-    something else, or unless nobody knew what the first was about.
+    something else. Nothing follows a message of which nobody knew what it was about: it speaks for itself.
     """
 
     name = "threads"
@@ -72,7 +72,7 @@ class Threads:
         writer = _keys_of(content)
         for earlier in threads.named(connection, ids, _mail_ids(content), before):
             proved = to_the_writer and earlier.id == answered
-            if proved or writer & _keys_of(earlier.content):
+            if earlier.reason not in UNDECIDED and (proved or writer & _keys_of(earlier.content)):
                 return earlier
         if not self._may_follow(message):
             return None

@@ -7,7 +7,9 @@ from typing import Any
 
 from router.records import Attachment, Content, Fate, Notice, Prediction, Report
 
-_PLAIN = tuple(f.name for f in fields(Content) if f.name not in {"attachments", "headers", "references", "report"})
+_PLAIN = tuple(f.name for f in fields(Content) if f.name not in {"attachments", "headers", "report"})
+
+_LISTS = ("recipients", "references")
 
 
 def content_to_json(content: Content) -> dict[str, Any]:
@@ -15,8 +17,7 @@ def content_to_json(content: Content) -> dict[str, Any]:
     value = {name: getattr(content, name) for name in _PLAIN if getattr(content, name)}
     if content.attachments:
         value["attachments"] = [asdict(attachment) for attachment in content.attachments]
-    if content.references:
-        value["references"] = list(content.references)
+    value |= {name: list(value[name]) for name in _LISTS if name in value}
     if content.headers:
         value["headers"] = {name: list(values) for name, values in content.headers.items()}
     if content.report:
@@ -29,8 +30,7 @@ def content_from_json(value: dict[str, Any] | None) -> Content:
     known = dict(value or {})
     if "attachments" in known:
         known["attachments"] = tuple(Attachment(**attachment) for attachment in known["attachments"])
-    if "references" in known:
-        known["references"] = tuple(known["references"])
+    known |= {name: tuple(known[name]) for name in _LISTS if name in known}
     if "headers" in known:
         known["headers"] = {name: tuple(values) for name, values in known["headers"].items()}
     if "report" in known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, bindparam, func, insert, or_, select, update
+from sqlalchemy import Integer, bindparam, func, insert, or_, select, true, update
 
 from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice
 from router.store import decisions
@@ -52,17 +52,25 @@ def add(
 
 
 def lease(
-    connection: Connection, via: str, owner: str, now: datetime, limit: int, *, suspects: int = 1
+    connection: Connection,
+    via: str,
+    owner: str,
+    now: datetime,
+    limit: int,
+    *,
+    suspects: int = 1,
+    only_alerts: bool = False,
 ) -> list[Delivery]:
     """Lease what is due at one sink, urgent first (their alerts before them), then by age.
 
-    The attempt counts from here: a crash is one, too. Automatic answers wait until nothing else does.
+    The attempt counts from here: a crash is one, too. Automatic answers wait until nothing else does. With
+    `only_alerts` nothing is leased but urgent alerts.
 
     Of those that were leased when a process died, at most `suspects` more are taken, the least suspected first: were
     they leased together again, a few crashes in a row would bury them all for what one of them did, or none.
     """
     wanted = {"sink": via, "at": now, "most": limit, "most_suspects": suspects, "new_owner": owner}
-    rows = connection.execute(_LEASE_SUSPECTS_TOO if suspects else _LEASE, wanted).all()
+    rows = connection.execute(_LEASE[only_alerts, suspects > 0], wanted).all()
     return [to_delivery(row) for row in sorted(rows, key=_precedence)]
 
 
@@ -104,8 +112,15 @@ def _leasing(*chosen: Select[tuple[int]]) -> UpdateBase:
 
 
 # Made once: to put such a statement together costs as much as to run it.
-_SOUND, _SUSPECT = _due(deliveries.c.lost_leases == 0, "most"), _due(deliveries.c.lost_leases > 0, "most_suspects")
-_LEASE, _LEASE_SUSPECTS_TOO = _leasing(_SOUND), _leasing(_SOUND, _SUSPECT)
+_SOUND, _SUSPECT = deliveries.c.lost_leases == 0, deliveries.c.lost_leases > 0
+_ALARMING = deliveries.c.urgent & (deliveries.c.kind == DeliveryKind.ALERT.value)
+_LEASE = {
+    (only_alerts, suspects): _leasing(
+        _due(_SOUND & which, "most"), *([_due(_SUSPECT & which, "most_suspects")] if suspects else [])
+    )
+    for only_alerts, which in ((False, true()), (True, _ALARMING))
+    for suspects in (False, True)
+}
 
 
 def settle(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, func, select
 
 from router.records import CorrectionState, Reason
+from router.store.corrections import TACIT, VOTES
 from router.store.tables import corrections, decisions
 
 if TYPE_CHECKING:
@@ -22,11 +23,20 @@ _BY_MODEL = (Reason.MODEL.value, Reason.ABSTAINED.value)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Messages that a model decided about, how many it left to the fallback, and how many people sent on."""
+    """Messages that a model decided about, how many it left to the fallback, and how many of the others were wrong.
+
+    What it left to the fallback is nearly always sent on, so that says nothing about its answers. `corrected` is what a
+    named person confirmed: flags and votes alone, which a program can send, move no model.
+    """
 
     n: int
     abstained: int
     corrected: int
+
+    @property
+    def routed(self) -> int:
+        """The messages that it sent to a department."""
+        return self.n - self.abstained
 
 
 def decided(connection: Connection, champion: ModelRow, most: int) -> int:
@@ -62,11 +72,14 @@ def _its(version: str, since: int) -> tuple[Any, ...]:
 
 def _rates(connection: Connection, of: Any, until: datetime | None) -> Rates:
     these = of.subquery()
-    flagged = exists().where(
-        corrections.c.decision_id == these.c.id, corrections.c.state != CorrectionState.WITHDRAWN.value
+    wrong = exists().where(
+        corrections.c.decision_id == these.c.id,
+        corrections.c.state == CorrectionState.CONFIRMED.value,
+        corrections.c.confirmed_via.not_in((VOTES, TACIT)),
+        these.c.reason == Reason.MODEL.value,
     )
     if until is not None:
-        flagged = flagged.where(corrections.c.at <= until)
+        wrong = wrong.where(corrections.c.settled_at <= until)
     abstained = func.count().filter(these.c.reason == Reason.ABSTAINED.value)
-    row = connection.execute(select(func.count(), abstained, func.count().filter(flagged)).select_from(these)).one()
+    row = connection.execute(select(func.count(), abstained, func.count().filter(wrong)).select_from(these)).one()
     return Rates(n=row[0], abstained=row[1], corrected=row[2])

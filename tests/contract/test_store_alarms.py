@@ -6,8 +6,10 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 
+from sqlalchemy import update
+
 from router.records import DeliveryKind, DeliveryState, Destination
-from router.store import alarms, deliveries
+from router.store import alarms, deliveries, tables
 from router.store.engine import open_store
 from router.testing import FakeClock
 from router.urgency import acknowledge
@@ -85,6 +87,25 @@ async def test_an_urgent_message_leaves_after_its_alert_and_before_the_rest(stor
         await store.write(lambda c, add=add, to=to: add(c, [Destination(via="order", to=to)]))
     leased = await store.write(lambda c: deliveries.lease(c, "order", "d1", NOW, 10))
     assert [each.to for each in leased] == ["safety", "desk", "it"]
+
+
+async def test_urgent_alerts_can_be_leased_alone(store):
+    """Where there is room for nothing else, urgent alerts are leased, and of those a process died over one."""
+    message_id = await routed(store)
+    for kind, urgent, to in (
+        (DeliveryKind.ROUTE, True, "desk"),
+        (DeliveryKind.ALERT, False, "it"),
+        (DeliveryKind.ALERT, True, "safety"),
+        (DeliveryKind.ALERT, True, "suspected"),
+    ):
+        add = partial(deliveries.add, kind=kind, now=NOW, message_id=message_id, urgent=urgent)
+        await store.write(lambda c, add=add, to=to: add(c, [Destination(via="order", to=to)]))
+    suspected = update(tables.deliveries).where(tables.deliveries.c.to == "suspected").values(lost_leases=1)
+    await store.write(lambda c: c.execute(suspected))
+    take = partial(deliveries.lease, via="order", owner="d1", now=NOW, limit=10, only_alerts=True)
+    assert [each.to for each in await store.write(lambda c: take(c, suspects=0))] == ["safety"]
+    assert [each.to for each in await store.write(take)] == ["suspected"]
+    assert await store.write(take) == []
 
 
 async def test_two_daemons_on_one_postgresql_tell_each_person_once(postgres_url, log):

@@ -217,7 +217,7 @@ async def test_a_line_that_goes_dead_in_a_backlog_and_in_idle(dovecot, log):
     intake, proofs = RecordingIntake(), []
     context = sample_context(name="inbox", on_proof=lambda: proofs.append(1))
     async with Proxy(dovecot.port) as proxy:
-        source = source_of(dovecot, context, port=proxy.port, timeout="300ms", idle="20ms")
+        source = source_of(dovecot, context, port=proxy.port, timeout="1500ms", idle="20ms")
         async with supervised(source, intake, log):
             for threshold in (50, 120):
                 await until(lambda: len(intake.taken) >= threshold)  # noqa: B023 -- awaited before the next round

@@ -11,7 +11,8 @@ import pytest
 
 from channels.smtp import CHANNEL, SmtpSettings, SmtpSink, Turns
 from router.errors import Permanent, Retryable, Unclear
-from router.testing_sinks import sample_context, sample_forward
+from router.testing import within
+from router.testing_sinks import sample_alert, sample_context, sample_forward
 from router.testing_smtp import DROP, STALL, SmtpServer, smtp_server
 
 if TYPE_CHECKING:
@@ -247,6 +248,33 @@ async def test_turns_are_evenly_spaced():
     await turns.mine()
     await turns.mine()
     assert slept == [2.0, 4.0, 2.0]
+
+
+async def test_an_alert_does_not_wait_for_its_turn():
+    """With one mail an hour, and another that waits for its turn, alerts leave at once."""
+    async with smtp_server() as server, sink_to(server, rate="1/h", connections=1) as sink:
+        await sink.send(sample_forward())
+        waits = asyncio.create_task(sink.send(sample_forward(2)))
+        await asyncio.sleep(0)
+        for number in (3, 4):
+            await within(sink.send(sample_alert(number)))
+        assert not waits.done()
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        assert [mail.recipient[:2] for mail in server.mails] == ["tr", "it", "it"]
+
+
+async def test_an_alert_does_not_wait_for_a_mail_that_hangs():
+    """Where mails hold every connection, an alert gets one of its own."""
+    async with smtp_server() as server, sink_to(server, connections=1) as sink:
+        server.answers.append(STALL)
+        hangs = asyncio.create_task(sink.send(sample_forward()))
+        await server.wait_for(1)
+        await within(sink.send(sample_alert(2)))
+        assert not hangs.done()
+        assert server.sessions == 2
+        hangs.cancel()
+        await asyncio.gather(hangs, return_exceptions=True)
 
 
 def test_slow_pacing_asks_for_few_attempts():

@@ -56,6 +56,18 @@ def test_facts_win_over_headers():
     assert content.references == ("<old@b>", "R7")
 
 
+def test_every_recipient_is_known():
+    """The envelope's first, then those of To, Cc and Delivered-To, each once, fifty at most; one alone is no list."""
+    raw = b"Delivered-To: c@d.example\r\nTo: A <a@d.example>, b@d.example\r\nCc: c@d.example\r\n\r\nhi"
+    assert (said(raw).recipient, said(raw).recipients) == ("a@d.example", ("a@d.example", "b@d.example", "c@d.example"))
+    several = said(raw, {"recipient": "r@d.example", "recipients": ["r@d.example", 7, "b@d.example", ""]})
+    assert several.recipient == "r@d.example"
+    assert several.recipients == ("r@d.example", "b@d.example", "a@d.example", "c@d.example")
+    assert said(b"To: a@d.example\r\n\r\nhi", {"recipients": ["a@d.example"]}).recipients == ()
+    many = ", ".join(f"p{n}@d.example" for n in range(90)).encode()
+    assert len(said(b"To: " + many + b"\r\n\r\nhi").recipients) == 50
+
+
 def test_facts_of_other_types_are_left_aside():
     """A fact that isn't text changes nothing."""
     assert said(HEAD + b"\r\nhi", {"subject": 7, "sender": None, "topic": ["a"]}).subject == "Bus 12"

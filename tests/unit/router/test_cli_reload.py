@@ -17,6 +17,8 @@ STATUS = {
     "messages": {"received": 1},
     "deliveries": {},
     "oldest_waiting_s": 0.0,
+    "misroutes": {"days": 30, "audited": {"n": 0}, "flagged": {"flagged": 0, "routed": 1}},
+    "audits": {"waiting": 0},
     "configuration": {"since": "12:03", "refused_at": "12:10", "problems": ["d.yaml:4: x: y"]},
 }
 

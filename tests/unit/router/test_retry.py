@@ -45,6 +45,14 @@ def test_a_server_s_wish_is_honoured_up_to_a_day(asked: float, seed: int, attemp
         assert wait >= asked - 0.001
 
 
+@given(asked=st.floats(allow_nan=True, allow_infinity=True), seed=seeds, attempts=st.integers(1, 10**6))
+def test_an_alert_is_tried_again_within_a_minute(asked: float, seed: int, attempts: int):
+    """However often it has failed, and whatever the other side asked for: somebody waits for an alarm."""
+    at = POLICY.for_alerts().next_attempt_at(attempts, SAMPLE_AT, SAMPLE_AT, Random(seed), asked)
+    assert at is not None
+    assert 24 <= (at - SAMPLE_AT).total_seconds() <= 60
+
+
 @given(seed=seeds)
 def test_the_same_seed_gives_the_same_time(seed: int):
     """Jitter comes from the given generator only."""

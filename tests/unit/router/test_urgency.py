@@ -126,12 +126,14 @@ async def test_an_alert_that_cannot_arrive_brings_the_next_at_once(store, log, r
     assert await told(store, message_id) == [SAFETY, PRINCIPAL]
 
 
-async def test_without_anybody_in_then_nothing_is_passed_on(district, store, log, clock):
-    """A district that named nobody else is told once; `status` goes on saying that it isn't acknowledged."""
+async def test_without_anybody_in_then_operations_are_told(district, store, log, clock):
+    """Where a district named nobody else, operations come next, once; `status` goes on saying that it waits."""
     message_id = await district.route("buses she is missing")
-    clock.advance(2 * AFTER)
+    clock.advance(AFTER - timedelta(seconds=1))
     assert await escalation(store, log, ()).run_once() == 0
-    assert await told(store, message_id) == [SAFETY]
+    clock.advance(AFTER + timedelta(seconds=1))
+    assert [await escalation(store, log, ()).run_once() for _ in range(2)] == [1, 0]
+    assert await told(store, message_id) == [SAFETY, IT]
     assert await waiting(store) == {"waiting_for_acknowledgement": 1, "oldest_s": 600.0}
     assert b"signpost_urgent_waiting 1.0" in Metrics().render(await store.read(lambda c: ledger.status(c, clock.now())))
 

@@ -118,7 +118,7 @@ class Live:
 
         return await self.store.write(work)
 
-    async def corrected(self, decisions, to="meals", state="confirmed"):
+    async def corrected(self, decisions, to="meals", state="confirmed", via="command"):
         """Let people say that decided messages belong elsewhere."""
         now = self.clock.now()
 
@@ -134,6 +134,7 @@ class Live:
                     "at": now,
                     "decision_id": each,
                     "settled_at": None if state == "proposed" else now,
+                    "confirmed_via": via if state == "confirmed" else "",
                 }
                 connection.execute(insert(tables.corrections).values(row))
 

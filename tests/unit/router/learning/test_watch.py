@@ -61,7 +61,7 @@ async def test_a_champion_that_people_correct_more_often_is_left(live, make):
     assert await serves(live) == first
     assert (live.told, live.refreshed) == ([f"The new model {second} was taken back"], 1)
     [event] = [row for row in await live.store.read(events.listing) if row.what == events.ROLLED_BACK]
-    assert event.why == "of its 100 messages 20 were sent on by people, of 100 before it 3"
+    assert event.why == "of 100 messages that it routed 20 were corrected by people, of 90 before it 3"
 
 
 async def test_a_champion_that_abstains_more_often_is_left(live, make):
@@ -90,6 +90,25 @@ async def test_what_was_corrected_later_of_earlier_messages_doesnt_excuse_it(liv
     await live.corrected(decided[:20])
     assert await Watch(live.around).look()
     assert await serves(live) == first
+
+
+async def test_flags_and_votes_alone_move_no_model(live, make):
+    """Nobody whose name is known has confirmed them: a program may press every button."""
+    _first, second = await promoted(live, make)
+    decided = await live.decided(100, second)
+    await live.corrected(decided[:20], state="proposed")
+    await live.corrected(decided[20:40], via="votes")
+    assert not await Watch(live.around).look()
+    assert await serves(live) == second
+
+
+async def test_what_the_fallback_sends_on_says_nothing_of_the_answers(live, make):
+    """The model left these messages to a person: that they went elsewhere from there is as it should be."""
+    _first, second = await promoted(live, make)
+    await live.decided(90, second)
+    await live.corrected(await live.decided(13, second, reason="abstained"))
+    assert not await Watch(live.around).look()
+    assert await serves(live) == second
 
 
 async def test_each_look_is_taken_once(live, make):

@@ -103,6 +103,15 @@ async def test_what_the_model_takes_for_spam_goes_where_it_should(spam: str, dep
     assert (route.department, route.reason) == (department, Reason.ABSTAINED)
     assert route.detail == "suspicious: it is unlike anything that a department deals with"
     assert route.prediction is not None
+    assert route.suggestions == ("buses", "meals")  # it may be a family's all the same
+
+
+async def test_spam_in_parts_is_spam() -> None:
+    """An advertisement that names two departments' things and says "also" is looked at as a whole first."""
+    route = await decided("Our casino has a bus for your guests. Also, lunch is free on the house today.")
+    assert isinstance(route, Route)
+    assert (route.department, route.reason) == ("office", Reason.ABSTAINED)
+    assert route.detail == "suspicious: it is unlike anything that a department deals with"
 
 
 async def test_a_handful_of_words_is_nobodys_spam() -> None:

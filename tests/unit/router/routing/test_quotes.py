@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from classifiers._text import prepare, without_quotes
-from router.records import Content, DeliveryKind
+from classifiers._text import prepare
+from router.records import DeliveryKind, Destination, Notice
 from router.routing.quotes import Quotes
 from router.routing.urgent import Urgent
+from router.store import deliveries
 from tests.unit.router.district import RING
 from tests.unit.router.routing.test_threads import DOMAIN, MAIL_ID, Conversation
 
@@ -34,7 +35,7 @@ async def talk(store, log, rng):
 
 async def reason(talk, **content):
     """Return why the real step finds a later message urgent, "" if it doesn't."""
-    quotes = Quotes(talk.store, RING, DOMAIN, without_quotes)
+    quotes = Quotes(talk.store, RING, DOMAIN)
     [answer] = await Urgent(lambda: None, prepare, anew=quotes.said_anew).decide([talk.later(**content)])
     return answer.detail if answer else ""
 
@@ -71,17 +72,62 @@ async def test_a_repeated_subject_is_no_new_alarm(talk):
     assert await reason(talk, in_reply_to=MAIL_ID, subject=f"Fwd: {subject}") != ""
 
 
+async def told(talk):
+    """Return the Message-ID of an alert about the first message, and its subject and text."""
+    subject = f"URGENT message {talk.id}: child missing (son never came home)"
+    text = f"Message {talk.id} looks urgent (child missing (son never came home)). It goes to: buses.\n\n{FIRST}"
+    details = {"kind": DeliveryKind.ALERT, "now": talk.store.clock.now(), "message_id": talk.id}
+    notice, to = Notice(subject=subject, text=text), [Destination(via="relay", to="safety@district.example")]
+    [number] = await talk.store.write(lambda c: deliveries.add(c, to, notice=notice, **details))
+    return RING.mail_id(number, DOMAIN), subject, text
+
+
 async def test_staff_who_answer_an_alert_by_mail_raise_no_second_one(talk):
-    """Two words above the alert that a mail program quotes, whoever writes them."""
-    mail_id = await talk.answer_sent(DeliveryKind.ROUTE)
-    written = f"On it.\n\n{OUTLOOK.format(f'URGENT: child missing. {FIRST}')}"
-    reply = {
-        "sender": "safety@district.example",
-        "in_reply_to": mail_id,
-        "subject": "RE: URGENT message: child missing",
-    }
+    """Two words above the alert that a mail program quotes, whoever writes them, also where it names the danger."""
+    mail_id, subject, text = await told(talk)
+    written = f"On it.\n\n{OUTLOOK.format(text)}".replace("Subject: Marcus", f"Subject: {subject}")
+    reply = {"sender": "safety@district.example", "in_reply_to": mail_id, "subject": f"RE: {subject}"}
     assert await reason(talk, text=written, **reply) == ""
     assert (await reason(talk, text=f"{NEW}\n{written}", **reply)).startswith("self-harm")
+
+
+OWN_WORDS = {
+    "a contact block": "Please call me at once!\n\n{}\nAna Ruiz\n555-555-0111\nana@home.example",
+    "below an Outlook header": "Please see my answers below.\n\n" + OUTLOOK.format("Where was he last?\n{}"),
+    "below a Gmail quote": GMAIL_HTML.format("Where was he last?\n\n{}"),
+    "a signature": "Thank you all for calling.\n--\nAna\n{}",
+    "a disclaimer": "Thank you all for calling.\nConfidentiality: this mail is for you.\n{}",
+}
+
+
+@pytest.mark.parametrize("shape", OWN_WORDS)
+async def test_what_looks_like_the_end_of_a_mail_is_looked_at(talk, shape):
+    """Nothing new is taken for a signature, a disclaimer or the rest of a quote."""
+    for written in (OWN_WORDS[shape].format(NEW), OWN_WORDS[shape].format("My daughter is missing, too!")):
+        assert await reason(talk, in_reply_to=MAIL_ID, text=written)
+        assert await reason(talk, in_reply_to=MAIL_ID, text="see below", html_text=written)
+
+
+async def test_a_reply_to_our_acknowledgement_is_heard(talk):
+    """A family whose first message was harmless answers the acknowledgement, and its last lines are short."""
+    mail_id = await talk.answer_sent()
+    written = OWN_WORDS["a contact block"].format("My daughter never came home")
+    assert (await reason(talk, in_reply_to=mail_id, text=written)).startswith("child missing")
+
+
+async def test_saying_it_again_is_an_alarm(talk):
+    """Whoever answers with the very same words means them: the child is missing once more."""
+    assert await reason(talk, in_reply_to=MAIL_ID, text=FIRST) != ""
+
+
+@pytest.mark.parametrize("quote", ["> {}", "{}"])
+async def test_a_threat_quoted_in_an_old_thread_is_an_alarm(talk, quote):
+    """One known message far back makes nothing known of what somebody else wrote since."""
+    threat = "I will bring a gun to the school on Friday"
+    ids = {"in_reply_to": "<threat@elsewhere.example>", "references": (MAIL_ID, "<threat@elsewhere.example>")}
+    written = f"Please read what he wrote.\n\nOn Tue, Nov 3, 2026 at 4:12 PM Bo <bo@x.example> wrote:\n{quote}"
+    assert await reason(talk, text=written.format(threat), **ids) != ""
+    assert await reason(talk, text=written.format(FIRST), **ids) == ""
 
 
 @pytest.mark.parametrize(
@@ -104,7 +150,16 @@ async def test_a_store_that_fails_silences_nothing(talk, log):
     assert answer.detail.startswith("child missing")
 
 
-def test_a_reply_without_quotes_is_left_alone():
-    """Nothing that a person wrote is taken for a quote: short texts, lists of facts, a forward in a forward."""
-    for text in ("He has a gun", "From: the gym\nTo: the office\nhe has a gun", "Date: today. he has a gun"):
-        assert "gun" in without_quotes(Content(subject="Re: hi", text=text)).text
+async def test_a_long_paragraph_is_known_however_it_is_wrapped(store, log, rng):
+    """Mail programs break lines where they like."""
+    long = "We waited at the stop until five and then until six and my son never came home and nobody answers."
+    talk = Conversation(store, log, rng)
+    await talk.begin(f"buses {long}")
+    wrapped = f"Thanks!\n\n{OUTLOOK.format(long.replace(' then until', chr(10) + 'then until'))}"
+    assert await reason(talk, in_reply_to=MAIL_ID, text=wrapped) == ""
+
+
+@pytest.mark.parametrize("text", ["He has a gun", "From: the gym\nTo: the office\nhe has a gun", "Hi.\nhe has a gun"])
+async def test_a_reply_without_quotes_is_left_alone(talk, text):
+    """Nothing that a person wrote is taken for a quote: short texts, lists of facts."""
+    assert (await reason(talk, in_reply_to=MAIL_ID, text=text)).startswith("weapon")

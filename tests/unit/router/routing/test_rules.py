@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,7 @@ def mail(medium=Medium.EMAIL, channel="mail", at=datetime(2026, 3, 2, 14, 0, tzi
         "subject": "Payroll FORM",
         "text": "I need my W2",
         "recipient": "contact@d.example",
+        "recipients": ("contact@d.example", "records@d.example"),
         "topic": "Pay",
         "language": "en",
         "attachments": (PDF, PHOTO),
@@ -68,6 +70,8 @@ def decided(message, *rules, school="lincoln"):
         ({"recipient": "hr@"}, False),
         ({"recipient_in": "contact@d.example"}, True),
         ({"recipient_in": "hr@d.example"}, False),
+        ({"recipient_in": "records@d.example"}, True),  # a copy went there
+        ({"recipient": "^records@"}, True),
         ({"language": "es"}, False),
         ({"language": ["es", "en"]}, True),
         ({"school": "lincoln"}, True),
@@ -127,6 +131,45 @@ def test_times_and_days_are_the_districts(at, when, fits):
     message = mail(at=datetime.strptime(at, "%Y-%m-%d %H:%M").replace(tzinfo=UTC))
 
     assert bool(decided(message, rule(**when))) is fits
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subject", "text", "fits"),
+    [
+        ("^bus", "", "bus 12 is late", True),  # a text or form has no subject
+        ("^bus", "Late again", "bus 12 is late", True),
+        ("late$", "Bus 12 is late", "please call", True),
+        ("^bus", "Late again", "the bus", False),
+        ("late.*please", "Bus 12 is late", "please call", False),  # apart
+        (r"\b(gym|field)\b.*\b(locked|open)\b", "", "the gym is\r\nstill locked", True),  # a wrapped line
+        ("don't", "", "I don’t know", True),  # as telephones write it
+        ("don’t", "", "I don't know", True),
+        ("don't", "Don‘t", "", True),
+        ("está", "", "no ESTÁ aquí", True),
+        (r"(^|\PL)está(\PL|$)", "", "mi hijo no está", True),  # \b knows ASCII alone
+        (r"(^|\PL)está(\PL|$)", "", "no estáis", False),
+    ],
+)
+def test_a_text_pattern_looks_at_the_subject_and_at_the_text(pattern, subject, text, fits):
+    """Each by itself, so that ^ and $ are the ends of either; across lines, and whatever the apostrophe."""
+    assert bool(decided(mail(subject=subject, text=text), rule(text=pattern))) is fits
+
+
+def test_the_school_is_recognised_once_however_many_rules_ask():
+    """And beside the event loop, since hostile texts take their time; not at all where no rule gets as far."""
+    asked = []
+
+    def school_of(message):
+        asked.append(threading.current_thread())
+        return message.content.school
+
+    rules = [rule(f"r{n}", text="w2", school=f"s{n}") for n in range(7)]
+    step = Rules([*rules, rule("not", **{"not": {"school": "s9"}}, text="w2")], school_of, CHICAGO)
+    found = asyncio.run(step.decide([mail(school="s5"), mail(school="s9"), mail(text="bus")]))
+
+    assert [each.detail if each else None for each in found] == ["r5", None, None]
+    assert len(asked) == 2
+    assert threading.main_thread() not in asked
 
 
 def test_the_first_rule_that_fits_wins():

@@ -60,6 +60,14 @@ def schools():
         ("north side high", "north", "name"),
         ("Lincoln 3rd grade, Ms Ortiz", "lincoln", "alias"),
         ("Lincoln and 3rd grader", "lincoln", "alias"),
+        ("School: Lincoln. Student: Ana Paz", "lincoln", "alias"),
+        ("mi hija va a Lincoln", "lincoln", "alias"),
+        ("he attends Lincoln", "lincoln", "alias"),
+        ("the bus from Lincoln never came", "lincoln", "alias"),
+        ("Northside game", "north", "alias"),  # nobody's given name
+        ("LES 2nd grade", "lincoln", "alias"),
+        ("LES: the bus was late", "lincoln", "alias"),
+        ("LES - the bus was late", "lincoln", "alias"),
         ("Pick-up at LES?", "lincoln", "alias"),
         ("Pick-up at L.E.S. today", "lincoln", "alias"),
         ("she is at cges now", "grove", "alias"),
@@ -103,6 +111,16 @@ def test_a_school_is_recognised_however_families_write_it(schools, text, school,
         "Mr. Jefferson gave her a B",
         "Abraham Lincoln report",
         "my son Lincoln is sick",
+        "Lincoln was absent today because of a fever",
+        "Lincoln's out sick today",
+        "Student: Lincoln Hayes",
+        "student name: Jefferson Ramos",
+        "Jeferson esta enfermo hoy",
+        "this is the mom of Lincoln",
+        "soy la mamá de Lincoln",
+        "a note from Lincoln Hayes",
+        "what happened to Lincoln",
+        "voy a recoger a Lincoln",
         "mi hijo Lincoln está enfermo",
         "ask coach Jefferson",
         "the north side of the building",
@@ -112,6 +130,8 @@ def test_a_school_is_recognised_however_families_write_it(schools, text, school,
         "the Lincoln school district",
         "les aviso que no va a ir",  # Spanish: LES inside a sentence
         "NO LES LLEGO EL CAMION",
+        "Buenas tardes LES informo que no va",
+        "NO LES LLEGO EL CAMION. Gracias",
         "lessons",
         "mvhs",  # initials that nobody declared, in small letters
         "please submit the linked form",
@@ -192,6 +212,7 @@ def with_contacts(tmp_path):
         ({"text": "from Lincoln to Northside"}, "lincoln", "contact"),  # of those named, her own
         ({"text": "from Jefferson to Northside"}, "", ""),
         ({"text": "he is sick", "school": "grove"}, "grove", "form"),
+        ({"text": "Jefferson was absent today"}, "lincoln", "contact"),  # a child called like another school
     ],
 )
 def test_the_contact_list_knows_who_writes(with_contacts, content, school, how):

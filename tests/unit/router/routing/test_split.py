@@ -86,6 +86,30 @@ def test_two_departments_make_two_matters() -> None:
     assert matters([predicted("buses", 0.95), predicted("meals", RECOGNISED - 0.01)], DESKS, LIMITS) == ()
 
 
+def test_what_stands_beside_an_unknown_main_matter_does_not_decide() -> None:
+    """The first part isn't recognised: a person decides unless the whole is sure, and the others are suggested."""
+    answers = [predicted("nurse", RECOGNISED - 0.06), predicted("buses", 0.95), predicted("meals", 0.95)]
+    found = matters(answers, DESKS, LIMITS)
+    assert [(each.department, each.sure) for each in found] == [("buses", False), ("meals", False)]
+    settled = settle(whole("nurse", 0.64), found, "first")
+    assert (settled.department, settled.suggestions) == (None, ("buses", "meals", "nurse"))
+    assert settle(whole("nurse", 0.95), found, "first").department == "nurse"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Hi, I have two questions: 1) the bus was late again 2) her lunch account was charged twice",
+        "Buenas tardes, tengo dos preguntas.\n1. El bus llegó tarde otra vez.\n2. Le cobraron dos veces el almuerzo.",
+    ],
+)
+def test_the_announcement_of_several_matters_is_none(body: str) -> None:
+    """The first of them is the main one then; a sentence that says more than that stays a part."""
+    assert ["bus" in part for part in said(body)] == [True, False]
+    more = "He is treated badly by the aide, in two matters. 1) the bus was late 2) lunch was charged twice"
+    assert len(said(f"{more}.")) == 3
+
+
 def test_a_model_that_does_not_know_how_sure_it_is_splits_nothing() -> None:
     """A share among labels isn't a confidence: of a few words it says nothing."""
     assert matters([predicted("buses", None), predicted("meals", None)], DESKS, Thresholds()) == ()

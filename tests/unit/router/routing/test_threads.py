@@ -156,6 +156,32 @@ async def test_a_mail_about_nothing_earlier_is_the_first(talk):
     assert await talk.ask(in_reply_to=MAIL_ID, after=-timedelta(hours=1)) is None
 
 
+@pytest.mark.parametrize("sign", ["mail", "reference", "answer", "text"])
+async def test_where_nobody_knew_what_the_first_was_about_a_later_one_speaks_for_itself(talk, sign):
+    """What continues a greeting that the fallback got goes on to rules and model, until that is passed on."""
+    ref = await talk.begin("hello", **({"sender": PHONE} if sign == "text" else {}))
+    said = {
+        "mail": {"in_reply_to": MAIL_ID},
+        "reference": {"medium": Medium.WEB_FORM, "references": (ref,)},
+        "answer": {"sender": "dad@work.example", "in_reply_to": await talk.answer_sent()},
+        "text": {"medium": Medium.SMS, "sender": PHONE},
+    }[sign]
+    assert await talk.ask(**said) is None
+
+    await talk.pass_on("meals")
+    assert (await talk.ask(**said)).department == "meals"
+
+
+async def test_behind_what_nobody_knew_the_earlier_one_of_a_thread_is_followed(talk):
+    """A thread's last mail went to the fallback: the one before says where the thread stands."""
+    known = await talk.begin()
+    await talk.begin("hello", external_id="<second@home.example>")
+
+    found = await talk.ask(references=(MAIL_ID, "<second@home.example>"))
+
+    assert (found.department, found.detail) == ("buses", f"continues {known}")
+
+
 async def test_what_is_held_is_not_followed(talk):
     """A thread stands somewhere only once it is routed."""
     message_id = await talk.district.accept("buses", sender="ana@home.example")
@@ -238,15 +264,6 @@ async def test_a_second_text_goes_where_the_first_was_passed_on_to(talk):
     await talk.begin(sender=PHONE)
     await talk.pass_on("meals")
 
-    assert (await talk.text()).department == "meals"
-
-
-async def test_where_nobody_knew_what_the_first_text_was_about_the_second_speaks_for_itself(talk):
-    """A greeting goes to the fallback; what follows says what it is about. A correction is followed."""
-    await talk.begin("hello", sender=PHONE)
-    assert await talk.text() is None
-
-    await talk.pass_on("meals")
     assert (await talk.text()).department == "meals"
 
 
