@@ -6,6 +6,7 @@ if it is known to repeat something.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -53,7 +54,9 @@ class Quotes:
         texts, came = await self._store.read(lambda c: _known(c, message, ids, list(sent.values())))
         if not (texts or sent):
             return content
-        return _without(content, _Repeated(texts), answers_known=ids[-1] in came or ids[-1] in sent)
+        answers_known = ids[-1] in came or ids[-1] in sent
+        # In a thread, for a long conversation takes a while.
+        return await asyncio.to_thread(_without, content, texts, answers_known=answers_known)
 
 
 def _known(connection: Connection, message: Message, ids: list[str], sent: list[int]) -> tuple[list[str], set[str]]:
@@ -105,8 +108,9 @@ def _runs(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     return (words[at : at + _RUN] for at in range(len(words) - _RUN + 1))
 
 
-def _without(content: Content, repeated: _Repeated, *, answers_known: bool) -> Content:
-    """Return a content without lines and a subject that are repeated, and without marked quotes of what is known."""
+def _without(content: Content, texts: Iterable[str], *, answers_known: bool) -> Content:
+    """Return a content without lines and a subject that repeat a text, and without marked quotes of what is known."""
+    repeated = _Repeated(texts)
 
     def own(text: str) -> str:
         return "\n".join(_own(text.splitlines(), repeated, answers_known=answers_known))

@@ -163,3 +163,9 @@ async def test_a_long_paragraph_is_known_however_it_is_wrapped(store, log, rng):
 async def test_a_reply_without_quotes_is_left_alone(talk, text):
     """Nothing that a person wrote is taken for a quote: short texts, lists of facts."""
     assert (await reason(talk, in_reply_to=MAIL_ID, text=text)).startswith("weapon")
+
+
+@pytest.mark.parametrize("filling", [" " * 19_000, "> " * 9_000, "re: " * 4_500, "a b " * 4_500])
+async def test_an_endless_line_hides_nothing(talk, filling):
+    """What is made to take long to look through doesn't: the words behind it are found."""
+    assert (await reason(talk, in_reply_to=MAIL_ID, text=f"Thanks{filling}\n{NEW}")).startswith("self-harm")
