@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from router.interfaces import SystemClock
 from router.store.engine import open_store
 
 
@@ -73,18 +74,24 @@ def store_url(request):
 
 
 @pytest.fixture
-async def store(store_url):
+def clock():
+    """What stores go by: the system's clock. Tests that turn it by hand put a `FakeClock` in its place."""
+    return SystemClock()
+
+
+@pytest.fixture
+async def store(store_url, clock):
     """An open store of either kind."""
-    opened = open_store(store_url)
+    opened = open_store(store_url, clock)
     await opened.open()
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def sqlite_store(sqlite_url):
+async def sqlite_store(sqlite_url, clock):
     """An open SQLite store, for tests in which the kind of store doesn't matter."""
-    opened = open_store(sqlite_url)
+    opened = open_store(sqlite_url, clock)
     await opened.open()
     yield opened
     await opened.close()

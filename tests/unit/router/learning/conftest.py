@@ -10,6 +10,9 @@ import pytest
 from classifiers._corpus import Corpus
 from classifiers.linear import CLASSIFIER, LinearSettings
 from router.learning.lessons import Lesson
+from router.store.engine import open_store
+from router.testing import FakeClock
+from tests.unit.router.learning.live import Live, versions
 
 WORDS = {
     "buses": "bus route stop driver pickup yellow corner seat",
@@ -93,3 +96,19 @@ def steps():
             self.told.append((what, share))
 
     return Steps()
+
+
+@pytest.fixture
+async def live(store_url, log):
+    """A daemon that does the learning, on either kind of store, with a clock that is turned by hand."""
+    clock = FakeClock()
+    store = open_store(store_url, clock)
+    await store.open()
+    yield await Live(store, clock, log).begin()
+    await store.close()
+
+
+@pytest.fixture
+def make(linear, settings, corpus, steps):
+    """Make versions of a model: `make(remark, parent, passed, **meta)`."""
+    return versions(linear, settings, corpus, steps)

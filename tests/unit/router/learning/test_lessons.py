@@ -24,7 +24,6 @@ from router.learning.lessons import (
 )
 from router.records import CorrectionState
 from router.store import audits, corrections
-from router.store.engine import open_store
 from router.testing import FakeClock
 from router.testing_sinks import RecordingSink
 from tests.unit.router.district import DESKS, District
@@ -35,12 +34,9 @@ JO, LEE = "jo@d.example", "lee@d.example"
 
 
 @pytest.fixture
-async def store(store_url):
-    """A store of either kind, with a clock that stands still until it is turned."""
-    opened = open_store(store_url, FakeClock())
-    await opened.open()
-    yield opened
-    await opened.close()
+def clock():
+    """A clock that stands still until it is turned."""
+    return FakeClock()
 
 
 @pytest.fixture

@@ -14,22 +14,7 @@ from router.store import daemons, models, tables
 from router.store import model_events as events
 from router.store.engine import open_store
 from router.testing import FakeClock
-from tests.unit.router.learning.live import Live, champion, versions, with_terms
-
-
-@pytest.fixture
-async def live(store_url, log):
-    """A daemon that does the learning, on either kind of store."""
-    clock = FakeClock()
-    store = open_store(store_url, clock)
-    await store.open()
-    yield await Live(store, clock, log).begin()
-    await store.close()
-
-
-@pytest.fixture
-def make(linear, settings, corpus, steps):
-    return versions(linear, settings, corpus, steps)
+from tests.unit.router.learning.live import Live, champion, with_terms
 
 
 class Trainer:

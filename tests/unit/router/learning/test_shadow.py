@@ -9,10 +9,9 @@ import pytest
 from router.learning import registry
 from router.learning.shadow import Shadow, enough, why_not
 from router.store import models, shadows, tables
-from router.store.engine import open_store
 from router.store.shadows import Counts
 from router.testing import FakeClock
-from tests.unit.router.learning.live import Live, champion, versions, with_terms
+from tests.unit.router.learning.live import champion, with_terms
 
 SURE = [[0.2, 0.0, -1e6, 1.0]]
 NEVER = [[0.2, 1.01, -1e6, 0.0]]
@@ -20,20 +19,10 @@ BUS, LUNCH = "bus stop driver late yellow seat corner", "lunch menu pizza tray m
 
 
 @pytest.fixture
-async def live(store_url, log):
-    """A daemon that tries a challenger on 40 messages, on either kind of store."""
-    clock = FakeClock()
-    store = open_store(store_url, clock)
-    await store.open()
-    made = await Live(store, clock, log).begin()
-    with_terms(made, shadow=40)
-    yield made
-    await store.close()
-
-
-@pytest.fixture
-def make(linear, settings, corpus, steps):
-    return versions(linear, settings, corpus, steps)
+async def live(live):
+    """The daemon tries a challenger on 40 messages."""
+    with_terms(live, shadow=40)
+    return live
 
 
 async def tried(live, make, **meta):

@@ -11,7 +11,6 @@ import pytest
 from router.learning.tacit import BY, Tacit, business_days_before
 from router.records import CorrectionState
 from router.store import corrections
-from router.store.engine import open_store
 from router.testing import FakeClock
 from router.testing_sinks import RecordingSink
 from tests.unit.router.district import District
@@ -41,12 +40,9 @@ def test_business_days_are_the_districts(now, days, holidays, since):
 
 
 @pytest.fixture
-async def store(store_url):
-    """A store of either kind, with a clock that stands still until it is turned."""
-    opened = open_store(store_url, FakeClock(MONDAY_NOON))
-    await opened.open()
-    yield opened
-    await opened.close()
+def clock():
+    """A clock that stands still until it is turned."""
+    return FakeClock(MONDAY_NOON)
 
 
 @pytest.fixture

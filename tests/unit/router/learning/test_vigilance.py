@@ -12,7 +12,6 @@ from router.learning.corrections import Corrections
 from router.learning.vigilance import Vigilance
 from router.records import CorrectionState, DeliveryKind, Department, Destination
 from router.store import corrections, deliveries
-from router.store.engine import open_store
 from router.testing import FakeClock
 from router.testing_sinks import RecordingSink
 from tests.unit.router.district import ALERTS, DESKS, District
@@ -24,12 +23,9 @@ IT = Alerts((Destination(via="other", to="it@d.example"),), ())
 
 
 @pytest.fixture
-async def store(store_url):
-    """A store of either kind, with a clock that stands still until it is turned."""
-    opened = open_store(store_url, FakeClock())
-    await opened.open()
-    yield opened
-    await opened.close()
+def clock():
+    """A clock that stands still until it is turned."""
+    return FakeClock()
 
 
 @pytest.fixture

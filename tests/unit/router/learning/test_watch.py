@@ -4,31 +4,12 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from router.learning import registry
 from router.learning.watch import CHANCE, FIRST, LOOKS, Watch, look_number, what_is_worse
 from router.store import model_events as events
 from router.store import models
-from router.store.engine import open_store
 from router.store.model_rates import Rates
-from router.testing import FakeClock
-from tests.unit.router.learning.live import Live, champion, versions
-
-
-@pytest.fixture
-async def live(store_url, log):
-    """A daemon that does the learning, on either kind of store."""
-    clock = FakeClock()
-    store = open_store(store_url, clock)
-    await store.open()
-    yield await Live(store, clock, log).begin()
-    await store.close()
-
-
-@pytest.fixture
-def make(linear, settings, corpus, steps):
-    return versions(linear, settings, corpus, steps)
+from tests.unit.router.learning.live import champion
 
 
 async def promoted(live, make, by=""):
