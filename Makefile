@@ -5,6 +5,7 @@ VENV ?= .venv
 PREFIX ?= /usr/local
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
 BIN := $(VENV)/bin
 SETUP := VENV="$(VENV)" deploy/setup.sh
@@ -21,9 +22,9 @@ help:  ## List the commands
 demo: $(VENV)/.ready-run  ## Run the embedded demo: no account, no other server (DEMO_ARGS=--feed sends sample messages)
 	@exec $(BIN)/signpost demo $(DEMO_ARGS)
 
-test: $(VENV)/.ready-dev  ## Run every test (PYTEST_ARGS="-k words" chooses some)
+test: $(VENV)/.ready-dev  ## Run every test (PYTEST_ARGS="-k words" chooses some; TEST_PROCESSES=0: in one process)
 	@deploy/test-packages.sh
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.ready-dev  ## Check format, style, types and the bundled corpus
 	@echo "Format…" && $(BIN)/ruff format --check --quiet $(SOURCES) || \

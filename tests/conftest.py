@@ -39,6 +39,17 @@ def free_port():
 
 
 @pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Where the bundled model is kept, for all processes that share the tests of this run: it is trained once."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # each process has a folder of its own in the run's
+    made = folder / "model-cache"
+    made.mkdir(exist_ok=True)
+    return made
+
+
+@pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server of our own on a Unix socket, shared by all tests that want one."""
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="signpost-run-"))

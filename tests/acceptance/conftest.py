@@ -105,12 +105,6 @@ class Running:
         return self.process.returncode
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """Where the bundled model is kept for all these tests, so that it is trained once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def bare(tmp_path, free_port, cache):
     """The command with a small district's configuration and no store."""

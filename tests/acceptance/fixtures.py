@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from contextlib import contextmanager
+
 import pytest
 
 from classifiers.linear import CLASSIFIER
@@ -12,13 +15,22 @@ from tests.acceptance.district import FALLBACK, Collector, district
 from tests.acceptance.ledger import Ledger
 
 
+@contextmanager
+def training_alone(cache):
+    """Wait until no other process of this run may be training the bundled model."""
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def model_cache(cache):
     """Settings that let all daemons of the session share one bundled model: it is trained once at most, before them."""
     settings = CLASSIFIER.settings()
     if is_cached(CLASSIFIER, settings):
         return {}
-    bundled(CLASSIFIER, settings, lambda _what, _share: None, cache_dir=cache)
+    with training_alone(cache):
+        bundled(CLASSIFIER, settings, lambda _what, _share: None, cache_dir=cache)
     return {"SIGNPOST_CACHE": str(cache)}
 
 

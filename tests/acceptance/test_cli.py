@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import socket
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from classifiers.linear import CLASSIFIER
 from router.learning.bundled import is_cached
 from tests.acceptance.conftest import COMMAND, PATIENCE_S
+from tests.acceptance.fixtures import training_alone
 from tests.unit.router.commandline import saying, write_rows
 
 
@@ -136,20 +136,21 @@ async def test_a_reader_that_goes_away_ends_a_command_quietly(bare):
     assert (out, err) == (b"{\n", b"")
 
 
-async def test_the_demo_says_where_to_look(bare):
+async def test_the_demo_says_where_to_look(bare, cache):
     """It trains the bundled model if there is none, names its pages, and Ctrl-C stops it with status 0."""
-    has_model = is_cached(CLASSIFIER, CLASSIFIER.settings(), cache_dir=Path(bare.env["SIGNPOST_CACHE"]))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         smtp_port = probe.getsockname()[1]
     ports = ["--port", str(bare.port), "--smtp-port", str(smtp_port)]
-    async with bare.daemon("demo", "--feed", *ports, ready="Ctrl-C stops the demo") as demo:
-        assert any("Training the bundled model" in line for line in demo.lines) is not has_model
-        page = f"http://127.0.0.1:{bare.port}/demo"
-        assert any(line.endswith(page) for line in demo.lines)
-        await bare.arrived("*", within="var/demo/departments")
-        async with aiohttp.ClientSession() as session, session.get(page) as answer:
-            assert "/demo/messages/" in await answer.text()
-        assert await demo.end(signal.SIGINT) == 0
+    with training_alone(cache):
+        has_model = is_cached(CLASSIFIER, CLASSIFIER.settings(), cache_dir=cache)
+        async with bare.daemon("demo", "--feed", *ports, ready="Ctrl-C stops the demo") as demo:
+            assert any("Training the bundled model" in line for line in demo.lines) is not has_model
+            page = f"http://127.0.0.1:{bare.port}/demo"
+            assert any(line.endswith(page) for line in demo.lines)
+            await bare.arrived("*", within="var/demo/departments")
+            async with aiohttp.ClientSession() as session, session.get(page) as answer:
+                assert "/demo/messages/" in await answer.text()
+            assert await demo.end(signal.SIGINT) == 0
     assert "The demo has stopped" in demo.lines[-1]
 
 

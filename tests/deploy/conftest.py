@@ -13,12 +13,6 @@ from tests.acceptance.fixtures import (  # noqa: F401  pytest finds fixtures by 
 from tests.deploy.service_manager import listening
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """Where the bundled model is kept for all these tests, so that it is trained once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def manager(tmp_path):
     """A service manager that listens at `tmp_path / "notify"`."""
