@@ -1,18 +1,21 @@
-"""Write the reference from the code itself: `python docs/generate.py [FOLDER]` (default: docs/reference).
+"""Write the reference from the code itself: `python docs/generate.py [FOLDER README]`.
 
-Settings come from their pydantic models, commands from click, metrics from their registry; a test compares the result.
+By default docs/reference and the bundled corpus' README, which gets its counts. Settings come from pydantic models,
+commands from click, metrics from their registry; a test compares the result.
 """  # noqa: INP001  a program beside the pages it writes, not a package
 
 from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from prometheus_client.metrics import MetricWrapperBase
 
+from classifiers._corpus import OUT_OF_SCOPE, load_corpus
 from config.reference import describe, json_schema
 from router.cli import root
 from router.metrics import Metrics
@@ -193,12 +196,43 @@ def _metric(metric: MetricWrapperBase) -> list[str]:
     return [_code(family.name + suffix), family.type, labels, f"{family.documentation}."]
 
 
-def main(folder: Path) -> None:
-    """Write every page into the folder."""
+# --- the corpus -------------------------------------------------------------------------------------------------------
+
+CORPUS = Path(__file__).parents[1] / "classifiers" / "corpus"
+_COUNTS = ("<!-- counts: written by docs/generate.py -->\n", "<!-- end of counts -->")
+
+
+def corpus_readme() -> str:
+    """Return the README of the bundled corpus with the counts as they are now."""
+    before, begin, rest = (CORPUS / "README.md").read_text(encoding="utf-8").partition(_COUNTS[0])
+    return f"{before}{begin}\n{_counts()}\n\n{_COUNTS[1]}{rest.partition(_COUNTS[1])[2]}"
+
+
+def _counts() -> str:
+    corpus = load_corpus(CORPUS)
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in corpus.rows:
+        language = row["language"] if row["language"] in {"en", "es"} else "other languages"
+        facts = ["all", language, row["medium"], *(["urgent"] if row["urgent"] else [])]
+        counts.update((name, fact) for name in (row["department"], "**all**") for fact in facts)
+    for department, language, _term in set(corpus.terms):
+        counts.update((name, f"terms {language}") for name in (department, "**all**"))
+    columns = ["all", "en", "es", "other languages", "email", "sms", "web_form", "urgent", "terms en", "terms es"]
+    departments = sorted({name for name, _fact in counts} - {OUT_OF_SCOPE, "**all**"})
+    rows = [
+        [name, *(f"{counts[name, column]:,}" for column in columns)] for name in (*departments, OUT_OF_SCOPE, "**all**")
+    ]
+    return _table(["department", *columns], rows)
+
+
+def main(folder: Path, readme: Path) -> None:
+    """Write every page into the folder, and the corpus' README with its counts."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (folder / name).write_text(text, encoding="utf-8")
+    readme.write_text(corpus_readme(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("reference"))
+    given = [Path(argument) for argument in sys.argv[1:]]
+    main(*(given or (Path(__file__).with_name("reference"), CORPUS / "README.md")))

@@ -171,10 +171,13 @@ def test_the_configuration_of_the_readme_demo_is_checked_by_the_command():
 
 
 def test_the_reference_is_up_to_date(tmp_path):
-    """What docs/generate.py writes now is what lies in docs/reference."""
-    command = [sys.executable, "docs/generate.py", str(tmp_path)]
+    """What docs/generate.py writes now is what lies in docs/reference and in the corpus' README."""
+    folder, readme = tmp_path / "reference", tmp_path / "README.md"
+    command = [sys.executable, "docs/generate.py", str(folder), str(readme)]
     subprocess.run(command, cwd=ROOT, check=True, env={"PYTHONPATH": str(ROOT)})
-    fresh = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    present = (ROOT / "classifiers" / "corpus" / "README.md").read_text()
+    assert readme.read_text() == present, "run: python docs/generate.py"
+    fresh = {path.name: path.read_text() for path in folder.iterdir()}
     present = {path.name: path.read_text() for path in (DOCS / "reference").iterdir()}
     assert fresh == present, "run: python docs/generate.py"
 
