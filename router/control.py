@@ -29,7 +29,10 @@ _LONGEST_PATH = 100  # sun_path has room for 107 bytes
 
 
 def socket_path(store_url: str) -> Path:
-    """Return where the daemon that owns a store listens: beside an SQLite file, else in the run-time directory."""
+    """Return where the daemon that owns a store listens: beside an SQLite file, else in the run-time directory.
+
+    Where that path would be too long for a socket (unix(7)), in a folder of this user's own.
+    """
     url = make_url(store_url)
     if url.drivername.startswith("sqlite") and url.database:
         path = Path(url.database).absolute()
@@ -38,8 +41,14 @@ def socket_path(store_url: str) -> Path:
             return path
         store_url = str(path)
     given = os.environ.get("RUNTIME_DIRECTORY") or os.environ.get("XDG_RUNTIME_DIR")
-    digest = hashlib.sha256(store_url.encode()).hexdigest()[:16]
-    return (Path(given) if given else _own_folder()) / f"signpost-{digest}.sock"
+    path = (Path(given) if given else _own_folder()) / _name(store_url)
+    if given and len(os.fsencode(path)) > _LONGEST_PATH:
+        return _own_folder() / _name(f"{given} {store_url}")
+    return path
+
+
+def _name(whose: str) -> str:
+    return f"signpost-{hashlib.sha256(whose.encode()).hexdigest()[:16]}.sock"
 
 
 def _own_folder() -> Path:

@@ -136,3 +136,16 @@ def test_a_long_path_still_gets_a_socket(tmp_path):
 
     assert len(bytes(path)) <= 107
     assert path == control.socket_path(f"sqlite:///{deep}/signpost.db")
+
+
+def test_a_long_run_time_directory_kept_the_daemon_from_starting(tmp_path, monkeypatch):
+    """Its socket lies in the user's own folder then, under a name that tells one such directory from another."""
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    paths = set()
+    for name in ("one", "other"):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * 120) / name))
+        paths.add(control.socket_path("postgresql://signpost@db/signpost"))
+
+    assert len(paths) == 2
+    assert all(len(bytes(path)) <= 107 for path in paths)
+    assert {path.parent.name for path in paths} == {f"signpost-{os.geteuid()}"}
