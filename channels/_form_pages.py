@@ -64,7 +64,9 @@ class Pages:
         """Return the page's language: the one asked for, else the most wanted one there is, else ours."""
         if asked in self.languages:
             return asked
-        wanted = _by_preference(accepted[:200]) if accepted else []
+        if not accepted:
+            return self.languages[0]
+        wanted = _by_preference(accepted[:200])
         return next((code for code in wanted if code in self.languages), self.languages[0])
 
     def text(self, language: str, key: str, otherwise: str = "") -> str:

@@ -55,7 +55,7 @@ def configure(*, level: str = "info", stream: TextIO | None = None, pretty: bool
         logger_factory=lines,
         cache_logger_on_first_use=True,
     )
-    logger: FilteringBoundLogger = structlog.get_logger()
+    logger: FilteringBoundLogger = structlog.get_logger().bind()  # a lazy one looks for itself at every line
     return logger
 
 

@@ -16,6 +16,10 @@ from router.errors import NotAuthentic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from hashlib import _Hash as Hash
+
+_BLOCK = 64  # octets, of SHA-256
+_INNER, _OUTER = (bytes(octet ^ mask for octet in range(256)) for mask in (0x36, 0x5C))  # RFC 2104, section 2
 
 
 class KeyRing:
@@ -29,14 +33,14 @@ class KeyRing:
         self._newest = keys[-1][0]
         self._mail_secret = mail_secret.encode()
         self._signers: dict[tuple[str, str], TimestampSigner] = {}
-        self._derived: dict[str, bytes] = {}  # of the newest key, by purpose
+        self._begun: dict[str, tuple[Hash, Hash]] = {}  # signatures by the newest key, by purpose
 
-    def sign(self, text: str, purpose: str) -> str:
-        """Return a URL-safe token that carries the text."""
-        key = self._derived.get(purpose) or self._derive(purpose)
-        signed = base64_encode(text) + b"." + _timestamp(int(time.time()))  # as a `TimestampSigner` does it, in one go
-        mac = base64_encode(digest(key, signed, "sha256"))
-        return f"{self._newest}.{signed.decode()}.{mac.decode()}"
+    def sign(self, text: str, purpose: str, at: datetime | None = None) -> str:
+        """Return a URL-safe token that carries the text and when it was signed: now, or at a time of its own."""
+        begun = self._begun.get(purpose) or self._begin(purpose)
+        seconds = int(at.timestamp() if at else time.time())
+        signed = base64_encode(text) + b"." + _timestamp(seconds)  # as a `TimestampSigner` does it, in one go
+        return f"{self._newest}.{signed.decode()}.{base64_encode(_ended(*begun, signed)).decode()}"
 
     def unsign(self, token: str, purpose: str, max_age_s: float | None = None) -> str:
         """Return the text; raise `NotAuthentic` if forged, meant for another purpose, or older than `max_age_s`."""
@@ -66,9 +70,14 @@ class KeyRing:
         number = int(parts[1])
         return number if self.mail_id(number, domain) == f"<{mail_id.strip('<>')}>" else None
 
-    def _derive(self, purpose: str) -> bytes:
-        key = self._derived[purpose] = self._signer(self._newest, purpose).derive_key()
-        return key
+    def _begin(self, purpose: str) -> tuple[Hash, Hash]:
+        """Return both hashes of an HMAC (RFC 2104) after the key, of which every signature takes copies.
+
+        That costs a third of what OpenSSL needs to set one up. Needs a key of at most one block: it is a digest.
+        """
+        key = self._signer(self._newest, purpose).derive_key().ljust(_BLOCK, b"\0")
+        begun = self._begun[purpose] = sha256(key.translate(_INNER)), sha256(key.translate(_OUTER))
+        return begun
 
     def _signer(self, key_id: str, purpose: str) -> TimestampSigner:
         """Return the signer of one key and purpose, made once: there are few purposes, and many links."""
@@ -76,6 +85,13 @@ class KeyRing:
             signer = TimestampSigner(self._keys[key_id], salt=purpose, digest_method=sha256)
             self._signers[key_id, purpose] = signer
         return self._signers[key_id, purpose]
+
+
+def _ended(inner: Hash, outer: Hash, signed: bytes) -> bytes:
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(signed)
+    outer.update(inner.digest())
+    return outer.digest()
 
 
 @lru_cache(4)

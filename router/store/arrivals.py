@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from router.ids import new_message_id
+from router.ids import new_message_ids
 from router.records import Inbound, Receipt, State
 from router.store.prepared import PreparedInsert
 from router.store.tables import messages, originals
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Dialect
 
+    NewIds = Callable[[Sequence[datetime]], Sequence[str]]
     Pair = tuple[str, str]
 
 _LONGEST_MAIL_ID = 255  # characters: the column's; of a longer one the digest is kept
@@ -64,9 +65,7 @@ def _shortened(mail_id: str) -> str:
     return f"sha256:{hashlib.sha256(mail_id.encode()).hexdigest()}"
 
 
-def accept(
-    connection: Connection, arrivals: Sequence[Arrival], new_id: Callable[[datetime], str] = new_message_id
-) -> list[Receipt]:
+def accept(connection: Connection, arrivals: Sequence[Arrival], new_ids: NewIds = new_message_ids) -> list[Receipt]:
     """Store originals once: the same source key, or the same mail id *and* the same bytes, is a true copy.
 
     A true copy gets the receipt of the earlier one, also if both are among these arrivals.
@@ -76,7 +75,7 @@ def accept(
     for number in range(_ROUNDS):
         waiting = [arrival for arrival in arrivals if arrival not in receipts]
         receipts |= _copies(connection, waiting, with_keys=number > 0)
-        receipts |= _insert(connection, _leading(arrival for arrival in waiting if arrival not in receipts), new_id)
+        receipts |= _insert(connection, _leading(arrival for arrival in waiting if arrival not in receipts), new_ids)
         if len(receipts) == len(arrivals):
             return [receipts[arrival] for arrival in arrivals]
     raise RuntimeError(f"no free message id in {_ROUNDS} tries")
@@ -134,13 +133,11 @@ def _leading(waiting: Iterable[Arrival]) -> list[Arrival]:
     return [first[key] for key in sorted(first)]
 
 
-def _insert(
-    connection: Connection, leading: Sequence[Arrival], new_id: Callable[[datetime], str]
-) -> dict[Arrival, Receipt]:
+def _insert(connection: Connection, leading: Sequence[Arrival], new_ids: NewIds) -> dict[Arrival, Receipt]:
     """Insert under fresh ids; return receipts for those that were: not for a taken key, and not for a taken id."""
     if not leading:
         return {}
-    fresh = {new_id(arrival.inbound.received_at): arrival for arrival in leading}
+    fresh = dict(zip(new_ids([arrival.inbound.received_at for arrival in leading]), leading, strict=True))
     into_messages, into_originals = _inserts(connection.dialect)
     done = into_messages.run(connection, [_row(id_, new) for id_, new in fresh.items()])
     if done != len(fresh):  # some key or id was taken, or the driver doesn't count (asyncpg)

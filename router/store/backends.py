@@ -210,6 +210,7 @@ def _prepare_writer(connection: Any, _record: object) -> None:
         "busy_timeout=5000",
         "journal_size_limit=67108864",
         "cache_size=-16000",
+        "temp_store=MEMORY",  # the journal of a statement with many rows: as a file, it was made and removed each time
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 

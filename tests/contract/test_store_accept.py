@@ -127,7 +127,7 @@ async def test_the_likeness_of_a_copy_is_stored(store):
 async def test_a_taken_id_is_replaced(store):
     """Two messages never share an id, whether the other one was stored before or comes in the same commit."""
     ids = iter(["0WE000000001", "0WE000000001", "0WE000000001", "0WE000000001", "0WE000000002", "0WE000000003"])
-    accept_all = partial(arrivals.accept, new_id=lambda _now: next(ids))
+    accept_all = partial(arrivals.accept, new_ids=lambda times: [next(ids) for _ in times])
 
     [first] = await store.write(lambda c: accept_all(c, [arrival(inbound("k1", b"one"))]))
     later = await store.write(lambda c: accept_all(c, [arrival(inbound(key, key.encode())) for key in ("k2", "k3")]))
