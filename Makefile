@@ -7,13 +7,14 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 TEST_PROCESSES ?= 2
 BENCH_ARGS ?=
+TORTURE_ARGS ?=
 BIN := $(VENV)/bin
 SETUP := VENV="$(VENV)" deploy/setup.sh
 UNSEEN := $(wildcard ../shared/data/routing_validation.jsonl)  # labelled rows that no model may see, where they are
-SOURCES := router channels classifiers config tests $(wildcard benchmarks/*.py)
+SOURCES := router channels classifiers config tests $(wildcard benchmarks/*.py benchmarks/*/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench install embed encoder lock clean
+.PHONY: help demo test torture check format bench install embed encoder lock clean
 
 help:  ## List the commands
 	@echo "Signpost: every message to the right desk"
@@ -25,6 +26,10 @@ demo: $(VENV)/.ready-run  ## Run the embedded demo: no account, no other server 
 test: $(VENV)/.ready-dev  ## Run every test (PYTEST_ARGS="-k words" chooses some; TEST_PROCESSES=0: in one process)
 	@deploy/test-packages.sh
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+
+torture: $(VENV)/.ready-dev  ## Kill, freeze and starve it for hours, and report in docs/reliability.md (TORTURE_ARGS="--seed 7")
+	@deploy/test-packages.sh
+	@$(BIN)/python -m tests.torture $(TORTURE_ARGS)
 
 check: $(VENV)/.ready-dev  ## Check format, style, types and the bundled corpus
 	@echo "Format…" && $(BIN)/ruff format --check --quiet $(SOURCES) || \

@@ -20,6 +20,7 @@ from channels._imap_notice import MOST_HEADER_BYTES, notice
 from channels._imap_position import Position, notice_key, source_key
 from router.aside import aside
 from router.errors import Refused, SignpostError, StoreBroken, StoreBusy
+from router.failpoints import reach
 from router.records import Inbound, Medium
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ class Sweep:
         """Tell the mailbox, then remember."""
         await self._flag(outcome.taken, "\\Seen")
         await self._flag(outcome.noticed, "\\Flagged")
+        reach("flagged")
         if self._move_to and outcome.taken:
             await self._telling(self._connection.move(outcome.taken, self._move_to))
         settled = outcome.taken | outcome.noticed | outcome.gone

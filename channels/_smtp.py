@@ -20,6 +20,7 @@ from aiosmtplib.errors import (
 
 from router.aside import aside
 from router.errors import Unclear
+from router.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,7 @@ class Link:
     async def open(cls, client: SMTP, *, connect_timeout_s: float, answer_timeout_s: float) -> Link:
         """Connect, encrypt, sign in and say hello; raise what aiosmtplib raises."""
         greeting = await client.connect(timeout=connect_timeout_s)
+        reach("connected")
         link = cls(client, answer_timeout_s=answer_timeout_s, greeting=greeting.message)
         try:
             if client.is_ehlo_or_helo_needed:
@@ -191,6 +193,7 @@ async def _say_hello(client: SMTP) -> None:
 
 async def _after_the_dot(answer: asyncio.Task[SMTPResponse]) -> SMTPResponse:
     try:
+        reach("data_sent")
         reply = await answer
     except (SMTPException, OSError, TimeoutError) as error:
         raise Unclear("the connection was lost before the server confirmed the mail") from error

@@ -19,6 +19,7 @@ from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from channels._failures import post_failure, retry_after_seconds, twilio_failure
 from channels._webhook_body import read_answer
 from router.errors import Retryable
+from router.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +88,8 @@ class Rest:
         async with asyncio.timeout(self._connect_timeout_s + self._timeout_s):
             request = self._open().request(method, self._url, headers=headers, allow_redirects=False, **arguments)
             async with request as response:
+                if method == "POST":
+                    reach("text_posted")
                 answer = await _json(response)
                 if 200 <= response.status < 300:
                     return answer

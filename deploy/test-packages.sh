@@ -7,5 +7,7 @@ packages=()
 if [ -d tests/browser ] && ! command -v chromium >/dev/null; then packages+=(chromium); fi
 if [ -e tests/integration/dovecot.py ] && [ ! -x /usr/sbin/dovecot ]; then packages+=(dovecot-imapd); fi
 if [ -e tests/deploy/test_unit.py ] && ! command -v systemd-analyze >/dev/null; then packages+=(systemd); fi
+clock_shim=/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1
+if [ -e tests/torture/test_clock.py ] && [ ! -e "$clock_shim" ]; then packages+=(libfaketime); fi
 if ! command -v openssl >/dev/null; then packages+=(openssl); fi
 if [ ${#packages[@]} -gt 0 ]; then exec deploy/packages.sh "${packages[@]}"; fi

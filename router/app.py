@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from config.load import problem_at
 from router import control, garbage
 from router.assemble import MAX_MESSAGE_BYTES, assemble
+from router.clock_watch import LOOK_S, ClockWatch
 from router.errors import ConfigError, SignpostError
 from router.lag import watch_lag
 from router.learning import registry
@@ -156,6 +157,7 @@ class Daemon:
         learner = learner_of(parts, lambda: self._shift.parts.configuration)
         for name, seconds, act in (
             (_HEARTBEAT, BEAT_S, parts.heartbeat.beat),
+            ("clock", LOOK_S, ClockWatch(parts.store, self._log).look),
             ("model", refresh_s, parts.lasting.refresh_model),
             ("orphans", BEAT_S, parts.orphans.sweep),
             ("watch", _WATCH_S, self._look),

@@ -25,7 +25,11 @@ class Breaker:
         """Return how many attempts may be under way now."""
         if self._open_until is None:
             return at_most
-        return 1 if now >= self._open_until else 0
+        return 0 if self._is_open(now) else 1
+
+    def _is_open(self, now: datetime) -> bool:
+        """Return whether it is too early for an attempt; after a clock was set back it would seem so for long."""
+        return self._open_until is not None and timedelta(0) < self._open_until - now < 2 * _LONGEST
 
     def succeeded(self) -> None:
         """Close it."""
@@ -34,7 +38,7 @@ class Breaker:
 
     def failed(self, now: datetime) -> None:
         """Count a failure; open, or stay open for longer, after several in a row."""
-        if self._open_until is not None and now < self._open_until:
+        if self._is_open(now):
             return  # it was under way when the breaker opened: that says nothing new
         self._failures += 1
         if self._failures >= _TRIPS_AFTER:

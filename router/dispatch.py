@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from router.breaker import Breaker
 from router.errors import Permanent, Retryable, StoreBusy, Unclear
+from router.failpoints import reach
 from router.records import Delivery, DeliveryKind, DeliveryState, Forward
 from router.retry import ANSWERS_LAST, RetryPolicy, one_line
 from router.store import deliveries
@@ -137,6 +138,7 @@ class Dispatcher:
         if not found:
             return []
         try:
+            reach("leased")
             return await self._store.read(lambda c: self.forwarding.load(c, found))
         except BaseException:
             await asyncio.shield(self._store.write(lambda c: _give_back(c, found)))
@@ -196,9 +198,11 @@ class Dispatcher:
             except Exception as error:
                 await self._failed(delivery, error)
                 return
+        reach("answer_seen")
         self._breaker.succeeded()
         sent = deliveries.Sent(delivery, one_line(remote_id, 200), self._store.clock.now())
         await self._write(partial(self._store.write_together, deliveries.delivered, sent))
+        reach("settled")
         self._report_delivered(forward)
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:

@@ -53,13 +53,17 @@ class Forwarding:
             for delivery in leased
         ]
 
-    def misroute_url(self, delivery_id: int) -> str:
+    def misroute_url(self, delivery: Delivery) -> str:
         """Return the link "Not yours? Send it on"."""
-        return f"{self._public_url}/m/{self._keys.sign(str(delivery_id), MISROUTE)}"
+        return f"{self._public_url}/m/{self._token(delivery, MISROUTE)}"
 
-    def acknowledge_url(self, delivery_id: int) -> str:
+    def acknowledge_url(self, delivery: Delivery) -> str:
         """Return the link by which the recipient of an urgent alert says "I have it"."""
-        return f"{self._public_url}/u/{self._keys.sign(str(delivery_id), ACKNOWLEDGE)}"
+        return f"{self._public_url}/u/{self._token(delivery, ACKNOWLEDGE)}"
+
+    def _token(self, delivery: Delivery, purpose: str) -> str:
+        """Return the token of a delivery's link: the same at every attempt, so that a text is found at its provider."""
+        return self._keys.sign(str(delivery.id), purpose, at=delivery.created_at)
 
     def _forward(
         self,
@@ -86,7 +90,7 @@ class Forwarding:
             school_name=self._desks.school_name(decision.school) if decision else "",
             suggestions=tuple((department, self._desks.name(department)) for department in likely),
             also=self._others(delivery, decision),
-            misroute_url=self.misroute_url(delivery.id) if route else "",
+            misroute_url=self.misroute_url(delivery) if route else "",
             local_time=f"{received:%A, %d %B %Y, %H:%M %Z}" if received else "",
             notice=self._notice(delivery),
             meant_for=self._meant_for(delivery, decision),
@@ -97,7 +101,7 @@ class Forwarding:
         """Return what an alert says; one about a message is urgent, and has to be acknowledged."""
         if delivery.notice is None or delivery.message_id is None:
             return delivery.notice
-        return replace(delivery.notice, url=self.acknowledge_url(delivery.id))
+        return replace(delivery.notice, url=self.acknowledge_url(delivery))
 
     def _answer(self, delivery: Delivery, message: Message | None, *, opted_out: bool) -> Forward:
         """Return an automatic answer: a sink that doesn't get the message can't quote it."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from config.files import files_of
+from router import failpoints
 from router import log as logs
 from router.app import Daemon, run_until_signal
 from router.commandline.demo import MAIL_IN, Feeder, demo_path, mount, redirected
@@ -52,7 +53,9 @@ def run(invocation: Invocation, log_level: str) -> None:
     configuration = read()
     for warning in configuration.warnings:
         click.echo(f"remark: {warning}", err=True)
-    _start(configuration, logs.configure(level=log_level), read=read, watch=watch)
+    log = logs.configure(level=log_level)
+    failpoints.switch_on(os.environ, log)
+    _start(configuration, log, read=read, watch=watch)
 
 
 def _start(

@@ -12,7 +12,7 @@ from router.store.tables import deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from sqlalchemy import Connection
 
@@ -50,3 +50,13 @@ def give_up(connection: Connection, lost: Delivery, error: str, now: datetime) -
         .values(state=state.value, settled_at=now, last_error=error, owner=None)
     )
     return state if ended.rowcount else None
+
+
+def bring_forward(connection: Connection, now: datetime, longest: timedelta) -> int:
+    """Make due what would wait longer than `longest` for another try; return how many deliveries that were."""
+    waits = (
+        deliveries.c.state == DeliveryState.WAITING.value,
+        deliveries.c.owner.is_(None),
+        deliveries.c.next_attempt_at > now + longest,
+    )
+    return connection.execute(update(deliveries).where(*waits).values(next_attempt_at=now)).rowcount

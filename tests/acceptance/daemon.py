@@ -98,6 +98,12 @@ class Daemon:
     async def __aexit__(self, *_error):
         await self.close()
 
+    def set_env(self, **variables):
+        """Give the next start these environment variables; None takes one away."""
+        self._env |= {name: value for name, value in variables.items() if value is not None}
+        for name in (name for name, value in variables.items() if value is None):
+            self._env.pop(name, None)
+
     async def start(self, *options, ready=True):
         """Start the process, and wait until it says that it is ready."""
         assert not self.running
@@ -114,6 +120,11 @@ class Daemon:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
+
+    @property
+    def state(self):
+        """What the system says of the process: R (runs), S (sleeps), T (stopped) or another letter."""
+        return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(") ")[2][0]
 
     def signal(self, number):
         """Send the process a signal."""

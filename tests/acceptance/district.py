@@ -74,22 +74,22 @@ class Collector:
 
     def __init__(self, folder):
         self._shelf = Path(folder) / "shelf"
-        self._servers = []
-        self._by_mail = []
+        self._servers = []  # with what was collected from each
         self._on_shelf = {}
 
     def add(self, server):
         """Collect from another mail server, too."""
-        self._servers.append(server)
+        self._servers.append((server, []))
         return server
 
     @property
     def arrivals(self):
         """Return what has arrived so far."""
-        mails = [mail for server in self._servers for mail in server.mails]
-        self._by_mail += [Arrival(mail.recipient, mail.data) for mail in mails[len(self._by_mail) :]]
+        for server, collected in self._servers:
+            collected += [Arrival(mail.recipient, mail.data) for mail in server.mails[len(collected) :]]
+        by_mail = [arrival for _server, collected in self._servers for arrival in collected]
         boxes = self._shelf.iterdir() if self._shelf.exists() else ()
-        return self._by_mail + [arrival for box in sorted(boxes) for arrival in self.on_shelf(box.name)]
+        return by_mail + [arrival for box in sorted(boxes) for arrival in self.on_shelf(box.name)]
 
     def on_shelf(self, name):
         """Return what lies in one Maildir."""

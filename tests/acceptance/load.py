@@ -15,7 +15,7 @@ DESKS = ("transportation", "enrollment", "food-services", "technology")
 class Load:
     """Hands in what was allowed (`allow`), a few messages at a time; `reach` waits for a moment of it."""
 
-    def __init__(self, daemon, ledger, rng, ways=WAYS, at_once=6):
+    def __init__(self, daemon, ledger, rng, ways=WAYS, desks=DESKS, at_once=6):
         self._daemon = daemon
         self._ledger = ledger
         self._rng = rng
@@ -23,6 +23,7 @@ class Load:
         self._changed = asyncio.Condition()
         self.counts = Counter()
         self._ways = ways
+        self._desks = desks
         self._senders = [asyncio.create_task(self._hand_in()) for _ in range(at_once)]
 
     async def __aenter__(self):
@@ -52,7 +53,7 @@ class Load:
     async def _hand_in(self):
         while True:
             await self._allowed.acquire()
-            way, department = self._rng.choice(self._ways), self._rng.choice(DESKS)
+            way, department = self._rng.choice(self._ways), self._rng.choice(self._desks)
             hand_over = self._message(way, ADDRESSES[department], steer(department))
             await self._count("handed in")
             self._ledger.acked.add(await hand_over())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
+import pytest
+
 from router.testing_smtp import smtp_server
 from tests.acceptance.daemon import free_port, until
 from tests.acceptance.district import ADDRESSES, ALERTS, district
@@ -59,7 +61,10 @@ async def test_the_mail_server_is_away_while_messages_come_in(
     assert audit.duplicates == {}
 
 
-async def test_kill_nine_again_and_again(daemons, tmp_path, relay, collector, ledger, rng, record_testsuite_property):
+@pytest.mark.case("D01")
+async def test_kill_nine_again_and_again(
+    daemons, tmp_path, relay, collector, ledger, rng, tally, record_testsuite_property
+):
     """Killed at seeded moments under load: nothing lost, nothing strange, nothing altered.
 
     A message is sent twice only if its attempt was under way when a daemon died, once more per death at most, and all
@@ -82,6 +87,7 @@ async def test_kill_nine_again_and_again(daemons, tmp_path, relay, collector, le
     audit = await all_arrived(collector, ledger, 60)
     under_way = sum(event["leases"] for event in daemon.events("leases_recovered"))
     record_testsuite_property("copies after kill -9", f"{audit.copies} of {under_way} leases")
+    tally(messages=len(ledger.acked), faults=KILLS, ambiguous=under_way, copies=audit.copies, lost=len(audit.lost))
     assert len(ledger.acked) == KILLS * PER_LIFE == counts["messages"]["routed"]
     assert audit.copies <= under_way
     for mail_ids in audit.duplicates.values():
@@ -103,7 +109,8 @@ async def revived(daemon, collector, counts):
     return counts
 
 
-async def test_a_stop_under_load(daemon, relay, collector, ledger, rng, record_testsuite_property):
+@pytest.mark.case("D10")
+async def test_a_stop_under_load(daemon, relay, collector, ledger, rng, tally, record_testsuite_property):
     """SIGTERM under load: exit status 0 in time, and after the next start everything acknowledged arrives, once."""
     async with Load(daemon, ledger, rng, ways=("form", "smtp"), at_once=10) as load:
         load.allow(150)
@@ -116,6 +123,7 @@ async def test_a_stop_under_load(daemon, relay, collector, ledger, rng, record_t
         await daemon.start()
         await load.all_acknowledged()
     audit = await all_arrived(collector, ledger, 60)
+    tally(messages=len(ledger.acked), faults=1, copies=audit.copies, lost=len(audit.lost))
     assert audit.duplicates == {}
     counts = await daemon.settled()
     assert counts["messages"]["routed"] == 200

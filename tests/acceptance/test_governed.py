@@ -5,6 +5,9 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from router import control
+from router.control import socket_path
+from router.learning import turn
 from router.store.engine import open_store
 from tests.acceptance.daemon import until
 from tests.acceptance.district import ADDRESSES, ALERTS, district, steer
@@ -105,6 +108,19 @@ async def test_two_votes_confirm_until_an_address_floods(daemon, collector, send
     [flooding, *_more] = await until(lambda: daemon.events("flags_flooding"), 60, "a line in the log")
     assert flooding["flags"] == 3
     assert "@" not in str(flooding)
+
+
+async def test_a_command_trains_only_when_nobody_else_does(daemon, tmp_path):
+    """The running daemon gives the turn; while somebody has it the command says so, and afterwards it trains."""
+    rows = write_rows(tmp_path / "more.jsonl", count=50, label_of=lambda label, _rng: LABELS[label])
+    path = socket_path(daemon.configuration["store"]["url"])
+    await control.ask(path, turn.COMMAND, {"step": turn.BEGIN})
+    refused = await daemon.command("train", "--no-corpus", "--data", rows)
+    assert refused.status == 1
+    assert "another training is under way" in refused.err
+    await control.ask(path, turn.COMMAND, {"step": turn.END})
+    trained = await daemon.command("train", "--no-corpus", "--data", rows)
+    assert "It is registered in the running daemon." in trained.out, trained.err
 
 
 async def test_a_message_sent_back_is_for_a_person_to_look_at(daemon, collector, send):

@@ -40,8 +40,9 @@ def large(token, octets, words):
     return mail(token, f"{words}\r\n{token}", extra=content.replace(b"\n", b"\r\n"))
 
 
+@pytest.mark.case("N06")
 async def test_a_server_that_dies_twice_and_a_line_that_goes_dead(
-    daemons, tmp_path, relay, collector, ledger, dovecot, record_testsuite_property
+    daemons, tmp_path, relay, collector, ledger, dovecot, tally, record_testsuite_property
 ):
     """Sixty waiting mails come to their desk once each, byte for byte, whatever happens in the middle of a fetch.
 
@@ -69,6 +70,7 @@ async def test_a_server_that_dies_twice_and_a_line_that_goes_dead(
         )
         record_testsuite_property("connections", line.connections)
         assert (await daemon.settled())["messages"]["routed"] == WAITING
+    tally(messages=WAITING, faults=3, copies=audit.copies, lost=len(audit.lost))
     assert (audit.unexpected, audit.corrupt, audit.duplicates) == ([], [], {})
     assert len(collector.at(BUSES)) == WAITING
 

@@ -12,8 +12,8 @@ from classifiers.linear import CLASSIFIER, LinearSettings
 from router import control
 from router.interfaces import Example, ModelInput
 from router.learning import registry
-from router.learning.gate import Verdict
 from router.learning.train import trained
+from router.learning.verdicts import Verdict
 from router.store import models, tables
 from router.store.engine import open_store
 from tests.acceptance.daemon import until
@@ -44,8 +44,8 @@ def versions():
     ]
     artifact = CLASSIFIER.train(rows, [], LinearSettings(augment=False, folds=2), lambda _what, _share: None, seed=0)
 
-    def make(remark, parent=""):
-        meta = {**artifact.meta, "operating_points": [[0.05, 0.0, -1e6, 1.0]], "remark": remark}
+    def make(remark, parent="", least=0.0):
+        meta = {**artifact.meta, "operating_points": [[0.05, least, -1e6, 1.0]], "remark": remark}
         changed = Artifact(artifact.type, artifact.arrays, meta)
         return trained(changed, Verdict(passed=True, sentence="They are the same."), parent)
 

@@ -92,7 +92,8 @@ async def test_confirmed_corrections_lead_to_a_new_model_by_themselves(learning,
     [ended] = await until(lambda: daemon.events("training_ended"), 120, daemon.output)
     shown = await daemon.ask("models", "show", ended["model"])
     assert (shown["parent"], shown["metrics"]["counts"]["correction"]) == (first["version"], 2)
-    assert shown["state"] == ("champion" if ended["passed"] else "refused")
+    waits = "challenger" if shown["verdict"]["waits"] else "champion"
+    assert shown["state"] == (waits if ended["passed"] else "refused")
     assert {"training", "registered" if ended["passed"] else "refused"} <= {each["what"] for each in shown["history"]}
     card = await daemon.command("models", "show", ended["model"], "--card")
     assert card.out.startswith(f"# Model {ended['model']}\n")

@@ -52,6 +52,7 @@ def times_taken(daemon):
     return len([event for event in daemon.events("mailbox_taken") if event["channel"] == MAILBOX])
 
 
+@pytest.mark.case("D08")
 async def test_the_owner_is_frozen_then_its_successor_killed(
     two, dovecot, collector, ledger, record_testsuite_property
 ):
