@@ -19,7 +19,6 @@ from router.serving import thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from classifiers._artifact import Artifact
     from router.interfaces import ModelInput
@@ -33,14 +32,21 @@ _FIGURES = ("accuracy", "macro_f1", "coverage", "selective_accuracy")
 def measure() -> list[Figure]:
     """Return the figures of answering."""
     artifact = bundled_model()
-    return [*_answers(artifact, VALIDATION), _speed(artifact)]
+    return [*_answers(artifact), _speed(artifact)]
 
 
-def _answers(artifact: Artifact, data: Path) -> list[Figure]:
-    if not data.exists():
-        note = f"skipped: there is no {data.name} beside this repository (it is for measuring and isn't shipped)"
+def validation() -> list[dict[str, Any]]:
+    """Return the rows of the validation set, none if it isn't beside this repository."""
+    if not VALIDATION.exists():
+        return []
+    return [json.loads(line) for line in VALIDATION.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _answers(artifact: Artifact) -> list[Figure]:
+    rows = validation()
+    if not rows:
+        note = f"skipped: there is no {VALIDATION.name} beside this repository (it is for measuring and isn't shipped)"
         return [Figure(name=f"model.{name}", value=None, unit="share", n=0, note=note) for name in _FIGURES]
-    rows = [json.loads(line) for line in data.read_text().splitlines() if line.strip()]
     limits = thresholds(artifact.meta, TARGET_ERROR)
     found = evaluate(linear.load(artifact), rows, limits.min_confidence, limits.min_score)
     print(", ".join(f"{name} {found[name]}" for name in _FIGURES), file=sys.stderr)

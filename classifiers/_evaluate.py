@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,12 +85,27 @@ def figures_of(
     return figures
 
 
-def answers_of(classifier: Classifier, rows: Sequence[Row], min_confidence: float, min_score: float) -> list[Answer]:
-    """Return what the model says about each row, and whether that would be routed."""
-    return list(_answers(classifier, rows, min_confidence, min_score))
+def answers_of(
+    classifier: Classifier,
+    rows: Sequence[Row],
+    min_confidence: float,
+    min_score: float,
+    stricter: Mapping[str, float] = MappingProxyType({}),
+) -> list[Answer]:
+    """Return what the model says about each row, and whether that would be routed.
+
+    `stricter` holds the least confidence of labels that ask for more.
+    """
+
+    def least(label: str) -> float:
+        return max(min_confidence, stricter.get(label, 0.0))
+
+    return list(_answers(classifier, rows, least, min_score))
 
 
-def _answers(classifier: Classifier, rows: Sequence[Row], min_confidence: float, min_score: float) -> Iterable[Answer]:
+def _answers(
+    classifier: Classifier, rows: Sequence[Row], least: Callable[[str], float], min_score: float
+) -> Iterable[Answer]:
     for row, prediction in zip(rows, _predictions(classifier, [from_row(row) for row in rows]), strict=True):
         first, confidence = prediction.likely[0]
         own = str(row["department"])
@@ -98,7 +114,7 @@ def _answers(classifier: Classifier, rows: Sequence[Row], min_confidence: float,
             language=str(row.get("language") or ""),
             chosen=own if first in (row.get("also_acceptable") or ()) and own != OUT_OF_SCOPE else first,
             confidence=confidence,
-            routed=confidence >= min_confidence and prediction.score >= min_score,
+            routed=confidence >= least(first) and prediction.score >= min_score,
             urgent=bool(row.get("urgent")),
             aware=prediction.confidence is not None,
         )

@@ -84,6 +84,15 @@ class LeanScorer:
         """How many terms there are."""
         return len(self._idf)
 
+    def knows(self, word: str) -> bool:
+        """Return whether it has met a word, as `classifiers._ngrams.words` gives it."""
+        return word in self._word_rows
+
+    @property
+    def columns(self) -> int:
+        """How many margins there are."""
+        return len(self._bias)
+
     def margins(self, model_input: ModelInput) -> Floats:
         """Return one margin per label."""
         return self.read(model_input)[0]

@@ -5,9 +5,12 @@ Conservative and linear: one pass over the lines, only prefixes and suffixes are
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 OWN_FOOTERS = ("not yours? send it on", "—— signpost ——")
 OWN_LINK = "/m/"
 _LOOK_AHEAD = 6  # lines
+_LEAST = 3  # words that make a text of the sender's own
 _SIGNATURE_LINES = 15
 _CONTACT_LINES, _CONTACT_WIDTH = 8, 60
 _MOST_LINE = 300  # characters of a line that are looked at
@@ -34,7 +37,12 @@ _HEADERS = (
     *(*_FROM, *_TELLING, "date:", "to:", "cc:", "reply-to:", "importance:", "fecha:", "para:", "data:"),
     *("à:", "date:", "an:", "datum:", "кому:", "дата:", "копия:", "收件人:", "抄送:", "日期:", "إلى:", "نسخة:"),
     *("tới:", "đến:", "ngày:", "받는 사람:", "날짜:"),
+    *("bcc:", "attachments:", "priority:", "sensitivity:", "cco:", "adjuntos:", "anexos:", "pièces jointes:"),
 )
+_FACT_WORDS = 4  # "Reason of the absence: fever": so many words at most stand before the colon
+# What people write above what they pass on without saying so in the subject.
+_POINTS_BELOW = ("below", "forwarding", "forwarded", "fyi", "abajo", "reenvio", "reenvío", "más abajo", "mas abajo")
+_MOST_POINTING = 40  # words: whoever says more has said it themselves
 _DEVICES = (
     *("sent from my ", "sent from outlook", "sent from yahoo", "sent from mail for", "get outlook for"),
     *("enviado desde mi ", "enviado desde outlook", "obtener outlook para", "enviado do meu ", "sent via "),
@@ -69,12 +77,12 @@ def _without_own_links(line: str) -> str:
     return " ".join(word for word in line.split() if "://" not in word or OWN_LINK not in word)
 
 
-def written_by_sender(lines: list[str], *, forwarded: bool = False, least: int = 3) -> list[str]:
+def written_by_sender(lines: list[str], *, forwarded: bool = False) -> list[str]:
     """Return the lines that the sender wrote or forwarded.
 
     `forwarded`: the subject says so; then what follows a header block is the matter itself and only the headers go.
-    Without that, a block before which there are fewer than `least` words is taken for a forward too, since there would
-    be nothing else.
+    Without that, a block below a remark that points to it is taken for a forward too, and so is one before which there
+    are fewer than three words, since there would be nothing else.
     """
     kept: list[str] = []
     words = skip_to = 0
@@ -82,18 +90,18 @@ def written_by_sender(lines: list[str], *, forwarded: bool = False, least: int =
         bare = line[:_MOST_LINE].strip(" \t*").lower()
         if index < skip_to or bare.startswith((">", *_BANNERS)) or _is_device(bare):
             continue
-        if words >= 3 and _closes(bare, lines, index):
+        if words >= _LEAST and _closes(bare, lines, index):
             break
         if bare and not bare.strip("-_="):  # a ruled line
             continue
         forward = _SEPARATORS.get(bare.strip("-_ "))
         if forward is not None or _is_header_block(lines, index):
-            if words >= least and not (forward or forwarded):
+            if words >= _LEAST and not (forward or forwarded or _points_below(kept, words)):
                 break
             forwarded, skip_to = True, _end_of_headers(lines, index)
             continue
         attribution = _attribution_lines(lines, index)
-        if attribution and words >= least and not _is_quote(lines, index + attribution):
+        if attribution and words >= _LEAST and not _is_quote(lines, index + attribution):
             break
         if attribution:
             skip_to = index + attribution
@@ -103,12 +111,26 @@ def written_by_sender(lines: list[str], *, forwarded: bool = False, least: int =
     return _without_contacts(kept)
 
 
+def left_out(lines: list[str], own: list[str]) -> list[str]:
+    """Return the lines that aren't the sender's `own`, without the marks of quotes and header lines."""
+    rest, kept = [], iter([*own, None])
+    next_own = next(kept)
+    for line in lines:
+        if line == next_own:
+            next_own = next(kept)
+        elif not _is_header(line, _HEADERS):
+            rest.append(line.lstrip("> \t"))
+    return rest
+
+
 def _without_contacts(lines: list[str]) -> list[str]:
     """Drop the last paragraph if it is a name and how to reach it: short lines, two of them nothing but an address."""
     end = next((n for n in range(len(lines), 0, -1) if lines[n - 1].strip()), 0)
     start = next((n for n in range(end, max(0, end - _CONTACT_LINES - 1), -1) if not lines[n - 1].strip()), 0)
     last = lines[start:end]
     if not start or len(last) > _CONTACT_LINES or any(len(line) > _CONTACT_WIDTH for line in last):
+        return lines
+    if any(_is_fact(line) and not _is_contact(line) for line in last):
         return lines
     contacts = sum(map(_is_contact, last))
     before = sum(len(line.split()) for line in lines[max(0, start - _SIGNATURE_LINES) : start])
@@ -133,14 +155,35 @@ def _is_device(bare: str) -> bool:
     return bare.startswith(_DEVICES) and "," not in bare and len(bare.split()) <= _DEVICE_WORDS
 
 
+def _points_below(kept: list[str], words: int) -> bool:
+    """Tell whether what stands above a header block is a remark on what it passes on."""
+    if words > _MOST_POINTING:
+        return False
+    said = {word.strip(".,:;!()").lower() for line in kept for word in line[:_MOST_LINE].split()}
+    return not said.isdisjoint(_POINTS_BELOW)
+
+
 def _is_header_block(lines: list[str], index: int) -> bool:
-    """Tell whether three header lines begin here, with a sender and what a person's own list of facts hasn't."""
+    """Tell whether three header lines begin here, with a sender and what a person's own list of facts hasn't.
+
+    Such a list tells other facts among them, as an absence note does ("From: … Student: … Date: … Reason: …").
+    """
     if not _is_header(lines[index], _HEADERS):
         return False
-    block = [line for line in lines[index : index + _LOOK_AHEAD] if _is_header(line, _HEADERS)]
+    ahead = lines[index : index + _LOOK_AHEAD]
+    block = [line for line in ahead if _is_header(line, _HEADERS)]
     senders = [line for line in block if _is_header(line, _FROM)]
     telling = any(_is_header(line, _TELLING) for line in block) or any("@" in line for line in senders)
-    return len(block) >= 3 and bool(senders) and telling
+    facts = any(map(_is_fact, takewhile(str.strip, ahead))) or (index > 0 and _is_fact(lines[index - 1]))
+    return len(block) >= 3 and bool(senders) and telling and not facts
+
+
+def _is_fact(line: str) -> bool:
+    """Tell whether a line is "Name of the thing: …", with another name than those of mail headers."""
+    name, colon, value = line[:_MOST_LINE].partition(":")
+    words = name.split()
+    told = bool(colon) and 0 < len(words) <= _FACT_WORDS and all(map(str.isalpha, words))
+    return told and value[:1] in {"", " "} and not _is_header(line, _HEADERS)
 
 
 def _is_header(line: str, names: tuple[str, ...]) -> bool:

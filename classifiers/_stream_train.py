@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from router.interfaces import Example, Progress
 
     Floats = NDArray[np.floating[Any]]
+    _Lesson = tuple[Any, NDArray[np.str_], Floats]
 
 
 def train(
@@ -57,8 +58,10 @@ def train(
     reader = _Reader([*messages, *hints], columns, features, vocabulary, settings, seed)
     learner = _stream.Learner(columns, len(messages), seed)
     rest = np.setdiff1d(np.arange(len(messages) + len(hints)), kept_back)
-    _learn(reader, learner, rest, progress)
-    progress("finding out how sure it may be", 0.9)
+    epochs = _stream.epochs(len(rest))
+    lessons = _Lessons(reader, learner, room=_stream.KEPT_VALUES if epochs > 1 else 0)
+    lessons.take(rest, epochs, _part(progress, 0.1, 0.8))
+    progress("finding out how sure it may be", 0.8)
     fitted = reader.fitted(learner, sample)
     rows, margins, words = reader.tried(fitted, kept_back)
     meta, arrays = calibrate(rows, margins, labels, words=words).report(labels, settings.out_of_scope_share)
@@ -68,11 +71,10 @@ def train(
         meta, arrays = with_encoder(
             meta, arrays, rows, margins, columns, settings=settings, progress=progress, said=words
         )
-    for chunk in _stream.chunks(kept_back, seed):
-        reader.teach(learner, chunk)
+    lessons.take(kept_back, epochs // 3, _part(progress, 0.9, 1.0))
     fitted = replace(fitted, models=[Linear(*learner.coefficients())])
     more_meta, more = reader.urgency(sample, len(inside))
-    meta |= {"streamed": True, "epochs": _stream.epochs(len(messages))} | more_meta
+    meta |= {"streamed": True, "epochs": epochs + epochs // 3} | more_meta
     meta |= {"labels": labels, "rows": len(inside), "out_of_scope_rows": len(outside), "seed": seed}
     meta |= {"settings": settings.model_dump(mode="json")}
     meta |= {"libraries": {module.__name__: module.__version__ for module in (np, scipy, sklearn)}}
@@ -85,7 +87,8 @@ def _vocabulary(
 ) -> tuple[Features, Vocabulary, list[list[str]]]:
     """Return the features of a sample's terms, and the terms by number."""
     counts, terms = count_terms([example.input for example in (*sample, *hints)])
-    learnt = Features.learn(counts, (1.0 if settings.word_weight is None else settings.word_weight, 1.0), 2)
+    word_weight, rarity = (1.0 if given is None else given for given in (settings.word_weight, settings.rarity))
+    learnt = Features.learn(counts, (word_weight, 1.0), 2, rarity)
     known = [[names[row] for row in kept] for names, kept in zip(terms, learnt.kept, strict=True)]
     features = replace(learnt, kept=[np.arange(len(names)) for names in known])
     word_terms, char_terms = ({term: number for number, term in enumerate(names)} for names in known)
@@ -107,13 +110,38 @@ def _kept_back(messages: Sequence[Example], wanted: int, seed: int) -> Numbers:
     return np.array(sorted(chosen), dtype=np.intp)
 
 
-def _learn(reader: _Reader, learner: Learner, numbers: Numbers, progress: Progress) -> None:
-    epochs, done = _stream.epochs(len(numbers)), 0
-    for epoch in range(epochs):
-        for chunk in _stream.chunks(numbers, reader.seed + epoch):
-            progress(f"learning ({done:,} of {epochs * len(numbers):,})", 0.1 + 0.8 * done / (epochs * len(numbers)))
-            reader.teach(learner, chunk)
-            done += len(chunk)
+class _Lessons:
+    """Messages to learn, looked at again and again; a chunk stays as it is learnt as long as there is room."""
+
+    def __init__(self, reader: _Reader, learner: Learner, room: int) -> None:
+        self._reader = reader
+        self._learner = learner
+        self._room = room  # values
+        self._chunks: list[Numbers] = []
+        self._kept: dict[int, _Lesson] = {}
+        self._order = np.random.default_rng(reader.seed)
+
+    def take(self, numbers: Numbers, epochs: int, progress: Progress) -> None:
+        """Learn these messages and all that were taken before, so many times each; with 0 only these, once."""
+        first = 0 if epochs else len(self._chunks)
+        self._chunks += _stream.chunks(numbers, self._reader.seed)
+        total, done = max(1, epochs) * sum(map(len, self._chunks[first:])), 0
+        for _ in range(max(1, epochs)):
+            for place in (first + self._order.permutation(len(self._chunks) - first)).tolist():
+                progress(f"learning ({done:,} of {total:,})", done / total)
+                self._learner.learn(*self._lesson(place))
+                done += len(self._chunks[place])
+
+    def _lesson(self, place: int) -> _Lesson:
+        lesson = self._kept.get(place) or self._reader.lesson(self._chunks[place])
+        if place not in self._kept and lesson[0].nnz <= self._room:
+            self._room -= lesson[0].nnz
+            self._kept[place] = lesson
+        return lesson
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    return lambda what, share: progress(what, start + (end - start) * share)
 
 
 class _Reader:
@@ -141,8 +169,8 @@ class _Reader:
     def _rows(self, numbers: Numbers) -> list[Example]:
         return [self._examples[number] for number in numbers]
 
-    def teach(self, learner: Learner, numbers: Numbers) -> None:
-        """Have these messages learnt, with noisy copies of some."""
+    def lesson(self, numbers: Numbers) -> _Lesson:
+        """Return values, labels and weights of these messages and of noisy copies of some."""
         rows = [row for row in self._rows(numbers) if row.department in self._columns]
         if self._settings.augment:
             copies = _stream.noisy([row.input for row in rows], len(self._examples), self._random)
@@ -150,7 +178,7 @@ class _Reader:
             rows += [replace(rows[place], input=said, weight=rows[place].weight * weight) for place, said in copies]
         weights = np.array([row.weight * self._balance[row.department] for row in rows])
         values = self._features.values(self._vocabulary.counts(row.input for row in rows))
-        learner.learn(values, np.array([row.department for row in rows]), weights)
+        return values, np.array([row.department for row in rows]), weights
 
     def fitted(self, learner: Learner, sample: Numbers) -> Fitted:
         """Return the pipeline as it stands; where each column's words lie is seen in the sample."""
@@ -178,11 +206,11 @@ class _Reader:
 
     def urgency(self, sample: Numbers, inside: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Learn from the sample which messages are urgent."""
-        rows, strangers = self._rows(sample[sample < inside]), self._rows(sample[sample >= inside])
-        urgent, both = marks(rows, len(strangers)), [*rows, *strangers]
+        rows = [*self._rows(sample[sample < inside]), *self._rows(sample[sample >= inside])]
+        urgent = marks(rows)
         values = (
-            self._features.values(self._vocabulary.counts(row.input for row in both)) if (urgent > 0).any() else None
+            self._features.values(self._vocabulary.counts(row.input for row in rows)) if (urgent > 0).any() else None
         )
-        folds = deal([row.department for row in both], [row.group for row in both], self._settings.folds, self.seed)
-        weights, typical = np.array([(row.weight, row.typical) for row in both]).T
+        folds = deal([row.department for row in rows], [row.group for row in rows], self._settings.folds, self.seed)
+        weights, typical = np.array([(row.weight, row.typical) for row in rows]).T
         return learn_urgency(values, urgent, folds, self.seed, weights=weights, typical=typical)

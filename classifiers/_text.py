@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from classifiers._reply import strip_footer, written_by_sender
+from classifiers._reply import left_out, strip_footer, written_by_sender
 from router.interfaces import ModelInput
 
 if TYPE_CHECKING:
@@ -32,16 +32,33 @@ def prepare(content: Content, medium: str) -> ModelInput:
     return _remembered(content.subject, text[:_MAX_RAW], **given)
 
 
-def without_quotes(content: Content) -> Content:
-    """Return a reply without what it repeats: quotes, and the subject that it answers, however little is left then."""
-    bare, forwarded = _bare_subject(content.subject)
-    subject = content.subject if forwarded or bare == _one_line(content.subject, MAX_SUBJECT) else ""
+def readings(content: Content, medium: str) -> list[ModelInput]:
+    """Return all that a model is asked about where nothing may be overlooked: what `prepare` returns comes first.
 
-    def own(text: str) -> str:
-        lines = strip_footer(_normal(text[:_MAX_RAW]).splitlines())
-        return "\n".join(written_by_sender(lines, forwarded=forwarded, least=0))
+    Then the HTML part's text where it says something else, and what was left out as somebody else's, or as a way to
+    reach the sender: a header block may stand above the matter, a cry for help below the name.
+    """
+    texts = [text for text in (content.text, content.html_text) if text.strip()]
+    if len(texts) == 2 and texts[0].split() == texts[1].split():
+        del texts[1]
+    first = prepare(content, medium)
+    read = [first, *(prepare(replace(content, text=text), medium) for text in texts[1:])]
+    besides = (_beside(own, content.subject, text) for own, text in zip(read, texts, strict=False))
+    return [*read, *(each for each in besides if each)]
 
-    return replace(content, subject=subject, text=own(content.text), html_text=own(content.html_text))
+
+def _beside(own: ModelInput, subject: str, text: str) -> ModelInput | None:
+    """Return what was left out of a text, None if that isn't worth asking about."""
+    if len(own.body.split()) >= len(text[:MAX_BODY].split()):
+        return None
+    rest = _left_out(subject, text[:_MAX_RAW])
+    return replace(own, subject="", body=rest) if _enough(rest) else None
+
+
+@lru_cache(128)
+def _left_out(subject: str, text: str) -> str:
+    lines = strip_footer(_normal(text).splitlines())
+    return _joined(left_out(lines, written_by_sender(lines, forwarded=_bare_subject(subject)[1])))[:MAX_BODY]
 
 
 def from_row(row: Mapping[str, Any]) -> ModelInput:

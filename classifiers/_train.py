@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,8 @@ def train(
         meta, arrays = with_encoder(
             meta, arrays, rows, margins, columns, settings=settings, progress=progress, said=words
         )
-    more_meta, more = _urgency(marks(inside, len(outside)), rows, fitted.features, counts, seed)
-    meta |= {"c": choice.c, "bayes": choice.bayes, "word_weight": choice.word_weight} | more_meta
+    more_meta, more = _urgency(marks([*inside, *outside]), rows, fitted.features, counts, seed)
+    meta |= asdict(choice) | more_meta
     meta |= {"labels": labels, "rows": len(inside), "out_of_scope_rows": len(outside), "seed": seed}
     meta |= {"settings": settings.model_dump(mode="json")}
     meta |= {"libraries": {module.__name__: module.__version__ for module in (np, scipy, sklearn)}}

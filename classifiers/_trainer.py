@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,9 @@ BAYES_CHOICES = (0.0, 0.5)
 WORD_WEIGHT_CHOICES = (0.7, 1.0)
 """How much words count beside their parts. With many messages it makes no difference."""
 
+RARITY_CHOICES = (0.5, 1.5)
+"""How much rare terms count, beside 1: the power of their idf. Short questions ask for less, long mail for more."""
+
 _FEW_ROWS = 3_000  # up to here every choice is tried on every fold
 _MANY_ROWS = 6_000  # from here on a row has one noisy copy instead of two while it is tried
 _RARE_FROM_ROWS = 200  # with fewer rows every term counts, even one seen once
@@ -63,11 +66,17 @@ class Features:
     weights: tuple[float, ...]
 
     @classmethod
-    def learn(cls, counts: Sequence[Any], weights: tuple[float, ...], rarest: int) -> Features:
-        """Learn from the training rows' counts, one matrix per block; drop terms in fewer rows than `rarest`."""
+    def learn(cls, counts: Sequence[Any], weights: tuple[float, ...], rarest: int, rarity: float = 1.0) -> Features:
+        """Learn from the training rows' counts, one matrix per block; drop terms in fewer rows than `rarest`.
+
+        The idf is taken to the power of `rarity`.
+        """
         kept = [np.flatnonzero(block.getnnz(axis=0) >= rarest) for block in counts]
         parts = zip(counts, kept, strict=True)
-        return cls(kept, [TfidfTransformer(sublinear_tf=True).fit(block[:, part]) for block, part in parts], weights)
+        tfidf = [TfidfTransformer(sublinear_tf=True).fit(block[:, part]) for block, part in parts]
+        for each in tfidf:
+            each.idf_ = each.idf_**rarity
+        return cls(kept, tfidf, weights)
 
     def values(self, counts: Sequence[Any]) -> Any:
         """Return the rows' TF-IDF values, each block of length one times its weight (CSR)."""
@@ -96,11 +105,12 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How to fit: the machine's C, how much the counted words add to it, how much words count beside their parts."""
+    """How to fit: the machine's C, what counting words adds, what words count beside their parts, and rare terms."""
 
     c: float
     bayes: float
     word_weight: float = 1.0
+    rarity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +145,14 @@ class Trainer:
         """Return how to fit, and what a model that didn't see the row's group says of it.
 
         Margins and words are those of the tried rows. What isn't set is the choice with the least log-loss: on all
-        folds where there are few rows, else on the first one, without noisy copies.
+        folds where there are few rows, else on the first one, without noisy copies. How much rare terms count is tried
+        with the best of the other choices.
         """
         folds, tried = self.settings.folds, int(self.rows.tried.sum())
         choices = self._choices(few=tried <= _FEW_ROWS)
         progress("choosing how closely to follow the messages", 0.05)
-        best = choices[0] if len(choices) == 1 else self._best(choices, labels, few=tried <= _FEW_ROWS)
+        open_still = len(choices) > 1 or self.settings.rarity is None
+        best = self._best(choices, labels, few=tried <= _FEW_ROWS) if open_still else choices[0]
         margins: Floats = np.full((tried, len(self.columns)), LACKING)
         words = [Words([0.0] * len(self.columns), 0, 0)] * tried
         shown = self.rows.tried | (self.rows.folds == EVERY_FOLD) | self._copies(1 if tried >= _MANY_ROWS else 2)
@@ -155,7 +167,7 @@ class Trainer:
         given = self.settings
         cs = C_CHOICES if self.rows.tried.sum() < _MANY_ROWS else C_CHOICES[1:]
         return [
-            Choice(c, bayes, word_weight)
+            Choice(c, bayes, word_weight, 1.0 if given.rarity is None else given.rarity)
             for c in (cs if given.c is None else (given.c,))
             for bayes in (BAYES_CHOICES if given.bayes is None else (given.bayes,))
             for word_weight in (_word_weights(few) if given.word_weight is None else (given.word_weight,))
@@ -172,14 +184,25 @@ class Trainer:
 
     def _best(self, choices: Sequence[Choice], labels: Sequence[str], *, few: bool) -> Choice:
         """Return the choice with the least log-loss on rows that weren't learnt from."""
+        losses = self._losses(choices, labels, few=few)
+        least = min(losses)
+        best = choices[losses.index(least)]
+        if self.settings.rarity is not None:
+            return best
+        for rarity in RARITY_CHOICES:
+            (loss,) = self._losses([replace(best, rarity=rarity)], labels, few=few)
+            if loss < least:  # the other direction then does worse
+                return replace(best, rarity=rarity)
+        return best
+
+    def _losses(self, choices: Sequence[Choice], labels: Sequence[str], *, few: bool) -> list[float]:
         shown = np.ones(len(self.rows.labels), dtype=bool) if few else ~self._copies(2)
         shape = (int(self.rows.tried.sum()), len(self.columns))
         margins: list[Floats] = [np.full(shape, LACKING) for _ in choices]
         for fold in range(self.settings.folds if few else 1):
             parts = self._held_out(fold, choices, shown)
             margins = [np.where(known == LACKING, part, known) for known, part in zip(margins, parts, strict=True)]
-        losses = [calibrate(self.rows, answer, labels).loss for answer in margins]
-        return choices[losses.index(min(losses))]
+        return [calibrate(self.rows, answer, labels).loss for answer in margins]
 
     def _held_out(
         self, fold: int, choices: Sequence[Choice], shown: Mask, words: list[Words] | None = None
@@ -208,11 +231,12 @@ class Trainer:
     def fit(self, chosen: Mask, choices: Sequence[Choice]) -> Fitted:
         """Fit features and, per choice, a classifier on the chosen rows whose label is one of the columns.
 
-        All choices have the same word weight.
+        All choices have the same word weight and rarity.
         """
         numbers = np.flatnonzero(chosen & np.isin(self.rows.labels, self.columns))
         counts = [block[numbers] for block in self.counts]
-        features = Features.learn(counts, (choices[0].word_weight, 1.0), self._rarest(len(numbers)))
+        form = choices[0]
+        features = Features.learn(counts, (form.word_weight, 1.0), self._rarest(len(numbers)), form.rarity)
         values, labels, weights = features.values(counts), self.rows.labels[numbers], self.rows.weights[numbers]
         wordy = len(features.kept[0])
         sums = summed(values[:, :wordy], labels, weights, self.columns)

@@ -25,23 +25,31 @@ if TYPE_CHECKING:
 
 URGENT, NOT_URGENT, UNKNOWN = 1, 0, -1
 LEAST_ROWS = 40  # urgent ones: from fewer nothing can be learnt, and nothing be measured
-THRESHOLD = 0.5
+THRESHOLD = 0.55
 """The probability from which the model raises an alarm: more likely urgent than not. It is meant for real mail, where
-harmless messages are commoner than among the bundled ones: each row counts as `typical` as it is."""
+harmless messages are commoner than among the bundled ones: each row counts as `typical` as it is. The whole model is a
+little surer than those whose answers the probabilities come from. Asked about thirds of the corpus that it hadn't seen,
+it was right, where no phrase told of it, in one of four messages between 0.5 and 0.55, in half of those up to 0.6."""
 
+_LEAST_RIGHT = 0.5  # of the alarms, out of fold: a model that is wrong more often raises none
+
+_SMOOTHING = 0.3  # what every term is counted beforehand, as in `classifiers._bayes`
 _C = 1.0  # by cross-validation; a closer fit than for departments, since an alarm may hang on one pair of words
 
 
-def marks(examples: Sequence[Example], strangers: int) -> Marks:
-    """Return what is known of each example and, after them, of so many out-of-scope messages, which aren't urgent.
+def marks(messages: Sequence[Example]) -> Marks:
+    """Return what is known of each message, in scope or not: what a district's fallback gets may be urgent, too.
 
-    Where a source marks none of its examples as urgent, nobody has looked: of all of them nothing is known.
+    Where a source marks none of its messages as urgent, nobody has looked: of all of them nothing is known.
     """
-    looked_at = {example.source for example in examples if example.urgent}
-    known = [
-        URGENT if example.urgent else NOT_URGENT if example.source in looked_at else UNKNOWN for example in examples
-    ]
-    return np.array([*known, *([NOT_URGENT] * strangers)], dtype=np.int8)
+    looked_at = {message.source for message in messages if message.urgent}
+    return np.array([_mark(message, message.source in looked_at) for message in messages], dtype=np.int8)
+
+
+def _mark(message: Example, looked_at: bool) -> int:
+    if message.urgent:
+        return URGENT
+    return NOT_URGENT if looked_at and message.urgent is not None else UNKNOWN
 
 
 def learn(
@@ -72,7 +80,29 @@ def learn(
 
 
 def _fit(values: Any, urgent: Marks, weights: Floats, seed: int) -> tuple[Floats, float]:
-    from sklearn.svm import LinearSVC  # noqa: PLC0415  serving doesn't need it
+    """Return coefficients and bias: the sum of two machines, one of which sees terms by how much they tell.
+
+    That one's terms are multiplied by the logarithm of how much commoner they are among the urgent (Wang and Manning
+    2012, Baselines and Bigrams). Out of fold the sum found 60 % of the bundled ones instead of 55 %, as surely.
+    """
+    from scipy.sparse import diags_array  # noqa: PLC0415  serving doesn't need it
+
+    told = _telling(values, urgent == URGENT, weights)
+    plain, plain_bias = _machine(values, urgent, weights, seed)
+    telling, telling_bias = _machine(values @ diags_array(told), urgent, weights, seed)
+    return plain + told * telling, plain_bias + telling_bias
+
+
+def _telling(values: Any, urgent: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Return the logarithm of how much commoner each term is in the urgent rows than in the others."""
+    there = values.astype(bool).astype(np.float64)
+    own, others = (_SMOOTHING + there[rows].T @ weights[rows] for rows in (urgent, ~urgent))
+    ratio: Floats = np.log((own / own.sum()) / (others / others.sum()))
+    return ratio
+
+
+def _machine(values: Any, urgent: Marks, weights: Floats, seed: int) -> tuple[Floats, float]:
+    from sklearn.svm import LinearSVC  # noqa: PLC0415  as above
 
     svc = LinearSVC(C=_C, random_state=seed, max_iter=20_000, tol=1e-2)
     svc.fit(values, urgent == URGENT, sample_weight=weights)
@@ -86,7 +116,7 @@ def _limits(margins: Floats, urgent: NDArray[np.bool_], typical: Floats) -> dict
     line = LogisticRegression(C=1e6).fit(margins[:, None], urgent, sample_weight=typical)
     slope, offset = float(line.coef_[0, 0]), float(line.intercept_[0])
     alarms = probability(margins, slope, offset) >= THRESHOLD
-    useful = slope > 0 and alarms.any() and _share(urgent, alarms, typical) >= THRESHOLD
+    useful = slope > 0 and alarms.any() and _share(urgent, alarms, typical) >= _LEAST_RIGHT
     return {
         "slope": slope,
         "offset": offset,

@@ -58,6 +58,14 @@ class LinearSettings(Settings):
             "else 1.",
         ),
     ] = None
+    rarity: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=3,
+            description="How much more rare terms count (0: not at all); chosen on held-out messages if unset.",
+        ),
+    ] = None
     folds: Annotated[int, Field(ge=2, le=20, description="Parts of the held-out test behind the thresholds.")] = 3
     augment: Annotated[bool, Field(description="Also train on copies with typing errors and in text style.")] = True
     augment_from: Annotated[int, Field(ge=1, description="Messages per department from which copies are made.")] = 20
@@ -129,9 +137,18 @@ class LinearModel:
         found = signals(margins.tolist(), words, len(self.labels), self._temperature)
         return float(self._confidence.of(np.array(found), int(margins[: len(self.labels)].argmax())))
 
+    def knows(self, word: str) -> bool:
+        """Return whether it has met a word in training (as `classifiers._ngrams.words` gives it)."""
+        return self._scorer.knows(word)
+
     def explain(self, model_input: ModelInput, label: str, most: int = 12) -> list[tuple[str, float]]:
         """Return the words that spoke most strongly for (+) and against (-) the label, strongest first."""
         return self._scorer.explain(model_input, self.labels.index(label), most)
+
+    def strange(self, model_input: ModelInput, most: int = 12) -> list[tuple[str, float]]:
+        """Return the words that spoke for (+) and against (-) its being nobody's business; none if not learnt."""
+        own = len(self.labels)
+        return self._scorer.explain(model_input, own, most) if self._scorer.columns > own else []
 
 
 def train(

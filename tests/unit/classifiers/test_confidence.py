@@ -76,7 +76,7 @@ def test_signals_are_numbers_whatever_the_margins() -> None:
 def test_what_is_learnt_from_is_what_serving_sees() -> None:
     """Signals of the training rows, worked out from sparse tables, are those of the lean scorer for the same texts."""
     rows = examples()
-    plain = LinearSettings(augment=False, c=1.0, bayes=0.5)
+    plain = LinearSettings(augment=False, c=1.0, bayes=0.5, rarity=1.0)
     counts, terms = count_terms([row.input for row in rows])
     labels = np.array([row.department for row in rows])
     ones = np.ones(len(rows))

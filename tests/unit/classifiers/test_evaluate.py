@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from classifiers._evaluate import evaluate
+from classifiers._evaluate import answers_of, evaluate
 from classifiers._figures import aurc, auroc, expected_calibration_error, first_choice_figures, macro_f1, share
 from classifiers._folds import deal
 from router.records import Prediction
@@ -70,6 +70,12 @@ def test_every_figure_by_hand() -> None:
     bus = figures["per_department"]["bus"]
     assert (bus["n"], bus["recall"], bus["precision"], bus["routed"]) == (3, 0.6667, 1.0, 2)
     assert "urgent" not in figures
+
+
+def test_a_label_may_ask_for_more() -> None:
+    """What its own least confidence keeps from it isn't routed; a lower one than everybody's changes nothing."""
+    routed = [answer.routed for answer in answers_of(Scripted(), ROWS, 0.8, 0.0, {"bus": 0.95, "lunch": 0.1})]
+    assert routed == [False, False, True, False, False, False, False, False]
 
 
 def test_each_share_stands_inside_its_interval() -> None:

@@ -101,7 +101,7 @@ def test_labels_and_margins_equal_the_native_pipeline() -> None:
 def test_training_gives_the_same_model_as_the_native_pipeline() -> None:
     """A model that was trained, packed and loaded answers as scikit-learn's own pipeline on the same rows."""
     rows = known_rows()
-    settings = LinearSettings(c=0.5, bayes=0.0, word_weight=1.0, augment=False)
+    settings = LinearSettings(c=0.5, bayes=0.0, word_weight=1.0, rarity=1.0, augment=False)
     native = native_pipeline(settings, TOLERANCE).fit([row.input for row in rows], [row.department for row in rows])
     model = load(train(rows, [], settings, silent))
     answers = model.predict([row.input for row in rows])

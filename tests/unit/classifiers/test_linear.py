@@ -38,7 +38,18 @@ def test_a_trained_model_knows_its_subjects_and_strangers() -> None:
     outside = [answer.score for answer in model.predict(strangers(40, seed=9))]
     assert np.median(outside) < np.quantile([answer.score for answer in answers], 0.02)
     assert model.labels == ("bus", "lunch", "nurse")
+    words = dict(model.strange(said("please bitcoin for the cafeteria menu")))
+    assert words["bitcoin"] > 0 > words["cafeteria"]
+    assert load(train(examples(), [], LinearSettings(), silent)).strange(said("bitcoin")) == []
     assert all(answer.model == model.version for answer in answers)
+
+
+def test_rare_terms_count_as_much_as_held_out_messages_ask_for() -> None:
+    """What `rarity` says is the power of every term's idf; unset, it is one of three, and noted."""
+    plain, flat = (train(examples(), [], LinearSettings(c=1.0, bayes=0.0, rarity=power), silent) for power in (1, 0.5))
+    assert flat.arrays["idf"] == pytest.approx(plain.arrays["idf"] ** 0.5, rel=1e-5)
+    assert (plain.meta["rarity"], flat.meta["rarity"]) == (1.0, 0.5)
+    assert train(examples(), [], LinearSettings(), silent).meta["rarity"] in {0.5, 1.0, 1.5}
 
 
 def test_out_of_scope_is_never_a_label() -> None:

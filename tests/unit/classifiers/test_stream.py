@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from random import Random
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
-from classifiers import _stream, _train, linear
+from classifiers import _stream, _stream_train, _train, linear
 from classifiers._corpus import GLOSSARY, OUT_OF_SCOPE
 from classifiers.linear import LinearSettings
 from router.interfaces import Example, ModelInput
@@ -108,10 +110,54 @@ def test_a_sample_has_every_label():
     assert (chosen.count("bus"), chosen.count("lunch")) == (500, 30)
 
 
-@pytest.mark.parametrize(("rows", "times"), [(31_000, 5), (100_000, 3), (1_000_000, 1)])
+@pytest.mark.parametrize(("rows", "times"), [(31_000, 10), (100_000, 4), (1_000_000, 1)])
 def test_fewer_rows_are_looked_at_more_often(rows, times):
     """Time stays about the same up to some hundred thousand rows, and is linear beyond."""
     assert _stream.epochs(rows) == times
+
+
+class _Heard:
+    """A reader and learner in one: every message is a value of its own, and what is read and learnt is noted."""
+
+    seed = 0
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+        self.learnt: list[int] = []
+
+    def lesson(self, numbers):
+        self.read += numbers.tolist()
+        return csr_matrix(np.ones((1, len(numbers)))), numbers, None
+
+    def learn(self, _values, numbers, _weights):
+        self.learnt += numbers.tolist()
+
+
+@pytest.mark.parametrize(("room", "read"), [(1000, 1), (150, 2), (0, 3)])
+def test_what_there_is_room_for_is_read_once(small_chunks, room, read):
+    """Every message is learnt as often as asked for; of two hundred, those in the kept chunks are read only once."""
+    heard = _Heard()
+    _stream_train._Lessons(heard, heard, room).take(np.arange(200), 3, silent)
+    assert Counter(heard.learnt) == dict.fromkeys(range(200), 3)
+    assert len(heard.read) == 200 * read
+
+
+def test_held_out_messages_are_learnt_with_the_others_or_alone(small_chunks):
+    """Where there is time all are learnt once more, so that none is the last word; else the new ones, once."""
+    for epochs, expected in ((1, {"first": 2, "later": 1}), (0, {"first": 1, "later": 1})):
+        heard = _Heard()
+        lessons = _stream_train._Lessons(heard, heard, 1000)
+        lessons.take(np.arange(150), 1, silent)
+        lessons.take(np.arange(150, 180), epochs, silent)
+        often = Counter(heard.learnt)
+        assert {often[0], often[149]} == {expected["first"]}
+        assert {often[150], often[179]} == {expected["later"]}
+
+
+def test_rare_labels_count_more_but_not_as_much_as_all_others():
+    """A row of a label with a ninth of the rows counts three times as much, not nine times."""
+    counts = _stream.balanced(["bus"] * 900 + ["lunch"] * 100)
+    assert counts["lunch"] / counts["bus"] == pytest.approx(3)
 
 
 def test_terms_count_as_the_trained_pipeline_counts_them():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifiers._reply import written_by_sender
-from classifiers._text import MAX_BODY, MAX_SUBJECT, from_row, from_text, prepare
+from classifiers._text import MAX_BODY, MAX_SUBJECT, from_row, from_text, prepare, readings
 from router.records import Content, Medium
 
 if TYPE_CHECKING:
@@ -212,3 +212,34 @@ def test_quotes_are_known_in_our_families_languages(quote: str) -> None:
 def test_what_looks_like_a_quote_or_a_signature_and_is_the_message_stays(said: str) -> None:
     """A list of facts, a time before a colon, a name with one telephone number."""
     assert body(said).split() == said.split()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "From: maria@home.example\nStudent: Mia\nDate: March 4\nTo: Lincoln Elementary\nReason: fever and a cough",
+        "Student: Mia\nDate: March 4\nReason: fever\nFrom: Maria\nTo: the office\nSubject: absence",
+        "De: Maria\nPara: la oficina\nFecha: 4 de marzo\nAsunto: falta\nAlumna: Mia\nMotivo: fiebre",
+        "Name: Ana\nFrom: ana@home.example\nDate: 2026-03-04\nSubject: absence\nMessage: my son is sick",
+    ],
+)
+def test_an_absence_note_is_no_header_block(facts: str) -> None:
+    """A list that tells other facts among those of mail headers is the person's own, or their form's."""
+    assert from_text("", f"Please excuse my daughter\n\n{facts}").body.endswith(facts)
+
+
+@pytest.mark.parametrize("remark", ["Please see below.", "FYI, got this today", "Por favor lea abajo, gracias"])
+def test_a_remark_that_points_below_passes_on(remark: str) -> None:
+    """Then the matter stands below the header block, and only the headers go."""
+    block = "From: Jo Park\nSent: Monday\nTo: The office\nSubject: bus\n\nThe bus left without us."
+    assert from_text("", f"{remark}\n\n{block}").body == f"{remark}\nThe bus left without us."
+
+
+def test_readings_are_all_that_may_hold_an_alarm() -> None:
+    """The sender's own words first, the HTML's if they differ, and what was left out, without its marks."""
+    quote = "On Mon, 2 Mar 2026 at 08:00, Jo <jo@x.example> wrote:\n> he swam out\n> on the lake"
+    content = Content(subject="Re: hi", text=f"thank you very much\n{quote}", html_text="something else altogether")
+    bodies = [each.body for each in readings(content, "email")]
+    assert bodies[:2] == ["thank you very much", "something else altogether"]
+    assert bodies[2].endswith("he swam out\non the lake")
+    assert [each.body for each in readings(Content(text="thank you very much"), "sms")] == ["thank you very much"]

@@ -152,7 +152,15 @@ def test_parts_that_do_not_fit_are_refused(artifact: Artifact, spoil: Callable[.
 
 
 def test_where_nobody_has_looked_nothing_is_known() -> None:
-    """A source without a single mark is unknown, not harmless; strangers are never urgent."""
+    """A source without a single mark is unknown, not harmless, and so is a message that nobody was asked about."""
     rows = [replace(row, source="file a") for row in examples(1)] + [replace(alarming(1)[0], source="corpus")]
-    rows.append(replace(examples(1)[0], source="corpus"))
-    assert marks(rows, 2).tolist() == [UNKNOWN] * 3 + [URGENT, NOT_URGENT] + [NOT_URGENT] * 2
+    rows += [replace(examples(1)[0], source="corpus", urgent=said) for said in (False, None)]
+    assert marks(rows).tolist() == [UNKNOWN] * 3 + [URGENT, NOT_URGENT, UNKNOWN]
+
+
+def test_what_the_fallback_got_was_taught_as_harmless() -> None:
+    """A message that no label fits may be urgent, or unknown; the bundled strangers aren't urgent, as they say."""
+    outside = [Example(input=row, department="out_of_scope") for row in strangers()[:3]]
+    outside[0] = replace(outside[0], source="audit", urgent=True)
+    outside[1] = replace(outside[1], source="correction", urgent=None)
+    assert marks([*alarming(1), *outside]).tolist() == [URGENT, URGENT, UNKNOWN, NOT_URGENT]
