@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.records import Reason
 from router.routing.policy import Thresholds, choose
+from router.routing.spam import judged
 from router.routing.split import matters, parts
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def explanation(
         "school_by": _school_by(decision, seen, schools),
         "language": message.content.language,
         "model": model,
+        "spam": judged(message.content, prediction, asked),
         "would_change": _changes(decision, prediction, departments, fallback, asked),
     }
 

@@ -20,13 +20,16 @@ from ruamel.yaml import YAML
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-MAX_TEXT = 20_000  # characters of each field; an alarm stands near the beginning
+MAX_TEXT = 20_000  # characters of each field: its beginning and its end, where an alarm stands
+_END = 4_000  # of them
 _MAX_SHOWN = 60  # characters of the words named in a remark
 _NEGATION_REACH = 2  # words before a phrase
 _UNLESS_REACH = 3
-_TOKENS = re.compile(r"[a-z0-9]+|[.!?;:…]+(?=\s|$)|[,()\"—–]|\n\s*\n")
+_LINE_END = r"(?:\n|\r(?!\n)|[\x85\u2028])"
+_TOKENS = re.compile(rf"[a-z0-9]+|(?<![.!?;:…])[.!?;:…]++(?=\s|$)|[,()\"—–]|{_LINE_END}\s*{_LINE_END}|[\f\v\u2029]")
 _APOSTROPHES = str.maketrans(dict.fromkeys("'’‘`´ʼ"))
 _WORD = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*\*?")
+_WILL = re.compile(r"(?<=[a-z])['’‘`´ʼ]ll\b")
 _UNSEEN = frozenset({"Mn", "Cf"})  # accents after decomposition; zero-width characters
 _NEVER = "[^\\x00-\\xff]"
 _LOOK_BACK = 60  # bytes before a phrase that can hold the words of the reaches
@@ -34,26 +37,34 @@ _CLAUSE = 80  # bytes on either side of a phrase in which its clause ends
 _MEMORY = 16 << 20  # bytes RE2 may use for one expression; with less it rebuilds its states more often
 
 # What hides a word from a program and from no reader: letters set apart, digits and signs for letters, letters of
-# other alphabets that look the same, and letters held for long.
-_APART = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._*-]){3,}[a-z](?![a-z0-9])")
+# other alphabets that look the same, and letters held for long. Each expression begins where a word does and takes what
+# it took for good: else one word of 20,000 letters, tried letter by letter, would take seconds.
+_APART = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._*-]){2,}[a-z](?![a-z0-9])")
+_SURELY_APART = 4  # letters: fewer are initials, unless they make a known word
 _BETWEEN = re.compile(r"[ ._*-]")
-_SIGNED = re.compile(r"[a-z]+(?:[@$!][a-z]+)+")
+_SIGNED = re.compile(r"(?<![a-z])[a-z]++(?:[@$!][a-z]++)+")
 _SIGNS = str.maketrans("@$!", "asi")
 _ENDINGS = ("", "s", "ed", "ing", "er")
 _MIXED = re.compile(r"[a-z]+(?:[013457]+[a-z]+)+")
 _DIGITS = str.maketrans("013457", "oieast")
 _HELD = re.compile(r"([a-z])\1{2,}")
 _OFTEN_TWICE = "lso"
-_OTHER_LETTERS = re.compile(r"\w*[a-z]\w*")
+_OTHER_LETTERS = re.compile(r"(?<!\w)(?=[^\Wa-z]*+[a-z])\w++")
 _LOOK_ALIKE = str.maketrans("асеорхукмтвнѕіјαεοικντρυχđ", "aceopxykmtbhsijaeoikvtpuxd")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A category that a phrase speaks of, and the phrase as it stands in the folded text."""
+    """A category that a phrase speaks of, and the phrase as it stands in the folded text.
+
+    `told` are the different words of all its phrases there: few of them may stand there by chance. `grave` categories
+    are to be believed all the same, and so are phrases that name whom it befalls.
+    """
 
     category: str
     words: str
+    told: frozenset[str] = frozenset()
+    grave: bool = False
 
     def __str__(self) -> str:
         """Return the category with the words, such as "child missing (never came home)"."""
@@ -79,6 +90,8 @@ class Phrases:
         self._negation = frozenset(_every(data.get("negation", {})))
         self._doubt = frozenset(_every(data.get("doubt", {})))
         self._cry = frozenset(_every(data.get("cry", {})))
+        self._grave = frozenset(data.get("grave", ()))
+        self._whom = frozenset(_every(data.get("whom", {})))
         self._subject = frozenset(_every(data.get("subject", {})))
         self._turn = _compiled(_every(data.get("turn", {})), groups)
         self._present = _compiled(_every(data.get("present", {})), groups)
@@ -115,7 +128,7 @@ class Phrases:
 
     def folded(self, *fields: str) -> bytes:
         """Return the fields as plain words: no case, accents or apostrophes, texting spelling undone, " . " at ends."""
-        several = dict.fromkeys(field[:MAX_TEXT] for field in fields if field)
+        several = dict.fromkeys(_ends(field) for field in fields if field)
         folded = (" ".join(map(self._word, _tokens(field, self._known))) for field in several)
         return (" " + " . ".join(folded) + " . ").encode("ascii")
 
@@ -129,14 +142,16 @@ class Phrases:
         return self._spelling.get(token, token)
 
     def _found(self, category: _Category, text: bytes) -> Found | None:
-        dangers = self._stated(category.wanted, text, category.unless, category.past)
-        first = next(dangers, None)
-        if first is None:
+        dangers = list(self._stated(category.wanted, text, category.unless, category.past))
+        if not dangers:
             return None
         settled = list(self._stated(category.settled, text, self._doubt))
-        if settled and settled[-1].start() >= self._turned(text, [first, *dangers][-1]):
+        if settled and settled[-1].start() >= self._turned(text, dangers[-1]):
             return None
-        return Found(category.name, str(first.group().decode("ascii")).strip(" .,"))
+        phrases = [str(danger.group().decode("ascii")) for danger in dangers]
+        told = frozenset(word for phrase in phrases for word in phrase.split() if word.isalnum())
+        grave = category.name in self._grave or not told.isdisjoint(self._whom)
+        return Found(category.name, phrases[0].strip(" .,"), told, grave)
 
     def _turned(self, text: bytes, match: Any) -> int:
         """Return where a match's part of its sentence begins: what settles others often stands before it."""
@@ -186,22 +201,34 @@ class _Category:
     unless: frozenset[str]
 
 
+def _ends(field: str) -> str:
+    return field if len(field) <= MAX_TEXT else f"{field[: MAX_TEXT - _END]}\n\n{field[-_END:]}"
+
+
 @lru_cache(256)  # fields: several batches, for one list after the other looks at the same message
 def _tokens(field: str, known: frozenset[str]) -> tuple[str, ...]:
     """Return the words and marks of a text in small letters without accents or apostrophes, nothing hidden.
 
     A sign stands for a letter where that makes a known word; else it ends one ("He has a gun!he is here").
     """
-    plain = field.translate(_APOSTROPHES).lower()
+    plain = _WILL.sub(" will", field.lower()).translate(_APOSTROPHES)  # "he'll" would be "hell"
     if not plain.isascii():
         plain = "".join(
             char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in _UNSEEN
         ).lower()
         plain = _OTHER_LETTERS.sub(lambda word: word[0].translate(_LOOK_ALIKE), plain)
-    plain = _APART.sub(lambda run: _BETWEEN.sub("", run[0]), plain)
+    plain = _APART.sub(lambda run: _together(run[0], known), plain)
     plain = _SIGNED.sub(lambda word: _unsigned(word[0], known), plain)
     plain = _HELD.sub(lambda run: run[1] * (2 if run[1] in _OFTEN_TWICE else 1), plain)
     return tuple(_TOKENS.findall(plain))
+
+
+def _together(run: str, known: frozenset[str]) -> str:
+    """Return letters set apart as the word they make; before it may stand "I" or "a"."""
+    letters = _BETWEEN.sub("", run)
+    if letters not in known and letters[1:] in known:
+        return f"{letters[0]} {letters[1:]}"
+    return letters if letters in known or len(letters) >= _SURELY_APART else run
 
 
 def _unsigned(word: str, known: frozenset[str]) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 20_000  # characters in which names are looked for
 _MAX_TOKENS_SPELLED = 600  # words in which slips are looked for: they cost more, and a school is named early
 _MAX_SHOWN = 60
+_MOST_AHEAD = 256  # messages: several batches
 _HOWS = ("form", "name", "alias", "initials", "spelling", "contact")
 
 # What makes a name that stands alone a street, a town, a person or a thing.
@@ -88,6 +89,7 @@ class Schools:
         self._forms = Forms(schools)
         self._organization = "".join(token.word for token in tokens_of(organization))
         self._contacts = contacts
+        self._ahead: dict[str, tuple[Message, Recognition]] = {}  # what rules asked about, for who asks next
 
     @classmethod
     def reading(cls, schools: Sequence[School], organization: str, contacts_file: str) -> Schools:
@@ -101,11 +103,19 @@ class Schools:
         return self._contacts
 
     def recognise(self, message: Message) -> str:
-        """Return a school's id, or "" if none or several are named."""
-        return self.look(message).school
+        """Return a school's id, or "" if none or several are named; it is remembered until somebody looks."""
+        seen = self._look(message)
+        if len(self._ahead) >= _MOST_AHEAD:
+            self._ahead.clear()
+        self._ahead[message.id] = message, seen
+        return seen.school
 
     def look(self, message: Message) -> Recognition:
         """Return which school a message is about, and how that was recognised."""
+        asked, seen = self._ahead.pop(message.id, (None, None))
+        return seen if seen and asked is message else self._look(message)
+
+    def _look(self, message: Message) -> Recognition:
         content = message.content
         if content.school in self._ids:
             return Recognition(school=content.school, how="form")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import re2
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from router.records import Content, Message, Prediction
+    from router.routing.explain import Asked
 
 HOLD, FALLBACK = "hold", "fallback"
 _MOST_TEXT = 20_000  # characters of the text that are looked at
@@ -70,6 +72,23 @@ def signs(content: Content) -> Iterator[str]:
         yield "it offers to unsubscribe"
     if found := _BAIT.search(text):
         yield f"it says “{found.group().lower()}”"
+
+
+def judged(content: Content, prediction: Prediction | None, asked: Asked | None) -> dict[str, Any]:
+    """Return what speaks for spam, as a JSON value: the channel's reason, signs, the model's score and words.
+
+    Below a score of 0 the model takes it for no department's business; below `threshold` that alone is enough. The
+    words speak for (+) or against (-) that, where the model has learnt from such messages.
+    """
+    strange = getattr(asked.classifier, "strange", None) if asked else None
+    threshold = asked.thresholds.stranger_score if asked else -inf
+    return {
+        "channel": content.suspicion,
+        "signs": list(signs(content)),
+        "score": round(prediction.score, 4) if prediction and isfinite(prediction.score) else None,
+        "threshold": threshold if isfinite(threshold) else None,
+        "words": [list(each) for each in strange(asked.model_input)] if strange and asked else [],
+    }
 
 
 def _text(content: Content) -> str:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Mode = Literal["both", "first", "fallback"]
 
 RECOGNISED = 0.7
-"""From this confidence on a part of a message is some department's matter. Out of fold on the bundled corpus a fifth of
-the rows with two topics are recognised then, and one in six hundred others."""
+"""From this confidence on a part of a message is some department's matter. Of bundled messages that the model hadn't
+seen, 18 % of those with two topics are recognised then, and 0.15 % of the others."""
 
 _MOST_PARTS = 4
 _MOST_TEXT = 4000  # characters: what matters stands at the beginning

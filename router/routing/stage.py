@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from router.failpoints import reach
 from router.records import Content, Message, State
 from router.store import messages, outbox
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from router.learning.audit import Audit
     from router.metrics import Metrics
     from router.returns import Returns
+    from router.routing.lookout import Lookout
     from router.routing.route import Router, Verdict
     from router.store.engine import Store
     from router.store.messages import Undecided
@@ -52,6 +54,7 @@ class DecideStage:
         returns: Returns,
         answers: Answers | None = None,
         audit: Audit | None = None,
+        lookout: Lookout | None = None,
         wake: Callable[[], None],
         metrics: Metrics,
         log: FilteringBoundLogger,
@@ -69,6 +72,7 @@ class DecideStage:
         self._returns = returns
         self._answers = answers
         self._audit = audit
+        self._lookout = lookout
         self._wake = wake
         self._metrics = metrics
         self._log = log
@@ -77,10 +81,11 @@ class DecideStage:
     async def run_once(self) -> int:
         """Do one batch and return how many messages it had."""
         suspects = monotonic() >= self._suspects_from
-        lease = partial(messages.lease_undecided, owner=self._daemon_id, limit=BATCH, suspects=suspects)
-        leased = await self._store.write(lease)
+        first = self._lookout.take(BATCH) if self._lookout else []
+        leased = await self._lease(first, suspects=suspects)
         if len(leased) == BATCH and suspects:  # full, and so without one
             self._suspects_from = monotonic() + _SUSPECTS_EVERY_S
+        self._tell_lookout(leased, first)
         if not leased:
             return 0
         ids = {undecided.id for undecided in leased}
@@ -89,15 +94,34 @@ class DecideStage:
             await self._take_on(leased)
         except BaseException:
             await asyncio.shield(self._store.write(lambda c: messages.give_back(c, self._daemon_id, list(ids))))
+            if self._lookout:
+                self._lookout.put_back([message_id for message_id in first if message_id in ids])
             raise
         finally:
             self.holding -= ids
         return len(leased)
 
+    async def _lease(self, first: Sequence[str], *, suspects: bool) -> list[Undecided]:
+        lease = partial(messages.lease_undecided, owner=self._daemon_id, limit=BATCH, suspects=suspects, first=first)
+        try:
+            return await self._store.write(lease)
+        except BaseException:
+            if self._lookout:
+                self._lookout.put_back(first)
+            raise
+
+    def _tell_lookout(self, leased: Sequence[Undecided], first: Sequence[str]) -> None:
+        """Say whether there is more to do than one batch; what came first, or alone as a suspect, doesn't tell."""
+        tells = not leased or not (leased[0].id in first or leased[0].lost_leases)
+        if self._lookout and tells:
+            self._lookout.tell(behind=len(leased) == BATCH)
+
     async def _take_on(self, leased: Sequence[Undecided]) -> None:
         verdicts = await self._decide(leased)
+        reach("decided")
         fences = {undecided.id: undecided.fence for undecided in leased}
         written, withheld = await self._store.write(lambda c: self._commit(c, verdicts, fences))
+        reach("routed")
         self._wake()
         for verdict in written:
             self._report(verdict)
@@ -115,6 +139,7 @@ class DecideStage:
             content = await self._understand(undecided.original, undecided.facts, undecided.medium.value)
             if not content.language:
                 content = replace(content, language=self._guessed(content))
+            reach("parsed")
         return Message(
             id=undecided.id,
             channel=undecided.channel,

@@ -12,6 +12,7 @@ from router.store.codec import content_from_json
 from router.store.tables import decisions, deliveries, messages, originals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
@@ -32,42 +33,67 @@ class Undecided:
     lost_leases: int
 
 
-def lease_undecided(connection: Connection, owner: str, limit: int, *, suspects: bool = True) -> list[Undecided]:
+def lease_undecided(
+    connection: Connection, owner: str, limit: int, *, suspects: bool = True, first: Sequence[str] = ()
+) -> list[Undecided]:
     """Lease the oldest undecided messages to this daemon and return them with their originals, oldest first.
 
-    One that was leased when a process died comes alone, the least suspected first, or not at all without `suspects`:
-    in a batch again, a few crashes in a row would set all of it aside for what one of them did, or none.
+    Those named in `first` that wait come before all others, and alone. One that was leased when a process died comes
+    alone, too, the least suspected first, or not at all without `suspects`: in a batch again, a few crashes in a row
+    would set all of it aside for what one of them did, or none.
     """
+    ids = _lease_first(connection, owner, first[:limit]) or _lease_next(connection, owner, limit, suspects=suspects)
+    return [_undecided(row) for row in connection.execute(_LEASED, {"ids": ids})] if ids else []
+
+
+def _lease_first(connection: Connection, owner: str, ids: Sequence[str]) -> list[Any]:
+    return list(connection.execute(_LEASE_FIRST, {"ids": ids, "new_owner": owner}).scalars()) if ids else []
+
+
+def _lease_next(connection: Connection, owner: str, limit: int, *, suspects: bool) -> list[Any]:
     suspect = connection.execute(_SUSPECT, {"most": 1}).scalar() if suspects else None
     if suspect is None:
         leased = connection.execute(_LEASE, {"most": limit, "new_owner": owner})
     else:
         leased = connection.execute(_LEASE_THESE, {"ids": [suspect], "new_owner": owner})
-    ids = leased.scalars().all()
-    rows = connection.execute(_LEASED, {"ids": ids}) if ids else ()
-    return [
-        Undecided(
-            id=row.id,
-            channel=row.channel,
-            medium=Medium(row.medium),
-            received_at=row.received_at,
-            facts=row.facts,
-            original=row.original,
-            fence=row.fence,
-            lost_leases=row.lost_leases,
-        )
-        for row in rows
-    ]
+    return list(leased.scalars())
+
+
+def waiting(connection: Connection, most: int = 100_000) -> list[str]:
+    """Return the newest of the messages that wait for a decision and that nobody holds, oldest first."""
+    return list(connection.execute(_NEWEST_WAITING, {"most": most}).scalars())[::-1]
+
+
+def waiting_among(connection: Connection, ids: Sequence[str], most_bytes: int) -> list[Undecided]:
+    """Return those of these messages that still wait, unless their original has more bytes."""
+    return [_undecided(row) for row in connection.execute(_STILL_WAITING, {"ids": ids, "most_bytes": most_bytes})]
+
+
+def _undecided(row: Any) -> Undecided:
+    return Undecided(
+        id=row.id,
+        channel=row.channel,
+        medium=Medium(row.medium),
+        received_at=row.received_at,
+        facts=row.facts,
+        original=row.original,
+        fence=row.fence,
+        lost_leases=row.lost_leases,
+    )
 
 
 # Statements of every batch are made once: to put one together costs as much as to run it.
 _OF_THESE = messages.c.id.in_(bindparam("ids", expanding=True))
 
 
+_IS_FREE = and_(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None))
+_IS_SOUND = messages.c.lost_leases == 0
+
+
 def _free(which: ColumnElement[bool]) -> Select[tuple[str]]:
     return (
         select(messages.c.id)
-        .where(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None), which)
+        .where(_IS_FREE, which)
         .order_by(messages.c.lost_leases, messages.c.received_at)
         .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
@@ -80,14 +106,25 @@ def _leasing(which: ColumnElement[bool]) -> ReturningUpdate[tuple[str]]:
 
 
 _SUSPECT = _free(messages.c.lost_leases > 0)
-_LEASE = _leasing(messages.c.id.in_(_free(messages.c.lost_leases == 0)))
+_LEASE = _leasing(messages.c.id.in_(_free(_IS_SOUND)))
+_FREE_OF_THESE = select(messages.c.id).where(_OF_THESE, _IS_FREE, _IS_SOUND).with_for_update(skip_locked=True)
+_LEASE_FIRST = _leasing(messages.c.id.in_(_FREE_OF_THESE))  # other daemons may want the same ones
 _LEASE_THESE = _leasing(_OF_THESE)
+_NEWEST_WAITING = (
+    select(messages.c.id)
+    .where(_IS_FREE, _IS_SOUND)
+    .order_by(messages.c.received_at.desc(), messages.c.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 _NEEDED = ("id", "channel", "medium", "received_at", "facts", "fence", "lost_leases")
 _LEASED = (
     select(*(messages.c[name] for name in _NEEDED), originals.c.content.label("original"))
     .join(originals, originals.c.message_id == messages.c.id)
     .where(_OF_THESE)
     .order_by(messages.c.received_at, messages.c.id)
+)
+_STILL_WAITING = _LEASED.where(
+    _IS_FREE, _IS_SOUND, func.length(originals.c.content) <= bindparam("most_bytes", type_=Integer)
 )
 
 

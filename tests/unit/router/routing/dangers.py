@@ -8,6 +8,11 @@ ALARMS = {
         "Bus 12 came and went, she never got off the bus. She is 6.",
         "My daughter did not come home today and is not answering",
         "WHERE IS MY SON",
+        "She was supposed to get off the 3:30 bus and she didn't",
+        "he was supposed to walk home with Leo and never did",
+        "there is no sign of him",
+        "my kid got left on the bus",
+        "nobody has seen her since lunch",
         "nobody knows where he is, the aftercare lady says he was signed out",
         "You dropped my kindergartner off at the wrong stop and she is alone",
         "the driver left my 5 year old asleep on the bus",
@@ -60,6 +65,7 @@ ALARMS = {
         "wiilkaygu wuxuu leeyahay waan is dilayaa",
     ],
     "abuse": [
+        "me viola mi padrastro",
         "the bus aide touched me",
         "my stepdad hit me with a belt",
         "Coach grabbed my son by the neck and shoved him",
@@ -80,6 +86,9 @@ ALARMS = {
         "o professor passa a mão na minha filha",
     ],
     "weapon": [
+        "bullets in his pencil case",
+        "he has a g.u.n in there",
+        "k1d has a g u n",
         "a kid brought a knife to school",
         "theres a boy with a gun in the parking lot",
         "he showed my son a picture of a pistol in his backpack",
@@ -96,6 +105,11 @@ ALARMS = {
     "threat": [
         "he said he is going to shoot up the school on friday",
         "another student threatened to kill my daughter",
+        "he said he would kill me",
+        "hes gonna kill every1 tmrw",
+        "le dispararon a mi hijo afuera",
+        "my brother says he'll hurt us",
+        "they are going to jump him",
         "There is a bomb in the gym",
         "i'm gonna kill you all",
         "He has a hit list with names",
@@ -150,6 +164,12 @@ ALARMS = {
 }
 
 INNOCENT = [
+    "He was supposed to come home early. We are not sure about the form",
+    "I am a U.S. citizen and a P.T.A. officer",
+    "She was supposed to walk home, and she did",
+    "The plumber was supposed to come back on Tuesday and did not",
+    "mi hija toca la viola en la orquesta",
+    "bullet points in the slides",
     "this homework is killing me",
     "We are dying to know who made the team",
     "My son plays shooting guard",

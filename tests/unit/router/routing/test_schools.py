@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.contacts import Contacts, read
+from router.interfaces import SystemClock
 from router.records import Content, Medium, Message, School
+from router.routing.route import Router
+from router.routing.rules import Rule, Rules
 from router.routing.school_forms import distance
 from router.routing.schools import MAX_TEXT, Schools
 
@@ -272,3 +275,22 @@ def test_every_single_slip_in_a_long_name_beside_its_level_is_forgiven(schools):
 def test_without_schools_nothing_is_recognised():
     """An empty district has no answer, also with a contact list."""
     assert Schools((), contacts=Contacts({}, ())).recognise(message("Lincoln Elementary")) == ""
+
+
+async def test_a_decision_looks_for_the_school_once(log):
+    """What the rules asked about isn't looked for again for the destination, also where ids come again."""
+
+    class Counting(Schools):
+        looked = 0
+
+        def mentions(self, text):
+            self.looked += 1
+            return super().mentions(text)
+
+    schools = Counting(SCHOOLS, organization=DISTRICT)
+    rules = Rules([Rule(name="r", to="office", conditions={"school": ["lincoln"]})], schools.recognise)
+    router = Router([rules], fallback="desk", schools=schools, observe=False, clock=SystemClock(), log=log)
+    for school, text in (("lincoln", "he goes to lincoln"), ("north", "she is at Northside High School")):
+        [verdict] = await router.decide([message(text)])
+        assert verdict.school == school
+    assert schools.looked == 2

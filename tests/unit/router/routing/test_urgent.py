@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.records import Content, Medium, Message
+from router.routing import phrases
 from router.routing.answer import MarkUrgent
 from router.routing.phrases import MAX_TEXT, Phrases
 from router.routing.urgent import Urgent, urgent_reason
@@ -95,6 +96,21 @@ def test_a_denial_elsewhere_does_not_silence_an_alarm(text: str) -> None:
     assert urgent_reason("", text)
 
 
+@pytest.mark.parametrize(
+    "end", ["\n\n", "\n   \n", "\r\n \t\r\n", "\r\r", "\n\xa0\n", "\n\u200b\n", "\x85\x85", "\u2029", "\f"]
+)
+def test_an_empty_line_ends_a_clause(end: str) -> None:
+    """However it is made, of spaces too, a denial above it says nothing about what stands below."""
+    assert urgent_reason("", f"There were never any{end}guns in his bag")
+
+
+@pytest.mark.parametrize("gap", ["\n", "\r\n", "\r", "   ", "\n    ", "\t", "\xa0\xa0"])
+def test_a_wrapped_line_and_wide_spaces_end_no_clause(gap: str) -> None:
+    """Programs wrap lines and indent them: a phrase and its denial run on."""
+    assert urgent_reason("", f"There were never any{gap}guns in his bag") == ""
+    assert urgent_reason("", f"he never{gap}came home") == "child missing (he never came home)"
+
+
 def test_a_child_who_turned_up_is_no_alarm_any_more() -> None:
     """A settled search silences its own category, and no other."""
     assert urgent_reason("", "He never came home. Update: he is home now.") == ""
@@ -109,9 +125,18 @@ async def test_the_step_marks_and_never_ends_the_list() -> None:
 
 
 def test_text_beyond_the_cap_is_not_looked_at() -> None:
-    """The work is bounded: only the first MAX_TEXT characters count."""
-    assert urgent_reason("", "a " * (MAX_TEXT // 2) + "he has a gun") == ""
-    assert urgent_reason("", "a " * (MAX_TEXT // 2 - 20) + "he has a gun")
+    """The work is bounded: of a long text its beginning and its end count, MAX_TEXT characters in all."""
+    half = "a " * (MAX_TEXT // 2)
+    assert urgent_reason("", f"{half}he has a gun {half}") == ""
+    assert urgent_reason("", f"he has a gun {half}{half}")
+    assert urgent_reason("", f"{half}{half}he has a gun")
+
+
+def test_a_name_for_somebody_stands_beside_a_word_and_not_only_before_another() -> None:
+    """`him|{whose} {child}` would ask for "him son": such alternatives are groups of their own."""
+    source = files("router.routing").joinpath("urgent_words.yaml").read_text(encoding="utf-8")
+    wanted = source.partition("\nwanted:")[2]
+    assert re.findall(r".*\|\{whose\} \{child\}.*", wanted) == []
 
 
 def test_text_made_of_the_word_list_itself_is_digested(rng: random.Random) -> None:
@@ -121,6 +146,12 @@ def test_text_made_of_the_word_list_itself_is_digested(rng: random.Random) -> No
     for _ in range(3):
         text = " ".join(rng.choices(words, k=4_000))
         assert urgent_reason(text, text[::-1], text.upper())
+
+
+@pytest.mark.parametrize("piece", ["a", "a b ", ".", "!a", "a1", "я", "我", "\u2028", "é", "a-", "@", "\n "])
+def test_one_endless_word_is_read_in_a_moment(piece: str) -> None:
+    """Letter by letter it would take the processor for hours, and nothing else would be decided in the meantime."""
+    assert phrases._tokens.__wrapped__(piece * 500_000 + "x", frozenset()) is not None
 
 
 @given(st.text(max_size=300))

@@ -1,0 +1,114 @@
+"""While more waits for a decision than is taken at once: look through it for alarms, which then come before the rest.
+
+It only changes the order. What is found here is decided like any other message, and so is what is overlooked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from router.store import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from router.records import Content
+    from router.store.engine import Store
+
+    Understand = Callable[[bytes, Mapping[str, object], str], Awaitable[Content]]
+    Reasons = Callable[[Sequence[tuple[Content, str]]], list[str]]
+
+FEWEST = 128
+"""Messages that wait: fewer are decided in a second, as soon as they would have been looked through."""
+
+MOST = 100_000
+"""Messages that are remembered, some 10 MB of ids: of more, the oldest are decided before they were looked through."""
+
+_PAGE = 32
+_MOST_BYTES = 262_144  # of an original: a larger one costs as much as a hundred others, and waits its turn
+
+
+class Lookout:
+    """Finds urgent messages among those that wait, the newest first: the deciders come from the other end.
+
+    `reasons` says why messages are urgent (`router.routing.urgent.Urgent.reasons`). Only message ids are remembered;
+    what came in before is read from the store when a backlog begins, what comes in later is noted.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        understand: Understand,
+        reasons: Reasons,
+        *,
+        wake: Callable[[], None],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._understand = understand
+        self._reasons = reasons
+        self._wake = wake
+        self._log = log
+        self._behind = False  # whether the deciders are
+        self._unseen: deque[str] | None = None  # None: what waits has not been read yet
+        self.found: deque[str] = deque()  # to be decided first
+
+    def note(self, message_id: str) -> None:
+        """A message came in."""
+        if self._unseen is not None:
+            self._unseen.append(message_id)
+
+    def tell(self, *, behind: bool) -> None:
+        """Learn whether there was as much to decide as is taken at once."""
+        if behind is self._behind:
+            return
+        self._behind, self._unseen = behind, None
+        if behind:
+            self._wake()
+
+    def take(self, most: int) -> list[str]:
+        """Return messages to decide first, and forget them."""
+        return [self.found.popleft() for _ in range(min(most, len(self.found)))]
+
+    def put_back(self, ids: Sequence[str]) -> None:
+        """Let messages come first once more: the batch they were in has failed."""
+        self.found.extendleft(reversed(ids))
+
+    async def run_once(self) -> int:
+        """Look through one page, and return how many messages it had."""
+        if not self._behind:
+            return 0
+        if self._unseen is None:
+            self._unseen = deque(maxlen=MOST)  # from here on what comes in is noted
+            before = await self._store.read(partial(messages.waiting, most=MOST))
+            if self._unseen is None or len(before) < FEWEST:
+                self._unseen = None
+                return 0
+            self._unseen.extendleft(islice(reversed(before), MOST - len(self._unseen)))
+        ids = [self._unseen.pop() for _ in range(min(_PAGE, len(self._unseen)))]
+        try:
+            await self._look(ids)
+        except Exception:
+            if self._unseen is not None:  # again, after the others: they mustn't wait for what can't be read
+                self._unseen.extendleft(ids)
+            raise
+        return len(ids)
+
+    async def _look(self, ids: Sequence[str]) -> None:
+        if not ids:
+            return
+        page = await self._store.read(partial(messages.waiting_among, ids=ids, most_bytes=_MOST_BYTES))
+        read = (self._understand(each.original, each.facts, each.medium.value) for each in page)
+        contents = await asyncio.gather(*read)
+        asked = [(content, each.medium.value) for content, each in zip(contents, page, strict=True)]
+        reasons = await asyncio.to_thread(self._reasons, asked)
+        urgent = [each.id for each, reason in zip(page, reasons, strict=True) if reason]
+        self.found.extend(urgent)
+        for message_id in urgent:
+            self._log.info("urgent_comes_first", message_id=message_id)
