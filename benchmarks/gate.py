@@ -16,7 +16,8 @@ import numpy as np
 
 from benchmarks.figures import Figure
 from router.interfaces import Example, ModelInput
-from router.learning.gate import FAILED, Answered, compare
+from router.learning.gate import Answered, compare
+from router.learning.verdicts import FAILED
 from router.records import Prediction
 from router.routing.policy import Thresholds
 
@@ -53,32 +54,37 @@ def measure(*, quick: bool = False) -> list[Figure]:
                 n=trials,
                 note=f"challengers that are really {points:+g} points better, judged on {size} held-out messages; "
                 f"{churn:.1%} of the answers change besides",
-                detail={"refused_for": reasons},
+                detail={"refused_for": reasons, "waits_for_a_person": waits},
             )
-            for (size, points), (passed, reasons) in cells.items()
+            for (size, points), (passed, waits, reasons) in cells.items()
         ]
     return figures
 
 
-def _print(cells: dict[tuple[int, float], tuple[float, dict[str, float]]], churn: float, trials: int) -> None:
-    heads = "".join(f"{size:>9,}" for size in SIZES)
-    print(f"passed by the gate, of {trials} challengers each; {churn:.1%} change besides", file=sys.stderr)
+def _print(cells: dict[tuple[int, float], tuple[float, float, dict[str, float]]], churn: float, trials: int) -> None:
+    heads = "".join(f"{size:>9,}" for size in (*SIZES, *SIZES))
+    print(
+        f"passed by the gate, of {trials} challengers each (of which wait for a person); {churn:.1%} change besides",
+        file=sys.stderr,
+    )
     print(f"really better by (points)  |{heads}  | refused mostly for, at {SIZES[-1]:,}", file=sys.stderr)
     for points in POINTS:
         shares = "".join(f"{cells[size, points][0]:>9.0%}" for size in SIZES)
-        reasons = list(cells[SIZES[-1], points][1].items())[:3]
+        shares += "".join(f"{cells[size, points][1]:>9.0%}" for size in SIZES)
+        reasons = list(cells[SIZES[-1], points][2].items())[:3]
         why = ", ".join(f"{name} {share:.0%}" for name, share in reasons)
         print(f"{points:>+25g}  |{shares}  | {why}", file=sys.stderr)
 
 
-def _cell(size: int, points: float, churn: float, trials: int) -> tuple[float, dict[str, float]]:
-    """Return which share of challengers passes, and for what the others are refused, the commonest first."""
+def _cell(size: int, points: float, churn: float, trials: int) -> tuple[float, float, dict[str, float]]:
+    """Return which share of challengers passes and which waits for a person, and for what the others are refused."""
     draws = np.random.default_rng((size, int(points * 10) + 1000))
     reasons: dict[str, int] = {}
-    passed = 0
+    passed = waits = 0
     for trial in range(trials):
         verdict = compare(*_pair(size, points / 100, churn, draws), seed=trial)
         passed += verdict.passed
+        waits += verdict.waits
         reasons_here: set[str] = set()
         for check in verdict.checks:
             if check.outcome == FAILED:
@@ -88,7 +94,11 @@ def _cell(size: int, points: float, churn: float, trials: int) -> tuple[float, d
         for name in reasons_here:
             reasons[name] = reasons.get(name, 0) + 1
     ordered = sorted(reasons.items(), key=lambda pair: -pair[1])
-    return round(passed / trials, 4), {name: round(count / trials, 4) for name, count in ordered}
+    return (
+        round(passed / trials, 4),
+        round(waits / trials, 4),
+        {name: round(count / trials, 4) for name, count in ordered},
+    )
 
 
 def _pair(size: int, better: float, churn: float, draws: Generator) -> tuple[Answered, Answered, list[Example]]:

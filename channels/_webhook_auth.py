@@ -7,17 +7,21 @@ import binascii
 import hashlib
 import hmac
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
 from router.errors import NotAuthentic, Refused
+from router.secrets import SecretMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
     from datetime import datetime
 
     from channels._webhook_settings import HmacSettings, WebhookSettings
+    from router.interfaces import Context
+
+T = TypeVar("T")
 
 _TIME = re.compile(r"[0-9]{9,11}")
 
@@ -42,6 +46,18 @@ def unready() -> web.Response:
     """Return the answer while requests can't be checked: they are to be tried again."""
     error = "requests can't be checked at this moment; nothing was stored, please try again"
     return web.json_response({"error": error}, status=503, headers={"Retry-After": "60"})
+
+
+async def proved(proof: Awaitable[T], context: Context) -> T | web.Response:
+    """Return what comes of a request's proof; or the answer to one that proved nothing, or can't be checked now."""
+    try:
+        return await proof
+    except SecretMissing as error:
+        context.on_trouble(f"no request can be checked: {error}")
+        return unready()
+    except Refused as error:
+        context.on_refusal(str(error))
+        return refusal(error)
 
 
 def check_before_body(request: web.Request, tail: str, settings: WebhookSettings, secret: str) -> None:

@@ -13,13 +13,12 @@ from channels._form_answers import MAX_MESSAGE_CHARS, Answers, check, e164
 from channels._keywords import keyword_of
 from channels._mime import Upload, compose
 from channels._mime_fields import one_line
-from channels._webhook_auth import check_before_body, check_signature, refusal, unready
+from channels._webhook_auth import check_before_body, check_signature, proved, refusal
 from channels._webhook_body import Body, as_lines, is_parts, read_bytes, read_parts, understand
 from channels._webhook_pointer import as_text, resolve
 from router.errors import Malformed, NotAuthentic, Refused
 from router.interfaces import mail_domain
 from router.records import Inbound, Medium
-from router.secrets import SecretMissing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,14 +48,9 @@ class Incoming:
             raise web.HTTPNotFound(text="This channel only sends.")
         if request.method != "POST":
             raise web.HTTPMethodNotAllowed(request.method, ["POST"], text="Messages are posted to this address.")
-        try:
-            signed = await self._prove(request)
-        except SecretMissing as error:
-            self._context.on_trouble(f"no request can be checked: {error}")
-            return unready()
-        except Refused as error:
-            self._context.on_refusal(str(error))
-            return refusal(error)
+        signed = await proved(self._prove(request), self._context)
+        if isinstance(signed, web.Response):
+            return signed
         try:
             body = await self._body(request, signed)
         except Refused as error:

@@ -13,11 +13,11 @@ from channels._check_twilio import check_twilio
 from channels._twilio_request import SignatureCheck, inbound_of, is_a_text
 from channels._twilio_rest import Rest
 from channels._twilio_text import text_of
-from channels._webhook_auth import refusal, unready
+from channels._webhook_auth import proved, refusal
 from router.acknowledging import Acknowledging
 from router.errors import Permanent, Refused
 from router.interfaces import Accept, Channel, Context, mail_domain
-from router.secrets import EnvName, Secret, SecretFile, SecretMissing, WithSecrets
+from router.secrets import EnvName, Secret, SecretFile, WithSecrets
 from router.settings import PositiveDuration, is_loopback, parse_duration
 
 if TYPE_CHECKING:
@@ -133,14 +133,9 @@ class TwilioWebhook:
         """Answer one request; the text is on disk before the 200. News about texts we sent are only acknowledged."""
         if request.method != "POST":
             raise web.HTTPMethodNotAllowed(request.method, ["POST"], text="Twilio is to use POST for this address.")
-        try:
-            parameters = await self._signature.parameters(request)
-        except SecretMissing as error:
-            self._context.on_trouble(f"no request can be checked: {error}")
-            return unready()
-        except Refused as error:
-            self._context.on_refusal(str(error))
-            return refusal(error)
+        parameters = await proved(self._signature.parameters(request), self._context)
+        if isinstance(parameters, web.Response):
+            return parameters
         if is_a_text(parameters):
             try:
                 inbound = self._inbound(parameters)
@@ -182,7 +177,7 @@ class TwilioSink:
         if forward.opted_out:
             raise Permanent("the owner of this number wants no more texts (STOP)")
         text = text_of(forward)
-        if delivery.unclear:
+        if delivery.unclear or delivery.lost_leases:  # the answer was lost, or a process before it was read
             sid = await self._rest.find(delivery.to, text, delivery.created_at)
             if sid:
                 return sid

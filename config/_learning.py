@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PlainSerializer, PlainValidator
 
 from config._types import Line, Section
-from router.settings import PositiveDuration, TimeOfDay, typed
+from router.settings import PositiveDuration, TimeOfDay, parse_duration, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_FEWEST_DAYS, _MOST_DAYS, _LONGEST_REFERENCE = 4, 31, 180  # of learning.drift
 _DATE_WORDS = "a date such as 2026-11-26"
 
 
@@ -36,10 +37,14 @@ class Silence(Section):
         0.2,
         ge=0,
         le=0.3,
-        description="How much it counts, where a bundled message counts 1 and a confirmed correction 3; 0: not at all.",
+        description="How much it counts, where a bundled message and a confirmed correction count 1; 0: not at all.",
     )
     min_confidence: float = Field(
-        0.9, ge=0.5, le=1, description="Only if the model was at least this sure when it routed the message."
+        0.9,
+        ge=0.5,
+        le=1,
+        description="Only if the model was at least this sure when it routed the message, or the one that serves now "
+        "chooses the same and is likelier right than wrong.",
     )
     after: PositiveDuration = Field(
         timedelta(days=14), description="Only if the department has had it for this long without sending it on."
@@ -49,15 +54,20 @@ class Silence(Section):
     )
 
 
+class Votes(Section):
+    """How much of it may be what only votes confirmed, and nobody by name."""
+
+    address: int = Field(
+        5, ge=0, description="At most so many that the links of one address have flagged or confirmed."
+    )
+    department: int = Field(10, ge=0, description="At most so many that name one department.")
+    cycle: int = Field(25, ge=0, description="At most so many in all; 0: votes teach nothing.")
+
+
 class Caps(Section):
     """How much may be new in one training. What is left out comes in the next one."""
 
-    person: int = Field(
-        50,
-        ge=1,
-        description="At most so many new corrections and audits of one person, or of one address whose votes confirmed "
-        "them.",
-    )
+    person: int = Field(50, ge=1, description="At most so many new corrections and audits of one person, or address.")
     department: int = Field(100, ge=1, description="At most so many new ones that name one department.")
     cycle: int = Field(500, ge=1, description="At most so many new ones in all.")
     flags_per_hour: int = Field(
@@ -66,6 +76,7 @@ class Caps(Section):
         description="If more flags and votes than this come from one address within an hour, `operations.alerts` are "
         "told, and its votes confirm nothing any more. The messages move all the same.",
     )
+    votes: Votes = Field(Votes(), description="How much of it may be what only votes confirmed, and nobody by name.")
 
     @classmethod
     def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -76,10 +87,56 @@ class Caps(Section):
                 yield name, f"is more than cycle ({cycle}), which counts everybody's"
 
 
+class Drift(Section):
+    """When people are told that families write about other things, or that the model does worse, than before."""
+
+    window: PositiveDuration = Field(
+        timedelta(days=7), description="The last whole days, which are looked at once a day: whole weeks, best."
+    )
+    reference: PositiveDuration = Field(
+        timedelta(days=56), description="The days before these, which they are compared with."
+    )
+    least: int = Field(
+        100,
+        ge=20,
+        description="So many messages must have come in within the window, and four times as many before it; where "
+        "fewer write, a longer window helps.",
+    )
+    false_alarms: float = Field(
+        1.0,
+        ge=0,
+        le=50,
+        description="At most so many alarms a year where nothing has changed; 0: nothing is looked at.",
+    )
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Days are compared, and there must be enough of them."""
+        days = {name: _days(given[name]) for name in ("window", "reference")}
+        for name, count in days.items():
+            if count is not None and count != int(count):
+                yield name, "must be whole days, such as 7d"
+        window, reference = days["window"], days["reference"]
+        if window is not None and not _FEWEST_DAYS <= window <= _MOST_DAYS:
+            yield "window", f"must be between {_FEWEST_DAYS}d and {_MOST_DAYS}d"
+        elif window is not None and reference is not None and not 2 * window <= reference <= _LONGEST_REFERENCE:
+            yield "reference", f"must be at least twice the window, and {_LONGEST_REFERENCE}d at most"
+
+
+def _days(value: object) -> float | None:
+    """Return how many days a setting says, None if it is no duration."""
+    try:
+        return parse_duration(value) / timedelta(days=1)
+    except ValueError:
+        return None
+
+
 class Learning(Section):
     """When the model learns from corrections, and how far each kind of word counts."""
 
-    retrain_after: int = Field(50, ge=0, description="Retrain after this many confirmed corrections; 0: never.")
+    retrain_after: int = Field(
+        50, ge=0, description="Retrain after this many confirmed corrections and answered audits; 0: never."
+    )
     retrain_at: TimeOfDay | None = Field(None, description="Also retrain daily at this time, if there is anything new.")
     data: tuple[Line, ...] = Field(
         (),
@@ -103,7 +160,9 @@ class Learning(Section):
         timedelta(days=1), description="Or as many as come within this time, if they are at least 20."
     )
     keep_models: int = Field(
-        20, ge=3, description="So many models are kept, and whatever serves, served just before or is pinned."
+        20,
+        ge=3,
+        description="So many models are kept, and whatever serves, served before it, was gone back from or is pinned.",
     )
     audit_rate: float = Field(
         0.01, ge=0, le=1, description="Share of routed messages shown to people for an unbiased error estimate."
@@ -112,11 +171,12 @@ class Learning(Section):
         0,
         ge=0,
         le=60,
-        description="A flag that the receiving department has lived with for so many business days is confirmed, at a "
-        "tenth of the weight; 0: never.",
+        description="A flag that the receiving department has lived with for so many business days is confirmed, at "
+        "0.3 of the weight; 0: never.",
     )
     holidays: tuple[_Date, ...] = Field(
         (), description="Days that are no business days, besides Saturdays and Sundays, such as 2026-11-26."
     )
     silence: Silence = Field(Silence(), description="What a message that nobody flagged teaches.")
     caps: Caps = Field(Caps(), description="How much may be new in one training.")
+    drift: Drift = Field(Drift(), description="When people are told that what families write is changing.")

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from channels import _failures, _mime
-from classifiers._text import prepare
+from classifiers._text import prepare, readings
 from config.files import named_in
 from router.alerts import Alerts
-from router.answers.build import answers_of
 from router.commands import Commands
 from router.destinations import Desks, addresses
 from router.dispatch import Dispatcher
@@ -21,8 +20,6 @@ from router.files import content
 from router.forwarding import Forwarding
 from router.intake import Intake
 from router.interfaces import Context, mail_domain
-from router.language import Language
-from router.learning.audit import Audit
 from router.learning.build import corrections_of, learning_workers, offer_commands
 from router.life.care import Care, watched
 from router.life.channel_watch import ChannelWatch
@@ -32,7 +29,8 @@ from router.orphans import Orphans
 from router.parts import Lasting, Outlet, Parts
 from router.plugins import classifier_types
 from router.records import Notice
-from router.returns import Returns
+from router.routing.build import POLL_S, SUSPECTS_AFTER_S, add_deciders
+from router.routing.lookout import Lookout
 from router.routing.model import Model
 from router.routing.quotes import Quotes
 from router.routing.reports import Reports
@@ -40,7 +38,6 @@ from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
 from router.routing.spam import Spam
-from router.routing.stage import DecideStage
 from router.routing.statutory import Statutory
 from router.routing.steps import Loops, OptOut, Suspicion, Unreadable
 from router.routing.threads import Threads
@@ -51,7 +48,6 @@ from router.store import keys
 from router.store.cursors import StoredCursor
 from router.understand import ParserPool
 from router.upkeep import Heartbeat
-from router.urgency import LOOK_S, Escalation
 from router.workers import Crew, Worker
 
 if TYPE_CHECKING:
@@ -65,12 +61,10 @@ if TYPE_CHECKING:
     from router.interfaces import Sink
     from router.records import Destination
     from router.routing.answer import Step
+    from router.routing.stage import DecideStage
     from router.store.engine import Store
 
 MAX_MESSAGE_BYTES = 26_214_400
-SUSPECTS_AFTER_S = 2.0  # what earlier daemons died over waits so long: one that dies sooner has not died of it
-DECIDERS = 2  # batches under way at once: one is parsed while the other commits
-_POLL_S = 1.0
 _PARSE = "channels._mime:understand"
 
 
@@ -110,7 +104,7 @@ async def assemble(
         marks=marks,
     )
     offer_commands(parts, schools)
-    _add_deciders(parts)
+    add_deciders(parts)
     parts.workers.extend(learning_workers(parts))
     _add_channels(parts, before)
     return parts
@@ -140,6 +134,10 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
     def held() -> set[str]:
         return {message_id for stage in deciding for message_id in stage.holding}
 
+    serving = Serving(store, classifier_types(), configuration.routing.target_error, refused, reduced)
+    parsers = ParserPool(_PARSE)
+    wake = partial(crew.wake, "lookout")
+    lookout = Lookout(store, parsers.understand, Urgent(serving.classifier, readings, log).reasons, wake=wake, log=log)
     lasting = Lasting(
         store=store,
         clock=store.clock,
@@ -148,21 +146,23 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
         keys=KeyRing(signing, mail_secret),
         alerts=alerts,
         metrics=metrics,
-        serving=Serving(store, classifier_types(), configuration.routing.target_error, refused, reduced),
+        serving=serving,
         crew=crew,
         intake=Intake(
             store,
             mail_id=_mime.mail_id,
             wake=partial(crew.wake, "decide"),
+            note=lookout.note,
             max_message_bytes=MAX_MESSAGE_BYTES,
             metrics=metrics,
             log=log,
         ),
-        parsers=ParserPool(_PARSE),
+        parsers=parsers,
         heartbeat=heartbeat,
         orphans=Orphans(store, heartbeat.daemon_id, held, sending, log),
         lives=lives,
         looker=_looker(store, alerts, lives, log),
+        lookout=lookout,
         deciding=deciding,
         sending=sending,
     )
@@ -221,7 +221,7 @@ def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> t
     quotes = Quotes(store, keys_, domain)
     rules = [Rule(name=rule.name, to=rule.to, conditions=rule.conditions()) for rule in configuration.rules]
     return (
-        Urgent(lasting.serving.classifier, prepare, lasting.log, quotes.said_anew),
+        Urgent(lasting.serving.classifier, readings, lasting.log, quotes.said_anew),
         Statutory(),
         Reports(store, keys_, domain, _mailboxes(configuration), _failures.is_for_good),
         Loops(store, keys_, domain, _desk_addresses(configuration)),
@@ -253,34 +253,6 @@ def _router(configuration: Configuration, schools: Schools, lasting: Lasting) ->
         clock=lasting.clock,
         log=lasting.log,
     )
-
-
-def _add_deciders(parts: Parts) -> None:
-    language = Language()
-    parts.stage = stage = DecideStage(
-        parts.store,
-        parts.router,
-        daemon_id=parts.heartbeat.daemon_id,
-        understand=parts.parsers.understand,
-        glance=parts.parsers.glance,
-        language_of=lambda content: language.detect(f"{content.subject}\n{content.text}"),
-        desks=parts.desks,
-        alerts=parts.alerts,
-        returns=Returns(parts.alerts, parts.desks, parts.rng),
-        answers=answers_of(parts.configuration, parts.desks, parts.keys, _desk_addresses(parts.configuration)),
-        audit=Audit(parts.configuration.learning.audit_rate),
-        wake=partial(parts.crew.wake, "dispatch"),
-        metrics=parts.metrics,
-        log=parts.log,
-        suspects_after_s=SUSPECTS_AFTER_S,
-    )
-    poll_s = DECIDERS * _POLL_S  # each seldom, for together they look as often
-    parts.workers.extend(Worker(f"decide-{n}", stage.run_once, poll_s=poll_s, log=parts.log) for n in range(DECIDERS))
-    urgent, zone = parts.configuration.routing.urgent, ZoneInfo(parts.configuration.organization.timezone)
-    escalation = Escalation(
-        parts.store, parts.alerts, then=records(urgent.then), after=urgent.escalate_after, zone=zone, log=parts.log
-    )
-    parts.workers.append(Worker("urgent", escalation.run_once, poll_s=LOOK_S, log=parts.log))
 
 
 def _add_channels(parts: Parts, before: Parts | None) -> None:
@@ -319,7 +291,7 @@ def _outlet(parts: Parts, name: str, sink: Sink) -> Outlet:
         log=parts.log,
         suspects_after_s=SUSPECTS_AFTER_S,
     )
-    worker = Worker(f"dispatch-{name}", dispatcher.run_once, poll_s=_POLL_S, log=parts.log)
+    worker = Worker(f"dispatch-{name}", dispatcher.run_once, poll_s=POLL_S, log=parts.log)
     dispatcher.wake = worker.wake
     return Outlet(sink=sink, dispatcher=dispatcher, worker=worker)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from router.errors import NotFound
@@ -12,10 +13,10 @@ from router.learning.audit import rates
 from router.learning.corrections import NOTE_LIMIT
 from router.routing.route import intended
 from router.store import audits, decisions, messages
-from router.views import when
+from router.views import beginning, when
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection, Row
@@ -23,17 +24,24 @@ if TYPE_CHECKING:
     from router.commands import Commands
     from router.store.engine import Store
 
-_BEGINNING = 120  # characters
 _DEFAULT_DAYS = 90
 
 
 class AuditCommands:
     """The commands' side of audits. Who answers isn't told where the router sent it, so as not to lean on that."""
 
-    def __init__(self, store: Store, departments: Collection[str], zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        store: Store,
+        departments: Collection[str],
+        zone: ZoneInfo,
+        *,
+        heirs: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._store = store
         self._departments = frozenset(departments)
         self._zone = zone
+        self._heirs = heirs  # the departments that answer now for former ones
 
     def offer(self, commands: Commands) -> None:
         """Add these commands to the others."""
@@ -80,7 +88,7 @@ class AuditCommands:
             raise NotFound(f"there is no department '{department}'")
         now = self._store.clock.now()
         said = {"answer": department, "answer_urgent": urgent, "by": by[:320], "note": note[:NOTE_LIMIT]}
-        return await self._store.write(lambda c: _answer(c, _id(message_id), now, said))
+        return await self._store.write(lambda c: _answer(c, _id(message_id), now, said, self._heirs))
 
     async def audit_rate(self, since: str = "", until: str = "") -> dict[str, Any]:
         """Return what audits and flags say of the time from one day to another (ISO 8601); else of the last 90 days."""
@@ -104,12 +112,14 @@ def _chosen(connection: Connection, message_id: str) -> Row[Any]:
     return row
 
 
-def _answer(connection: Connection, message_id: str, now: datetime, said: dict[str, Any]) -> dict[str, Any]:
+def _answer(
+    connection: Connection, message_id: str, now: datetime, said: dict[str, Any], heirs: Mapping[str, str]
+) -> dict[str, Any]:
     row = _chosen(connection, message_id)
     got = {row.department}
     if row.decision_id is not None:
         got |= {*intended(decisions.get(connection, row.decision_id))[0]}
-    wrong = said["answer"] not in got
+    wrong = said["answer"] not in got | {heirs.get(desk, desk) for desk in got}
     audits.answer(connection, message_id, now, wrong=wrong, **said)
     present = decisions.in_force(connection, message_id)
     return {
@@ -131,7 +141,7 @@ def _blind_view(row: Row[Any]) -> dict[str, Any]:
         "channel": row.channel,
         "language": row.language,
         "subject": content.get("subject", ""),
-        "beginning": " ".join(content.get("text", "").split())[:_BEGINNING],
+        "beginning": beginning(content),
     }
 
 

@@ -44,6 +44,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "explain": Entry("deciding", "Explain why a message goes where it goes, and what would change that."),
         "test": Entry("cases", "Test whether messages go where they are expected to."),
         "train": Entry("learning", "Train a challenger; it is promoted if the gate passes."),
+        "replay": Entry(
+            "replay", "Decide past messages again by another model or configuration, and show what would change."
+        ),
         "evaluate": Entry("evaluating", "Measure a model on labelled messages."),
         "models": Entry("models", "Look at the registry of models, promote one, or go back."),
         "encoder": Entry("encoder", "List the sentence encoders, or fetch one."),

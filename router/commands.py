@@ -14,11 +14,11 @@ from router.learning import corrections as rules
 from router.learning.audit import summary
 from router.learning.lessons import CORRECTION, disputed
 from router.records import CorrectionState, DeliveryState
-from router.store import alarms, corrections, cursors, decisions, deliveries, ledger, messages
+from router.store import alarms, corrections, cursors, decisions, deliveries, ledger, messages, models
 from router.views import alarm_view, correction_view, decision_view, delivery_view, message_row_view, message_view
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sqlalchemy import Connection
 
@@ -63,6 +63,8 @@ class Commands:
         """Return the ledger, how often messages go wrong, and how each channel is."""
         now = self._store.clock.now()
         counts = await self._store.read(lambda c: ledger.status(c, now) | {"misroutes": summary(c, now)})
+        waiting = await self._store.read(models.waiting)
+        counts |= {"models": {"waiting": [row.version for row in waiting]}}
         return counts | {"channels": await self._channels() if self._channels else []}
 
     async def do_keep(self, channel: str, key: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -182,10 +184,13 @@ class Commands:
     async def do_corrections_list(
         self, state: str | None = None, limit: int = 100, conflicts: bool = False
     ) -> list[dict[str, Any]]:
-        """Return corrections, newest first; with `conflicts` those that others contradict, each with these."""
+        """Return corrections, newest first; with `conflicts` those to look at, each with what speaks against it.
+
+        That is another word on the same message, or the last model, which was refused with it.
+        """
         limit = min(limit, _MOST_ROWS)
         if conflicts:
-            return (await self._store.read(partial(_conflicts, state=state)))[:limit]
+            return (await self._store.read(partial(_conflicts, state=state, heirs=self._corrections.heirs())))[:limit]
         found = await self._store.read(lambda c: corrections.in_state(c, state, limit))
         return [correction_view(correction) for correction in found]
 
@@ -203,14 +208,16 @@ class Commands:
         return [correction_view(correction) for correction in settled]
 
 
-def _conflicts(connection: Connection, state: str | None) -> list[dict[str, Any]]:
-    others = disputed(connection)
+def _conflicts(connection: Connection, state: str | None, heirs: Mapping[str, str]) -> list[dict[str, Any]]:
+    others = dict(disputed(connection, heirs))
+    version, doubted = models.doubted(connection)
+    others |= {key: others.get(key, frozenset()) | {f"model {version}"} for key in doubted}
     ids = [int(key.removeprefix(f"{CORRECTION} ")) for key in others if key.startswith(CORRECTION)]
     found = filter(None, (corrections.get(connection, id_) for id_ in sorted(ids, reverse=True)))
     return [
         {**correction_view(each), "conflicts_with": sorted(others[f"{CORRECTION} {each.id}"])}
         for each in found
-        if state in (None, each.state.value)
+        if state in (None, each.state.value) and each.state is not CorrectionState.WITHDRAWN
     ]
 
 

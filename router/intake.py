@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from router.aside import aside
 from router.errors import Malformed, StoreBusy, TooLarge
+from router.failpoints import reach
 from router.records import Inbound, Medium, Receipt
 from router.store.arrivals import Arrival, accept
 
@@ -28,6 +29,7 @@ class Intake:
         *,
         mail_id: Callable[[bytes], str],
         wake: Callable[[], None],
+        note: Callable[[str], None] = lambda _message_id: None,
         max_message_bytes: int,
         metrics: Metrics,
         log: FilteringBoundLogger,
@@ -35,6 +37,7 @@ class Intake:
         self._store = store
         self._mail_id = mail_id
         self._wake = wake
+        self._note = note
         self._max_message_bytes = max_message_bytes
         self._metrics = metrics
         self._log = log
@@ -46,10 +49,13 @@ class Intake:
         Raises `TooLarge`, `Malformed` (nothing to store) or `StoreBusy` (not now); nothing is stored then.
         """
         self._refuse_early(inbound)
+        reach("fetched")
         digest = await aside(_digest, inbound.original)
         mail_id = self._mail_id(inbound.original) if inbound.medium is Medium.EMAIL else ""
         receipt = await self._store.write_together(accept, Arrival(inbound, digest, mail_id))
+        reach("committed")
         if not receipt.duplicate:
+            self._note(receipt.message_id)
             self._wake()
         self._metrics.accepted(inbound.channel, inbound.medium, duplicate=receipt.duplicate)
         self._log.info(

@@ -267,7 +267,8 @@ class Example:
     """A labelled row. `weight` says how much it counts in training; `group` ties near-duplicates together.
 
     `typical` says how much it counts where a model is tried on it, to find the confidence from which it may route: a
-    kind of message that is commoner in real mail than among the rows counts more.
+    kind of message that is commoner in real mail than among the rows counts more. `urgent` is what somebody said, None
+    if nobody has been asked; `alarmed` is whether people were told of it at once, and nobody has said: for nothing.
     """
 
     input: ModelInput
@@ -276,7 +277,13 @@ class Example:
     group: str = ""
     source: str = "corpus"
     typical: float = 1.0
-    urgent: bool = False  # known to be urgent: the gate counts these apart
+    urgent: bool | None = False
+    alarmed: bool = False
+
+    @property
+    def alarming(self) -> bool:
+        """Whether people are to be told of it at once: the gate counts these apart, and no model may lose one."""
+        return bool(self.urgent) or self.alarmed
 
 
 class UrgentSense(Protocol):
@@ -299,6 +306,9 @@ class Classifier(Protocol):
     version: str
     labels: tuple[str, ...]
     # It may have an attribute `urgent: UrgentSense | None`; without it only words tell what is urgent.
+    # It may have a method `knows(word: str) -> bool`: whether it met a word (see `classifiers._ngrams`) in training.
+    # It may have a method `strange(model_input)`, which returns the words that speak for (+) and against (-) a message
+    # being no department's business, strongest first; `explain` shows them where a message is taken for spam.
     # It may have an attribute `instead: Mapping[str, Any]`, if it serves without a part it was trained with: what holds
     # instead of the artifact's `meta` (its `operating_points`), and `reduced`, a sentence that says what is missing.
 

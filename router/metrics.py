@@ -42,6 +42,11 @@ class Metrics:
         audited = "Share of 30 days' audited messages that went wrong: estimate, and its 95 % interval's low and high"
         self._audited = Gauge("misroute_rate_audited", audited, ["bound"], **make)
         self._flagged = Gauge("messages_flagged", "Messages that people flagged as misrouted in 30 days", **make)
+        drifting = "Share of messages (doubt: mean; unknown: of words) in the last days, and before them"
+        self._drift = Gauge("drift_share", drifting, ["what", "when"], **make)
+        self._changes = Gauge(
+            "drift_changes", "Changes found when it was looked last, by what changed", ["what"], **make
+        )
         self._corrections = Gauge("corrections", "Corrections by state", ["state"], **make)
         self._model = Gauge("model_info", "The model that serves", ["version"], **make)
         self._lag = Gauge("loop_lag_seconds", "Longest wait for the event loop in the last minute or two", **make)
@@ -113,6 +118,7 @@ class Metrics:
         self._alarms.set(status["urgent"]["waiting_for_acknowledgement"])
         self._oldest_alarm.set(status["urgent"]["oldest_s"])
         self._render_learning(status["corrections"], status["audits"])
+        self._render_drift(status["drift"])
         return generate_latest(self.registry)
 
     def _render_learning(self, corrections: Mapping[str, int], audits: Mapping[str, int]) -> None:
@@ -126,6 +132,15 @@ class Metrics:
         if rate is not None and interval is not None:
             for bound, value in zip(("estimate", "low", "high"), (rate, *interval), strict=True):
                 self._audited.labels(bound).set(value)
+
+    def _render_drift(self, found: Mapping[str, Any]) -> None:
+        """Show what `router.learning.drift` has found, nothing before it has looked."""
+        self._drift.clear()
+        for what, rates in found.get("rates", {}).items():
+            for when, value in rates.items():
+                self._drift.labels(what, when).set(value)
+        for what in ("abstained", "doubt", "unknown", "label", "corrected"):
+            self._changes.labels(what).set(sum(each["what"] == what for each in found.get("changes", ())))
 
 
 def _unix(at: str) -> float:

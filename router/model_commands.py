@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifiers._artifact import unpack
-from classifiers._text import prepare
+from classifiers._text import prepare, readings
 from router.errors import NotFound, SignpostError
+from router.failpoints import reach
 from router.ids import normalise
 from router.learning import registry
-from router.learning.train import trained
-from router.learning.verdicts import verdict_from_json
+from router.learning.shadow import desks
+from router.learning.train import trained_elsewhere
 from router.routing.explain import Asked, explanation
 from router.routing.schools import Schools
 from router.routing.urgent import urgency
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from router.commands import Commands
     from router.interfaces import ClassifierType
+    from router.learning.train import Trained
     from router.plugins import Plugins
     from router.records import Decision, Department, Message, Prediction
     from router.store.engine import Store
@@ -97,6 +98,7 @@ class ModelCommands:
     async def models_promote(self, version: str, by: str = _A_PERSON) -> dict[str, Any]:
         """Make a version the champion, whatever the gate said: a person decides."""
         row = await registry.promote(self._store, version, by or _A_PERSON)
+        reach("promoted")
         await self._refresh()
         return _headline(row)
 
@@ -115,7 +117,7 @@ class ModelCommands:
         row = await registry.find(self._store, version) if version else await self._store.read(models.shadow)
         if row is None:
             raise NotFound("no challenger is being tried now; for a former one: signpost models shadow VERSION")
-        counts = await self._store.read(lambda c: shadows.counts(c, row.version))
+        counts = await self._store.read(lambda c: shadows.counts(c, row.version, desks(self._departments)))
         rows = await self._store.read(lambda c: shadows.differences(c, row.version, limit))
         return {
             "version": row.version,
@@ -140,11 +142,7 @@ class ModelCommands:
 
         With `shadow` it answers beside the champion first. `began_at` is when what it learnt from was read.
         """
-        try:
-            data = await asyncio.to_thread(Path(path).read_bytes)
-        except OSError as error:
-            raise SignpostError(f"the trained model can't be read: {error.strerror or error}") from error
-        model = trained(unpack(data, sha256), verdict_from_json(verdict), parent)
+        model = await asyncio.to_thread(_read, Path(path), sha256, verdict, parent)
         began = datetime.fromisoformat(began_at) if began_at else None
         row = await registry.register(
             self._store, model, promote=promote, shadow=shadow, keep=self._keep, began_at=began
@@ -174,7 +172,7 @@ class ModelCommands:
             asked=asked,
         )
         classifier = asked.classifier if asked else None
-        return view | {"urgency": urgency(message.content, message.medium.value, classifier, prepare)}
+        return view | {"urgency": urgency(message.content, message.medium.value, classifier, readings)}
 
     async def _asked(self, message: Message, version: str) -> Asked | None:
         row = await self._store.read(lambda c: models.get(c, version)) if version else None
@@ -185,6 +183,13 @@ class ModelCommands:
         return Asked(
             classifier=classifier, thresholds=limits, model_input=prepare(message.content, message.medium.value)
         )
+
+
+def _read(path: Path, sha256: str, verdict: dict[str, Any], parent: str) -> Trained:
+    try:
+        return trained_elsewhere(path.read_bytes(), sha256, verdict, parent)
+    except OSError as error:
+        raise SignpostError(f"the trained model can't be read: {error.strerror or error}") from error
 
 
 def _decided(connection: Connection, given: str) -> tuple[Message, list[Decision]]:

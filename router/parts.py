@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from router.metrics import Metrics
     from router.orphans import Orphans
     from router.records import Notice
+    from router.routing.lookout import Lookout
     from router.routing.route import Router
     from router.routing.stage import DecideStage
     from router.serving import Serving
@@ -53,6 +54,7 @@ class Lasting:
     orphans: Orphans
     lives: Lives
     looker: Worker  # at how the channels are
+    lookout: Lookout  # for alarms among what waits
     deciding: list[DecideStage]  # the stages that hold messages, and
     sending: list[Dispatcher]  # the dispatchers that hold deliveries: those of former configurations until they end
 

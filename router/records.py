@@ -190,10 +190,9 @@ class Message:
 class Prediction:
     """A model's answer: all labels with calibrated probabilities, best first, and the raw score for "none of these".
 
-    `score` is the largest margin of the model, which tells strangers from members better than a probability does
-    (the higher, the more surely in scope). `confidence` is how likely the first label is right, all things considered:
-    that the message is no department's business at all, too, which the ranking leaves aside; None where the model
-    doesn't say. `model` is the version that answered.
+    `score` is the largest margin of the model, which tells strangers from members better than a probability does (the
+    higher, the surer). `confidence` is how likely the first label is right, all things considered: that the message is
+    no department's business, too, which the ranking leaves aside; None if unknown. `model`: the version that answered.
     """
 
     ranking: tuple[tuple[str, float], ...]
@@ -326,6 +325,7 @@ class Correction:
     confirmed_by: str = ""
     confirmed_via: str = ""  # command or console (a named person), votes, tacit; "" if it was never confirmed
     withdrawn_by: str = ""
+    client: str = ""  # tells the browser apart in which the link was used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from classifiers._calibrate import min_confidence_for
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from router.interfaces import Classifier, ClassifierType
     from router.plugins import Plugins
     from router.store.engine import Store
+
+FORMER_FOR = timedelta(hours=1)  # in which people look at what a new champion does
 
 
 class Serving:
@@ -43,7 +46,8 @@ class Serving:
         self._on_refused = on_refused
         self._on_reduced = on_reduced
         self._present: _Loaded | None = None
-        self._former: _Loaded | None = None  # kept, so that going back takes no time
+        self._former: _Loaded | None = None  # kept for a while, so that going back takes no time
+        self._exchanged_at = store.clock.now()
         self._refused = ""
         self._refreshing = asyncio.Lock()
 
@@ -79,6 +83,7 @@ class Serving:
         Raise what the store raises when it can't be read; the version that serves is kept then, too.
         """
         async with self._refreshing:
+            self._let_go()
             champion = await self._store.read(models.champion_version)
             if not champion or champion == self._refused:
                 return False
@@ -86,6 +91,11 @@ class Serving:
                 self._refused = ""  # back to the good one
                 return False
             return await self._exchange(champion)
+
+    def _let_go(self) -> None:
+        """Free the former model some time after the exchange: tens of MB. Going back means loading it then."""
+        if self._former is not None and self._store.clock.now() - self._exchanged_at >= FORMER_FOR:
+            self._former = None
 
     async def _exchange(self, champion: str) -> bool:
         try:
@@ -123,6 +133,7 @@ class Serving:
 
     async def _serve(self, loaded: _Loaded) -> None:
         self._former, self._present = self._present, loaded
+        self._exchanged_at = self._store.clock.now()
         if "reduced" in loaded.meta:
             await self._on_reduced(f"the model {loaded.version}: {loaded.meta['reduced']}")
 

@@ -31,6 +31,7 @@ _LEAVE_S = 10.0  # for a source to leave its mailbox before its successor enters
 
 STAGES = (
     "decide-",
+    "lookout",
     "dispatch-",
     "lives",
     "urgent",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from channels._mime import understand
-from classifiers._text import prepare
+from classifiers._text import prepare, readings
 from router.destinations import addresses
 from router.errors import SignpostError
 from router.language import Language
@@ -93,7 +93,7 @@ class Trial:
             for rule in (configuration.rules if configuration else ())
         ]
         return (
-            Urgent(lambda: self.classifier, prepare, log),
+            Urgent(lambda: self.classifier, readings, log),
             Statutory(),
             Rules(rules, schools.recognise, ZoneInfo(configuration.organization.timezone) if configuration else UTC),
             Unreadable(self.fallback),
@@ -152,7 +152,7 @@ class Trial:
             seen=self.schools.look(decided),
             asked=asked,
         )
-        return view | {"urgency": urgency(decided.content, decided.medium.value, self.classifier, prepare)}
+        return view | {"urgency": urgency(decided.content, decided.medium.value, self.classifier, readings)}
 
 
 def _schools(configuration: Configuration | None) -> Schools:

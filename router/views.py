@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy import Row
 
     from router.records import Correction, Decision, Delivery, Message, State
     from router.store.alarms import Alarm
+
+_BEGINNING = 120  # characters of a text that stand in a list
 
 
 def message_row_view(row: Row[Any]) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def message_row_view(row: Row[Any]) -> dict[str, Any]:
         "medium": row.medium,
         "state": row.state,
         "subject": content.get("subject", ""),
-        "beginning": " ".join(content.get("text", "").split())[:120],
+        "beginning": beginning(content),
         "department": row.department or "",
         "reason": row.reason or "",
         "why": row.why or row.detail,
@@ -32,6 +35,11 @@ def message_row_view(row: Row[Any]) -> dict[str, Any]:
         "school": row.school or "",
         "suggestions": row.suggestions or [],
     }
+
+
+def beginning(content: Mapping[str, Any]) -> str:
+    """Return how a stored message begins, on one line."""
+    return " ".join(content.get("text", "").split())[:_BEGINNING]
 
 
 def message_view(message: Message, state: State, detail: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import random
 import secrets
 import socket
 import tempfile
@@ -15,12 +14,14 @@ import structlog
 
 from router.interfaces import SystemClock
 from router.store.engine import open_store
-
-
-@pytest.fixture
-def rng():
-    """Random numbers that are the same in every run."""
-    return random.Random(20260101)
+from tests.torture.recording import (  # noqa: F401  pytest finds fixtures and hooks by their names here
+    pytest_collection_modifyitems,
+    pytest_runtest_makereport,
+    rng,
+    rounds,
+    seed,
+    tally,
+)
 
 
 @pytest.fixture

@@ -155,6 +155,8 @@ def _print_explanation(view: dict[str, Any]) -> None:
         _print_model(view["model"])
     if view["urgency"]["phrase"] or view["urgency"].get("words"):
         _print_urgency(view["urgency"])
+    if view["step"] == "suspicion":
+        _print_spam(view["spam"])
     if view["would_change"]:
         show.heading("What would change it:")
         for sentence in view["would_change"]:
@@ -167,7 +169,17 @@ def _print_urgency(said: dict[str, Any]) -> None:
         f"{show.percent(said['likely'])}; it counts from {show.percent(said['threshold'])}" if "likely" in said else ""
     )
     words = ", ".join(f"{word} {weight:+.2f}" for word, weight in said.get("words", ())[:_MOST_WORDS])
-    show.facts([("phrase", said["phrase"] or "none"), ("likely", model), ("words", words)])
+    phrase = f"{said['phrase']}, a weak sign" if said.get("weak") else said["phrase"] or "none"
+    show.facts([("phrase", phrase), ("likely", model), ("words", words)])
+
+
+def _print_spam(said: dict[str, Any]) -> None:
+    show.heading("Why does it look like spam?")
+    score = "" if said["score"] is None else f"{said['score']:.2f}; below 0 it is no department's business"
+    enough = "" if said["threshold"] is None else f", below {said['threshold']:.2f} that is enough"
+    words = ", ".join(f"{word} {weight:+.2f}" for word, weight in said["words"][:_MOST_WORDS])
+    signs = ", ".join(filter(None, [said["channel"], *said["signs"]]))
+    show.facts([("signs", signs or "none"), ("score", score and score + enough), ("words", words)])
 
 
 def _print_model(model: dict[str, Any]) -> None:

@@ -50,6 +50,9 @@ def status(invocation: Invocation) -> None:
         [("urgent".ljust(14), f"{alarms} not acknowledged, for {waiting['oldest_s']:.0f} s" if alarms else "none open")]
     )
     show.facts([("misroutes".ljust(14), _misroutes(ledger["misroutes"], ledger["audits"]["waiting"]))])
+    if waiting := ledger.get("models", {}).get("waiting"):
+        show.facts([("models".ljust(14), f"{waiting[0]} waits for a person: signpost models show {waiting[0]}")])
+    show.facts([("drift".ljust(14), _drift(ledger.get("drift") or {}))])
     show.facts([("oldest waiting", f"{ledger['oldest_waiting_s']:.0f} s" if ledger["oldest_waiting_s"] else "nothing")])
     _configuration(ledger.get("configuration"))
     _channels(ledger.get("channels", []))
@@ -80,6 +83,17 @@ def _misroutes(told: dict[str, Any], waiting: int) -> str:
     if waiting:
         parts.append(f"{waiting} to audit: signpost audit list")
     return "; ".join(parts)
+
+
+def _drift(told: dict[str, Any]) -> str:
+    """Return whether what families write, or how the model does with it, has changed lately."""
+    if not told.get("compared"):
+        return "not looked yet" if not told else f"too few messages to tell: {told['messages']} since {told['since']}"
+    topic = told["topic"]
+    about = f"new: {', '.join(topic['words'])}, such as {' '.join(topic['messages'])}" if topic else ""
+    found = "; ".join([*(each["sentence"] for each in told["changes"]), *filter(None, [about])])
+    days = f"{told['since']} to before {told['until']}, {told['messages']} messages"
+    return f"{found or 'nothing has changed'} ({days}, against {told['reference_messages']} before)"
 
 
 def _configuration(told: dict[str, Any] | None) -> None:

@@ -73,6 +73,7 @@ def evaluate(
     rows = _rows(files)
     measured = _outside(invocation, model) if model is not None else _district(invocation.configuration())
     rows = [measured.row(row) for row in rows]
+    _remark_on_others(measured, rows)
     answers = measured.answers(rows)
     figures = figures_of(answers, rows, alarm_of(measured.classifier))
     if report is not None:
@@ -106,9 +107,16 @@ class _Measured:
         """Return a row with the labels that are measured by."""
         return District(self.classifier, self.departments).row(row) if self.departments else row
 
+    @property
+    def labels(self) -> Sequence[str]:
+        """What an answer can be."""
+        return self._used(self.classifier).labels
+
     def answers(self, rows: Sequence[Row]) -> list[Answer]:
         """Return what the model says, and what would be routed."""
-        return answers_of(self._used(self.classifier), rows, self.limits.min_confidence, self.limits.min_score)
+        stricter = {desk.id: desk.min_confidence for desk in self.departments if desk.min_confidence is not None}
+        limits = self.limits
+        return answers_of(self._used(self.classifier), rows, limits.min_confidence, limits.min_score, stricter)
 
     def right(self, rows: Sequence[Row], classifier: Classifier) -> tuple[int, int]:
         """Return of how many of how many in-scope rows another model's first choice is right."""
@@ -118,6 +126,16 @@ class _Measured:
 
     def _used(self, classifier: Classifier) -> Classifier:
         return District(classifier, self.departments) if self.departments else classifier
+
+
+def _remark_on_others(measured: _Measured, rows: Sequence[Row]) -> None:
+    """Name the departments that no answer can be: a slip of the pen, or the fallback."""
+    labels = {*measured.labels, OUT_OF_SCOPE}
+    others = [str(row["department"]) for row in rows if row["department"] not in labels]
+    if others:
+        names = ", ".join(f"'{name}'" for name in sorted(set(others)))
+        remark = f"remark: no answer can be {names}, so {len(others)} of {len(rows)} messages count as wrong; "
+        click.echo(f"{remark}what is to be left to people is called '{OUT_OF_SCOPE}'", err=True)
 
 
 def _district(configuration: Configuration) -> _Measured:

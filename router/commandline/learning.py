@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,10 +14,12 @@ import click
 
 from router.commandline import progress, show
 from router.commandline.frame import DONE, NO, Command, Invocation
-from router.commandline.reach import ask_whom, look, require_store, store_exists, store_place
+from router.commandline.reach import ask_there, ask_whom, look, require_store, store_exists, store_place
 from router.control import socket_path
-from router.learning.build import to_learn
-from router.learning.lessons import Lessons
+from router.learning import turn
+from router.learning.build import order_of, to_learn
+from router.learning.retrain import train_apart
+from router.learning.snapshot import Snapshot, trained_on
 from router.learning.train import Trained
 from router.learning.train import train as train_model
 from router.plugins import classifier_types
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 
     from config.load import Configuration
     from router.interfaces import Progress, Settings
-    from router.learning.train import Champion
+    from router.learning.order import Order
 
 DATA_HELP = (
     "A .jsonl or .csv file of labelled messages; DEPT=PATH for a Maildir, mbox or folder of .eml files; or a folder "
@@ -64,11 +68,14 @@ def train(  # noqa: PLR0917  click passes each option
     configuration = invocation.configuration_if_any() if out else invocation.configuration()
     if configuration is not None and not (out and no_corpus):
         _look_for_store(configuration, out)
-    with progress.shown("Training") as tell:
-        model = _train(configuration, files, no_corpus=no_corpus, out=out, compare=compare, tell=tell)
     if out is not None:
+        with progress.shown("Training") as tell:
+            model = _train(configuration, files, no_corpus=no_corpus, out=out, compare=compare, tell=tell)
         return _told(invocation, model, {"version": model.version, "state": "saved", "path": str(out)})
     assert configuration is not None
+    order = _order(configuration, files, no_corpus=no_corpus, compare=compare)
+    with progress.shown("Training") as tell:
+        model = asyncio.run(_train_apart(configuration, order, tell))
     return _told(invocation, model, _registered(configuration, model, began, shadow=shadow))
 
 
@@ -80,41 +87,60 @@ def _look_for_store(configuration: Configuration, out: Path | None) -> None:
         click.echo(f"remark: no correction is learnt: there is no store at {store_place(configuration)}", err=True)
 
 
+def _order(configuration: Configuration, files: Sequence[str], *, no_corpus: bool, compare: bool) -> Order:
+    learning = configuration.learning
+    return replace(
+        order_of(configuration),
+        files=(*learning.data, *files),
+        corpus=learning.corpus and not no_corpus,
+        by_hand=True,
+        compare=compare,
+    )
+
+
+async def _train_apart(configuration: Configuration, order: Order, tell: Progress) -> Trained:
+    """Train as a daemon does: under the same limits, behind everything else, and not while another training is on."""
+
+    async def say(step: str) -> None:
+        await ask_there(configuration, turn.COMMAND, {"step": step})
+
+    async with turn.turn(say):
+        return await train_apart(order, configuration.learning.retrain_within.total_seconds(), tell)
+
+
 def _train(
     configuration: Configuration | None,
     files: Sequence[str],
     *,
     no_corpus: bool,
-    out: Path | None,
+    out: Path,
     compare: bool,
     tell: Progress,
 ) -> Trained:
-    """Train with what the configuration says; without one, with the defaults."""
+    """Train into a folder with what the configuration says; without one, with the defaults."""
     if configuration is None:
         linear = classifier_types().get("linear")
         settings: Settings = linear.settings()
         return train_model(
             linear, settings, progress=tell, files=files, no_corpus=no_corpus, out_dir=out, compare_too=compare
         )
-    learning = configuration.learning
-    if not (out and no_corpus):
-        files, no_corpus = (*learning.data, *files), no_corpus or not learning.corpus
-    nothing: tuple[Lessons, Champion | None] = Lessons(), None
-    lessons, champion = nothing if out and no_corpus else look(configuration, partial(to_learn, configuration), nothing)
-    return train_model(
-        configuration.classifier.classifier,
-        configuration.classifier.settings,
-        configuration.departments,
-        configuration.routing.fallback,
-        progress=tell,
-        store_rows=lessons.rows,
-        left_out=lessons.left_out,
-        files=files,
-        champion=champion,
-        no_corpus=no_corpus,
-        out_dir=out,
-        target_error=configuration.routing.target_error,
-        compare_too=compare,
+    learning, outside = configuration.learning, no_corpus
+    if not outside:
+        files, no_corpus = (*learning.data, *files), not learning.corpus
+    nothing, classifier = Snapshot(), configuration.classifier
+    seen = nothing if outside else look(configuration, partial(to_learn, configuration), nothing)
+    return trained_on(
+        seen,
+        partial(
+            train_model,
+            *(classifier.classifier, classifier.settings, configuration.departments, configuration.routing.fallback),
+            progress=tell,
+            files=files,
+            no_corpus=no_corpus,
+            out_dir=out,
+            target_error=configuration.routing.target_error,
+            compare_too=compare,
+        ),
     )
 
 
@@ -152,6 +178,8 @@ def _told(invocation: Invocation, model: Trained, row: dict[str, Any]) -> int:
     if compared := model.metrics.get("sources"):
         _print_sources(compared)
     click.echo(f"\n{model.verdict.sentence}")
+    if model.verdict.remark:
+        click.echo(show.plain(model.verdict.remark))
     click.echo(_outcome(model, row))
     return status
 
@@ -208,8 +236,10 @@ def _standing(model: Trained, state: str) -> str:
         registered.CHAMPION: "is the champion now. To go back:  signpost models rollback",
         registered.SHADOW: "answers beside the champion now, and takes over if all is well:  signpost models shadow",
         registered.ROLLED_BACK: f"isn't promoted: you went back from this version; {all_the_same}",
-        registered.CHALLENGER: "isn't promoted: another became champion meanwhile, or there is nothing in it that was "
-        f"new since you went back; {all_the_same}",
+        registered.CHALLENGER: f"isn't promoted: a person has to judge; {all_the_same}"
+        if model.verdict.waits
+        else "isn't promoted: another became champion meanwhile, or it has learnt what one had learnt that you went "
+        f"back from, and little else; {all_the_same}",
     }.get(state, f"isn't promoted: it was known before, as {state}; {all_the_same}")
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from structlog.typing import FilteringBoundLogger
+
     from config.load import Configuration
     from config.schema import ConfiguredClassifier
     from router.commandline.frame import Invocation
@@ -82,9 +84,7 @@ def _bundled(configured: ConfiguredClassifier) -> tuple[bytes, str]:
 
 def trial(invocation: Invocation, model: Path | None) -> Trial:
     """Return what decides: configuration and its model, or a model that stands outside any configuration."""
-    log = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr), wrapper_class=structlog.make_filtering_bound_logger("error")
-    )
+    log = quiet_log()
     if model is None:
         configured = invocation.configuration()
         classifier, meta = serving(configured)
@@ -95,6 +95,14 @@ def trial(invocation: Invocation, model: Path | None) -> Trial:
     limits = thresholds(meta, target_error(configuration))
     fallback = configuration.routing.fallback if configuration else ""
     return Trial(classifier, limits, clock=SystemClock(), log=log, fallback=fallback)
+
+
+def quiet_log() -> FilteringBoundLogger:
+    """Return a log that says on standard error what fails, and nothing else."""
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr), wrapper_class=structlog.make_filtering_bound_logger("error")
+    )
+    return log
 
 
 def target_error(configuration: Configuration | None) -> float:

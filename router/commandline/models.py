@@ -70,6 +70,8 @@ def _print(view: dict[str, Any]) -> None:
         recall, precision, least = (show.percent(urgent[name]) for name in ("recall", "precision", "threshold"))
         click.echo(f"\nurgent from {least} on, which finds {recall} of {urgent['rows']}, {precision} of them rightly")
     show.heading(f"The gate: {verdict.get('sentence', '')}")
+    if remark := verdict.get("remark"):
+        click.echo(f"{show.plain(remark)}\n")
     columns = ["check", ">messages", ">before", ">this model", "outcome"]
     checks = verdict.get("checks", [])
     rows = [
@@ -114,10 +116,10 @@ def models_shadow(invocation: Invocation, version: str, limit: int) -> None:
 
 def _print_counts(view: Mapping[str, Any]) -> None:
     click.echo(f"Left to a person: {view['before_abstained']} by the champion, {view['after_abstained']} by it.")
-    if view["corrected"]:
+    if view["judged"]:
         click.echo(
-            f"Corrected by people since: {view['corrected']}, of which the champion had {view['before_right']} right, "
-            f"it {view['after_right']}."
+            f"People have said where {view['judged']} of them belong: the champion had {view['before_right']} right, "
+            f"it {view['after_right']}; it would have treated {view['better']} better and {view['worse']} worse."
         )
     click.echo()
 

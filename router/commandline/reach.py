@@ -15,6 +15,7 @@ from router.alerts import Alerts
 from router.commands import Commands
 from router.destinations import Desks
 from router.errors import NotFound, SignpostError, StoreBusy
+from router.learning import turn
 from router.learning.build import audit_commands
 from router.learning.corrections import Corrections
 from router.life import lives
@@ -125,6 +126,7 @@ def _offline(configuration: Configuration, store: Store) -> Commands:
     )
     model_commands.offer(commands)
     audit_commands(configuration, store).offer(commands)
+    turn.offer(commands, store)
     return commands
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from classifiers._text import prepare
+from classifiers._text import readings
 from router.records import Content
 from router.routing.urgent import Urgent
 
@@ -18,7 +18,7 @@ _FIELDS = ("subject", "body", "language", "topic", "medium")
 
 def alarm_of(classifier: Classifier) -> Callable[[Mapping[str, Any]], bool]:
     """Return what answers for a row `{"subject", "body", "language", "topic", "medium" or "channel"}`."""
-    step = Urgent(lambda: classifier, prepare)
+    step = Urgent(lambda: classifier, readings)
 
     def alarms(row: Mapping[str, Any]) -> bool:
         subject, text, language, topic, medium = (str(row.get(name) or "") for name in _FIELDS)
@@ -29,9 +29,12 @@ def alarm_of(classifier: Classifier) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def missed(classifier: Classifier, examples: Sequence[Example]) -> set[int]:
-    """Return the numbers of the urgent examples that nobody would be told of."""
-    step = Urgent(lambda: classifier, prepare)
-    urgent = [number for number, example in enumerate(examples) if example.urgent]
+    """Return the numbers of the examples that people are to be told of at once, and wouldn't be."""
+    step = Urgent(lambda: classifier, readings)
+    urgent = [number for number, example in enumerate(examples) if example.alarming]
     said = [examples[number].input for number in urgent]
-    contents = [(Content(subject=each.subject, text=each.body, topic=each.topic), each.medium) for each in said]
+    contents = [
+        (Content(subject=each.subject, text=each.body, language=each.language, topic=each.topic), each.medium)
+        for each in said
+    ]
     return {number for number, reason in zip(urgent, step.reasons(contents), strict=True) if not reason}

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from router.audit_commands import AuditCommands
-from router.learning import tacit, vigilance
+from router.learning import tacit, turn, vigilance
 from router.learning.corrections import Corrections
+from router.learning.drift import Drift, Limits, Present
+from router.learning.heirs import heirs
 from router.learning.learner import LEASE, Learner
-from router.learning.lessons import Lessons, Rules
+from router.learning.lessons import Rules
 from router.learning.order import Order
 from router.learning.retrain import Surroundings
-from router.learning.snapshot import snapshot
+from router.learning.snapshot import Snapshot, snapshot
 from router.learning.terms import Terms
 from router.model_commands import ModelCommands
 from router.ownership import Ownership
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from config.load import Configuration
     from router.alerts import Alerts
     from router.destinations import Desks
-    from router.learning.train import Champion
     from router.parts import Parts
     from router.routing.schools import Schools
     from router.store.engine import Store
@@ -50,12 +51,14 @@ def offer_commands(parts: Parts, schools: Schools) -> None:
         keep=configuration.learning.keep_models,
     ).offer(parts.commands)
     audit_commands(configuration, parts.store).offer(parts.commands)
+    turn.offer(parts.commands, parts.store)
 
 
 def audit_commands(configuration: Configuration, store: Store) -> AuditCommands:
     """Return the commands about audits."""
     zone = ZoneInfo(configuration.organization.timezone)
-    return AuditCommands(store, [department.id for department in configuration.departments], zone)
+    departments = configuration.departments
+    return AuditCommands(store, [desk.id for desk in departments], zone, heirs=heirs(departments))
 
 
 def learning_workers(parts: Parts) -> list[Worker]:
@@ -87,11 +90,15 @@ def rules_of(configuration: Configuration) -> Rules:
         person=caps.person,
         department=caps.department,
         cycle=caps.cycle,
+        votes_address=caps.votes.address,
+        votes_department=caps.votes.department,
+        votes_cycle=caps.votes.cycle,
+        heirs=heirs(configuration.departments),
     )
 
 
-async def to_learn(configuration: Configuration, store: Store) -> tuple[Lessons, Champion | None]:
-    """Return what may be learnt from, as far as the caps allow, and the champion that it is compared with."""
+async def to_learn(configuration: Configuration, store: Store) -> Snapshot:
+    """Return what may be learnt from, as far as the caps allow, and the models that it is compared with."""
     return await snapshot(store, rules_of(configuration))
 
 
@@ -106,7 +113,25 @@ def learner_of(parts: Parts, present: Callable[[], Configuration]) -> Learner:
         tell=lasting.tell,
         log=lasting.log,
     )
-    return Learner(around)
+    return Learner(around, drift_of(parts, around.lease, present))
+
+
+def drift_of(parts: Parts, lease: Ownership, present: Callable[[], Configuration]) -> Drift:
+    """Return what sees in this daemon whether anything is changing, by whatever configuration is in force."""
+    lasting = parts.lasting
+
+    def now() -> Present:
+        configuration = present()
+        drift = configuration.learning.drift
+        return Present(
+            limits=Limits(
+                window=drift.window, reference=drift.reference, least=drift.least, false_alarms=drift.false_alarms
+            ),
+            zone=ZoneInfo(configuration.organization.timezone),
+            classifier=lasting.serving.classifier(),
+        )
+
+    return Drift(lasting.store, lease, lasting.alerts, now, lasting.log)
 
 
 def terms_of(configuration: Configuration) -> Terms:

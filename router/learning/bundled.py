@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
+from contextlib import suppress
+from datetime import timedelta
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from router.interfaces import ClassifierType, Progress, Settings
+
+_FILES, _UNFINISHED = "bundled-*.model", ".bundled-"
+_UNUSED, _ABANDONED = timedelta(days=30), timedelta(days=1)
 
 
 def bundled(
@@ -42,6 +48,7 @@ def bundled(
     made = train(classifier, settings, progress=progress, corpus=corpus)
     try:
         _write(path, made.artifact)
+        _tidy(path.parent)
     except OSError as error:
         progress(f"the model can't be kept in {path.parent}: {error.strerror or error}", 1.0)
     return made.artifact, made.sha256
@@ -93,18 +100,29 @@ def _program() -> str:
 
 
 def _read(path: Path) -> tuple[bytes, str] | None:
-    """Return a kept model if there is a sound one."""
+    """Return a kept model if there is a sound one; it is known by its time that it was used."""
     try:
         artifact = unpack(path.read_bytes())
     except (OSError, BadArtifact):
         return None
+    with suppress(OSError):  # a folder that can't be written isn't tidied either
+        os.utime(path)
     return artifact.packed, artifact.sha256
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what other versions of the program, or other settings, left here and nobody has used for a while."""
+    for pattern, age in ((_FILES, _UNUSED), (f"{_UNFINISHED}*", _ABANDONED)):
+        for path in folder.glob(pattern):
+            with suppress(OSError):  # another daemon may tidy, too
+                if path.stat().st_mtime < time.time() - age.total_seconds():
+                    path.unlink()
 
 
 def _write(path: Path, data: bytes) -> None:
     """Put the file in its place at once, so that no reader and no second writer ever meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=".bundled-")
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
     try:
         with os.fdopen(number, "wb") as file:
             file.write(data)

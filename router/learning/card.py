@@ -107,9 +107,11 @@ def _gate(verdict: Mapping[str, Any]) -> Iterable[str]:
 
 def _history(events: Sequence[Mapping[str, Any]]) -> str:
     lines = []
-    for event in events:
-        by, why = (f" by {event['by']}" if event["by"] else ""), (f": {event['why']}" if event["why"] else "")
-        lines.append(f"- {event['at']}: {event['what'].replace('_', ' ')}{_plain(by)}{_plain(why)}")
+    people = {name: number for number, name in enumerate(dict.fromkeys(filter(None, (e["by"] for e in events))), 1)}
+    for event in events:  # a card may be shown around: it says that people decided, and not who they are
+        by = f" by person {people[event['by']]}" if event["by"] else ""
+        why = f": {_plain(event['why'])}" if event["why"] else ""
+        lines.append(f"- {event['at']}: {event['what'].replace('_', ' ')}{by}{why}")
     return "\n".join(lines)
 
 

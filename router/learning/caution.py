@@ -35,11 +35,12 @@ def careful(
     """
     challenger = load(artifact)
     sense, known = sense_of(challenger), artifact.meta.get("urgent")
-    lost = missed(challenger, held_out) - missed(champion, held_out)
+    messages = (*held_out, *strangers)
+    lost = missed(challenger, messages) - missed(champion, messages)
     if not lost or sense is None or not isinstance(known, dict):
         return artifact
-    least = floor(min(sense.likely([held_out[number].input for number in lost])) * 1e5) / 1e5
-    others = [row.input for row in (*held_out, *strangers) if not row.urgent]
+    least = floor(min(sense.likely([messages[number].input for number in lost])) * 1e5) / 1e5
+    others = [row.input for row in messages if not row.alarming]
     more = sum(least <= likely < sense.threshold for likely in sense.likely(others))
     if least < _LEAST * sense.threshold or more > MOST_MORE * len(others):
         return artifact

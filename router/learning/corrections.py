@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from router.errors import Conflict, NotFound
+from router.learning.heirs import heirs
 from router.records import Correction, CorrectionState, Decision, DeliveryKind, Reason, State
 from router.routing.urgent import urgent_reason
 from router.store import corrections, decisions, deliveries, messages, passing
@@ -52,6 +53,10 @@ class Corrections:
         """Return whether the district has this department."""
         return department in self._desks.departments
 
+    def heirs(self) -> dict[str, str]:
+        """Return the departments that answer now for former ones."""
+        return heirs(self._desks.departments.values())
+
     def flag(
         self,
         connection: Connection,
@@ -63,8 +68,11 @@ class Corrections:
         now: datetime,
         note: str = "",
         delivery: Delivery | None = None,
+        client: str = "",
     ) -> Moved:
         """Pass a message on. `delivery` is the one whose link was used; repeating a flag changes nothing.
+
+        `client` tells the browser apart in which it was used.
 
         Raises `NotFound` for an unknown message or department, `Conflict` if it isn't routed or is there already.
         """
@@ -91,6 +99,7 @@ class Corrections:
             note=note[:NOTE_LIMIT],
             decision_id=present.id,
             delivery_id=delivery.id if delivery else None,
+            client=client,
         )
         if delivery is not None and copied:
             return self._pass_copy(connection, replace(said, from_department=delivery.department), present)
@@ -203,12 +212,12 @@ class Corrections:
         messages.set_state(connection, said.message_id, State.ROUTED, "", said.decision_id)
         return moved
 
-    def ours(self, connection: Connection, delivery: Delivery, now: datetime) -> Correction | None:
+    def ours(self, connection: Connection, delivery: Delivery, now: datetime, *, client: str = "") -> Correction | None:
         """Record "This is ours" and return the correction it confirmed, if it was the second vote.
 
         Two votes from different deliveries: the flag that sent the message here, and this one. They don't count as two
-        if both came from one address, if either has pressed both buttons, as programs do that press every one, or while
-        an address presses more than people do.
+        if both came from one address or one browser (`client`), if either has pressed every button, as programs do, or
+        while an address presses more than people do.
         """
         if delivery.message_id is None or delivery.decision_id is None:
             return None
@@ -220,15 +229,26 @@ class Corrections:
         said = corrections.leading_to(connection, delivery.decision_id)
         if said is None or said.delivery_id == delivery.id or said.to_department != delivery.department:
             return None
-        if not self._are_two(connection, said, delivery, now):
+        if (client and client == said.client) or not self._are_two(connection, said, delivery, now):
             return None
         return corrections.settle(
             connection, said.id, CorrectionState.CONFIRMED, now, "two votes", via=corrections.VOTES
         )
 
+    def distrust(self, connection: Connection, delivery: Delivery) -> None:
+        """Take for a program's whatever a delivery's link was used for, if it was used as only programs do.
+
+        What its flag or its vote has confirmed, with another vote, is proposed again.
+        """
+        if not corrections.pressed_every_button(connection, delivery.id):
+            return
+        brought = corrections.leading_to(connection, delivery.decision_id) if delivery.decision_id else None
+        for said in (*corrections.of_delivery(connection, delivery.id), *filter(None, (brought,))):
+            corrections.doubt(connection, said.id)
+
     def _are_two(self, connection: Connection, said: Correction, delivery: Delivery, now: datetime) -> bool:
-        both = said.delivery_id and corrections.has_voted(connection, said.delivery_id)
-        if both or corrections.has_flagged(connection, delivery.id):
+        links = filter(None, (said.delivery_id, delivery.id))
+        if any(corrections.pressed_every_button(connection, link) for link in links):
             return False
         flagged = deliveries.get(connection, said.delivery_id) if said.delivery_id else None
         addresses = [(each.via, each.to.casefold()) for each in (flagged, delivery) if each]
@@ -284,14 +304,14 @@ def settle(
 ) -> Correction:
     """Confirm or withdraw a correction as training data (the message stays where it is). Repeating it changes nothing.
 
-    `by` is the name of a person, `via` how they said so: command or console. What only time has confirmed they may
-    confirm, too. Raises `NotFound`, or `Conflict` for confirming what was withdrawn.
+    `by` is the name of a person, `via` how they said so: command or console. What only time or votes have confirmed
+    they may confirm, too. Raises `NotFound`, or `Conflict` for confirming what was withdrawn.
     """
     said = corrections.get(connection, correction_id)
     if said is None:
         raise NotFound(f"there is no correction {correction_id}")
-    by_time = state is CorrectionState.CONFIRMED and said.confirmed_via == corrections.TACIT
-    if said.state is state and not by_time:
+    by_nobody = state is CorrectionState.CONFIRMED and said.confirmed_via in corrections.UNNAMED
+    if said.state is state and not by_nobody:
         return said
     settled = corrections.settle(connection, correction_id, state, now, by, via=via)
     if settled is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ HELD_OUT_SHARE = 0.15
 CORPUS, FILE = "corpus", "file"  # "file NAME" where it has one
 _WEAK = (TACIT, SILENCE)
 _HARDLY = 0.001  # how much a weak label counts where thresholds are found: it agrees with the model that gave it
+_LIKELY = 0.5  # how sure the model that serves must be of a silent message of which the one before it wasn't
 _HASHES = 1 << 64
 _MOST_NAMES = 19  # unknown ones that are told at once
 
@@ -103,13 +104,13 @@ class Labels:
 
     def __init__(self, departments: Sequence[Department], fallback: str, rank: Rank | None) -> None:
         self._departments = {department.id: department for department in departments}
+        self._covered = {label for department in departments for label in department.covers}
         self._fallback = fallback
         self._rank = rank
 
     def known(self) -> set[str]:
         """Return every label that is covered and every department there is."""
-        covered = {label for department in self._departments.values() for label in department.covers}
-        return covered | self._departments.keys() | {OUT_OF_SCOPE}
+        return self._covered | self._departments.keys() | {OUT_OF_SCOPE}
 
     def names(self) -> dict[str, str]:
         """Return the department of each name for people."""
@@ -120,6 +121,8 @@ class Labels:
         desk = self._departments.get(department)
         if department == self._fallback or (desk is not None and not desk.covers):
             return OUT_OF_SCOPE, ""
+        if desk is None and department in self._covered:  # renamed or merged since: who covers its label answers for it
+            return department, ""
         if desk is None:
             return "", "the department is no longer in the configuration"
         if len(desk.covers) == 1:
@@ -130,6 +133,11 @@ class Labels:
         likeliest = next((label for label, _ in ranking if label in desk.covers), "")
         return likeliest, "" if likeliest else "the model knows none of the labels that the department covers"
 
+    def likely(self, label: str, model_input: ModelInput) -> bool:
+        """Return whether the model that serves chooses a label, rather than all others together."""
+        first, share = self._rank([model_input])[0].likely[0] if self._rank else ("", 0.0)
+        return first == label and share >= _LIKELY
+
     def taught(self, lesson: Lesson, model_input: ModelInput) -> tuple[str, str]:
         """Return the same for a message of the district; a model's own label stands if the department covers it."""
         desk = self._departments.get(lesson.to_department)
@@ -139,8 +147,7 @@ class Labels:
 
     def named(self, name: str, model_input: ModelInput, known: set[str]) -> tuple[str, str]:
         """Return the same for a name in a file, which may be a label (of the corpus, or covered) or a department."""
-        covered = {label for department in self._departments.values() for label in department.covers}
-        if name not in self._departments or name in covered | known:
+        if name not in self._departments or name in self._covered | known:
             return name, ""
         return self.of(name, model_input)
 
@@ -200,6 +207,8 @@ def _lesson_rows(lessons: Sequence[Lesson], labels: Labels, left_out: Counter[st
         label, why_not = labels.taught(lesson, model_input)
         if is_empty(model_input):
             why_not = "the message holds no text"
+        elif lesson.unsure and not labels.likely(label, model_input):
+            why_not = "nobody flagged it, but no model was sure of it"
         if why_not:
             left_out[why_not] += 1
             continue
@@ -212,15 +221,17 @@ def _lesson_rows(lessons: Sequence[Lesson], labels: Labels, left_out: Counter[st
                 source=lesson.source,
                 typical=typical,
                 urgent=lesson.urgent,
+                alarmed=lesson.alarmed,
             )
         )
     return rows
 
 
 def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Example]:
-    """Keep one of each text and label (the weightiest); what people corrected overrules the same text elsewhere.
+    """Keep one of each text and label (the weightiest, then a person's).
 
-    A weak label is left out where anything else says otherwise.
+    What people corrected overrules the same text elsewhere. A weak label is left out where anything else says
+    otherwise. What is known of urgency stays, whoever said so.
 
     The order stays: a classifier that draws random numbers row by row then treats the corpus as it did before, and a
     challenger differs from the champion by what is new, not by chance.
@@ -233,7 +244,7 @@ def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Exa
         if row.source not in _WEAK:
             known.setdefault(_text(row), set()).add(row.department)
     kept: dict[tuple[str, str], Example] = {}
-    for row in sorted(rows, key=lambda row: -row.weight):
+    for row in sorted(rows, key=lambda row: (-row.weight, row.source not in WORDS)):
         told = corrected.get(_text(row), {row.department})
         if len(told) > 1:
             left_out["the same text was corrected to different departments"] += 1
@@ -245,7 +256,13 @@ def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Exa
             left_out["the same text is there already"] += 1
         else:
             kept[_text(row), row.department] = row
-    return [row for row in rows if kept.get((_text(row), row.department)) is row]
+    urgent = {_text(row) for row in rows if row.urgent}
+    alarmed = {_text(row) for row in rows if row.alarmed}
+    return [
+        replace(row, urgent=_text(row) in urgent or row.urgent, alarmed=_text(row) in alarmed)
+        for row in rows
+        if kept.get((_text(row), row.department)) is row
+    ]
 
 
 def _text(row: Example) -> str:

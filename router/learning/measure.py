@@ -10,8 +10,9 @@ from classifiers._calibrate import Trial, min_confidence_for, operating_points
 from classifiers._evaluate import evaluate
 from router.learning.alarms import alarm_of, missed
 from router.learning.dataset import is_held_out
-from router.learning.gate import Answered, Replayed
+from router.learning.gate import Answered
 from router.learning.lessons import CORRECTION
+from router.learning.verdicts import Replayed
 from router.routing.policy import Thresholds
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def answered(
         held_out=ask(classifier, held_out),
         strangers=ask(classifier, strangers),
         thresholds=Thresholds(min_confidence=min_confidence, min_score=min_score),
-        unalarmed=missed(classifier, held_out),
+        unalarmed=missed(classifier, [*held_out, *strangers]),
     )
 
 
@@ -67,7 +68,7 @@ def _row(example: Example) -> dict[str, Any]:
         "topic": said.topic,
         "medium": said.medium,
         "department": example.department,
-        "urgent": example.urgent,
+        "urgent": bool(example.urgent),
     }
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Order:
     """A training to be done. `store_url` holds the password, so an order goes through a pipe and is never shown.
 
-    `memory` is how many bytes the process may use for data.
+    `memory` is how many bytes the process may use for data. `by_hand`: a person ordered it, who is told how far it is,
+    and says which files to learn from. `compare`: tell what each source of messages helped.
     """
 
     store_url: str = field(repr=False)
@@ -31,6 +32,8 @@ class Order:
     files: tuple[str, ...] = ()  # of labelled messages, besides those in the store
     corpus: bool = True  # whether the bundled messages are learnt from
     memory: int
+    by_hand: bool = False
+    compare: bool = False
 
     def line(self) -> bytes:
         """Return the order as a line."""

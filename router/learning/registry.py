@@ -9,8 +9,9 @@ from sqlalchemy import text
 
 from classifiers._artifact import unpack
 from router.errors import BadArtifact, Conflict, NotFound, SignpostError
-from router.learning.gate import Verdict
+from router.learning.rollback import was_left
 from router.learning.train import Trained, trained
+from router.learning.verdicts import Verdict
 from router.store import model_events as events
 from router.store import models, shadows
 
@@ -38,8 +39,7 @@ async def ensure_champion(store: Store, provide: Callable[[], tuple[bytes, str]]
     row = await store.read(models.champion)
     if row is not None:
         return row
-    data, sha256 = await asyncio.to_thread(provide)
-    first = trained(unpack(data, sha256), Verdict(passed=True, sentence=_BUNDLED))
+    first = await asyncio.to_thread(_provided, provide, _BUNDLED)
     return await store.write(lambda connection: put(connection, first, store.clock.now(), to=models.CHAMPION))
 
 
@@ -48,9 +48,29 @@ async def stand_in(store: Store, provide: Callable[[], tuple[bytes, str]]) -> mo
 
     The champion stays champion: it may be sound for a program of another version, which other daemons run.
     """
-    data, sha256 = await asyncio.to_thread(provide)
-    bundled = trained(unpack(data, sha256), Verdict(passed=True, sentence=_STANDS_IN))
-    return await store.write(lambda connection: put(connection, bundled, store.clock.now()))
+    bundled = await asyncio.to_thread(_provided, provide, _STANDS_IN)
+
+    def work(connection: Connection) -> ModelRow:
+        row = put(connection, bundled, store.clock.now())
+        events.add(connection, events.STOOD_IN, store.clock.now(), version=row.version, why=_STANDS_IN)
+        return row
+
+    return await store.write(work)
+
+
+def _provided(provide: Callable[[], tuple[bytes, str]], sentence: str) -> Trained:
+    data, sha256 = provide()
+    return trained(unpack(data, sha256), Verdict(passed=True, sentence=sentence))
+
+
+def stand_ins(connection: Connection) -> list[ModelRow]:
+    """Return what serves in place of a champion that can't be used, in the order in which it is tried.
+
+    Those that served before, the last one first; then the bundled model, if it was made for that.
+    """
+    version = events.last_version(connection, events.STOOD_IN)
+    bundled = models.get(connection, version) if version else None
+    return [*models.served_before(connection), *([bundled] if bundled else [])]
 
 
 async def register(
@@ -64,11 +84,11 @@ async def register(
 ) -> ModelRow:
     """Register a trained model, as a challenger or (the gate said no) as refused, and return it as it then stands.
 
-    It is promoted if asked for, or with `shadow` answers beside the champion first, unless the gate refused it, the
-    champion is no longer the one it was compared with, the very version was known before, or a person went back from
-    one that learnt from the same data: with nothing new learnt, a training must not undo what a person decided. Look
-    at the `state` that comes back. Of all models the newest `keep` stay (0: all). `began_at` is when what it learnt
-    from was read: the daemon counts from there until the next training.
+    It is promoted if asked for, or with `shadow` answers beside the champion first, unless the gate refused it or left
+    it to a person, the champion is no longer the one it was compared with, the very version was known before, or a
+    person went back from one that had learnt the same (`router.learning.rollback`): a training must not undo what a
+    person decided. Look at the `state` that comes back. Of all models the newest `keep` stay (0: all). `began_at` is
+    when what it learnt from was read: the daemon counts from there until the next training.
     """
     to = (models.SHADOW if shadow else models.CHAMPION) if promote else ""
 
@@ -189,7 +209,7 @@ def _genuine(data: bytes, row: ModelRow) -> Artifact:
 
 def put(connection: Connection, model: Trained, now: datetime, *, to: str = "", keep: int = 0) -> ModelRow:
     """Register a model and let it become `to` (champion, shadow or nothing more) if it may; drop old ones."""
-    _alone(connection)
+    alone(connection)
     verdict = model.verdict
     row = models.ModelRow(
         version=model.version,
@@ -206,26 +226,37 @@ def put(connection: Connection, model: Trained, now: datetime, *, to: str = "", 
     if is_new:
         what = events.REGISTERED if verdict.passed else events.REFUSED
         events.add(connection, what, now, version=row.version, why=verdict.sentence)
-    if verdict.passed and _may_serve(connection, model, is_new=is_new):
-        if to == models.SHADOW:
-            models.begin_shadow(connection, model.version)
-            events.add(connection, events.SHADOWED, now, version=row.version)
-        elif to == models.CHAMPION:
-            _serve(connection, model.version, now, by="", why="the gate passed it")
-    dropped = models.drop_old(connection, keep) if keep else []
+    if verdict.passed and to:
+        _become(connection, model, to, now, is_new=is_new)
+    dropped = models.drop_old(connection, keep, model.version) if keep else []
     shadows.forget(connection, dropped)
     for version in dropped:
         events.add(connection, events.DROPPED, now, version=version, why=f"only {keep} are kept")
     return _get(connection, model.version)
 
 
-def _may_serve(connection: Connection, model: Trained, *, is_new: bool) -> bool:
-    """Return whether a model that passed may become more than a challenger: see `register`."""
-    champion = models.champion(connection)
-    if champion is None:
-        return not model.parent
-    nothing_learnt = not is_new or models.was_left(connection, model.fingerprint)
-    return champion.version == model.parent and not nothing_learnt
+def _become(connection: Connection, model: Trained, to: str, now: datetime, *, is_new: bool) -> None:
+    """Let a model that passed serve, or answer beside the champion, or keep why it doesn't."""
+    if why_not := _why_not(connection, model, is_new=is_new):
+        if is_new:
+            events.add(connection, events.NOT_PROMOTED, now, version=model.version, why=why_not)
+    elif to == models.SHADOW:
+        models.begin_shadow(connection, model.version)
+        events.add(connection, events.SHADOWED, now, version=model.version)
+    else:
+        _serve(connection, model.version, now, by="", why="the gate passed it")
+
+
+def _why_not(connection: Connection, model: Trained, *, is_new: bool) -> str:
+    """Return why a model that passed is to be no more than a challenger, "" if nothing speaks against it."""
+    champion, verdict = models.champion(connection), model.verdict
+    if (champion.version if champion else "") not in {model.parent, verdict.instead_of or model.parent}:
+        return "it wasn't compared with the model that serves now"
+    if not is_new:
+        return "it was known before"
+    if champion and was_left(model, champion.metrics, models.left(connection)):
+        return "it has learnt what a model had learnt that was gone back from, and little else"
+    return "the gate leaves it to a person" if verdict.waits else ""
 
 
 def _serve(connection: Connection, version: str, now: datetime, by: str, why: str) -> None:
@@ -235,14 +266,14 @@ def _serve(connection: Connection, version: str, now: datetime, by: str, why: st
 
 def make_champion(connection: Connection, version: str, now: datetime, *, by: str = "", why: str = "") -> ModelRow:
     """Make a version the champion."""
-    _alone(connection)
+    alone(connection)
     _serve(connection, version, now, by, why)
     return _get(connection, version)
 
 
 def go_back(connection: Connection, to: str, now: datetime, *, by: str = "", why: str = "") -> ModelRow:
     """Go back from the champion to the version that served before; raise `Conflict` if that isn't `to` any more."""
-    _alone(connection)
+    alone(connection)
     row, left = models.before_champion(connection), models.champion_version(connection)
     if row is None or row.version != to:
         raise Conflict("somebody else promoted or rolled back a model at the same moment; look again")
@@ -259,7 +290,7 @@ def _get(connection: Connection, version: str) -> ModelRow:
     return row
 
 
-def _alone(connection: Connection) -> None:
-    """Keep two daemons from promoting at once; SQLite has one writer anyway."""
+def alone(connection: Connection) -> None:
+    """Keep two daemons from promoting at once, before anything is read; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE"))

@@ -7,15 +7,13 @@ import json
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from classifiers._artifact import unpack
 from router.errors import SignpostError
 from router.learning import registry
 from router.learning.terms import Standing, is_time, why_now
-from router.learning.train import trained
-from router.learning.verdicts import verdict_from_json
+from router.learning.train import trained_elsewhere
 from router.records import Notice
 from router.store import marks, models
 from router.store import model_events as events
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from structlog.typing import FilteringBoundLogger
 
+    from router.interfaces import Progress
     from router.learning.order import Order
     from router.learning.terms import Terms
     from router.learning.train import Trained
@@ -65,7 +64,7 @@ class Retraining:
         around, terms = self._around, self._around.terms()
         now = around.store.clock.now()
         standing, busy = await around.store.read(lambda c: _standing(c, now))
-        if standing.daily_at is None or is_time(terms, standing):
+        if standing.daily_at is None or (is_time(terms, standing) and not busy):  # a trial puts it off
             await around.lease.write(lambda c: marks.claim_since(c, DAILY, now, now))
         why = "" if busy else why_now(terms, standing)
         if why:
@@ -78,7 +77,7 @@ class Retraining:
         around.log.info("training_began", why=why)
         try:
             model = await self._run(terms.order(), terms.within.total_seconds())
-            row = await around.lease.write(lambda c: self._register(c, model, began, why, terms))
+            row, notice = await around.lease.write(lambda c: self._register(c, model, began, why, terms))
         except SignpostError as error:
             await self._failed(str(error))
             return
@@ -88,14 +87,20 @@ class Retraining:
             return
         await around.refresh()
         around.log.info("training_ended", model=row.version, state=row.state, passed=model.verdict.passed)
-        if notice := _news(row):
+        if notice:
             await around.tell("learning", notice)
 
-    def _register(self, connection: Connection, model: Trained, began: datetime, why: str, terms: Terms) -> ModelRow:
+    def _register(
+        self, connection: Connection, model: Trained, began: datetime, why: str, terms: Terms
+    ) -> tuple[ModelRow, Notice | None]:
+        """Return the model as it then stands, and what operations are told; one that was there before is no news."""
         now = self._around.store.clock.now()
         events.add(connection, events.TRAINING, began, version=model.version, why=why)
         to = models.SHADOW if terms.shadow else models.CHAMPION
-        return registry.put(connection, model, now, to=to, keep=terms.keep)
+        known = models.get(connection, model.version) is not None
+        row = registry.put(connection, model, now, to=to, keep=terms.keep)
+        waits = events.last_of(connection, row.version, events.NOT_PROMOTED) if row.state == models.CHALLENGER else None
+        return row, None if known else _news(row, waits.why if waits is not None else "")
 
     async def _failed(self, why: str) -> None:
         around = self._around
@@ -108,8 +113,8 @@ class Retraining:
 
 def _standing(connection: Connection, now: datetime) -> tuple[Standing, bool]:
     """Return what has changed since the last training, and whether a challenger is still being tried."""
-    since = events.last(connection, events.TRAINING)
-    confirmed, changed = events.settled_since(connection, since)
+    since = events.last(connection, events.TRAINING, now)
+    confirmed, changed = events.settled_since(connection, since, now)
     failures, failed_at = events.failures_since(connection, since)
     standing = Standing(
         now=now,
@@ -122,12 +127,18 @@ def _standing(connection: Connection, now: datetime) -> tuple[Standing, bool]:
     return standing, models.shadow(connection) is not None
 
 
-def _news(row: ModelRow) -> Notice | None:
-    """Return what operations are told of a training that ended well; nothing new is no news."""
+def _news(row: ModelRow, why_not: str) -> Notice | None:
+    """Return what operations are told of a training that ended well; `why_not` it waits, "" if it doesn't."""
     sentence, back = row.verdict.get("sentence", ""), "To go back:  signpost models rollback\n"
+    if remark := row.verdict.get("remark", ""):
+        sentence += f"\n{remark}\nTo look at them:  signpost corrections list --conflicts\n"
     look = f"The whole table:  signpost models show {row.version}\n"
     if row.state == models.REFUSED:
         return Notice(subject="A new model was refused", text=f"{sentence}\nThe one before goes on.\n\n{look}")
+    if why_not:
+        text = f"{sentence}\nIt isn't used, and the one before goes on: {why_not}.\n\n{look}"
+        use = f"To use it:  signpost models promote {row.version}\n"
+        return Notice(subject="A new model waits for a person", text=text + use)
     if row.state == models.CHAMPION and row.parent and row.parent != row.version:
         return Notice(subject=f"A new model serves: {row.version}", text=f"{sentence}\n\n{look}{back}")
     return None
@@ -136,8 +147,10 @@ def _news(row: ModelRow) -> Notice | None:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
-async def train_apart(order: Order, within_s: float) -> Trained:
+async def train_apart(order: Order, within_s: float, tell: Progress = lambda _doing, _share: None) -> Trained:
     """Train in a process of its own; raise `SignpostError` with a sentence if it fails, is ended or takes too long.
+
+    `tell` hears how far it is, if a person has ordered it.
 
     It stays in our session: under autogroup scheduling (sched(7)) a session of its own would weigh as much as we do.
     """
@@ -153,7 +166,7 @@ async def train_apart(order: Order, within_s: float) -> Trained:
     )
     try:
         async with asyncio.timeout(within_s):
-            return await _conversation(process, order)
+            return await _conversation(process, order, tell)
     except TimeoutError:
         raise SignpostError(f"it took longer than the {within_s / 60:.0f} minutes of learning.retrain_within") from None
     finally:
@@ -162,20 +175,27 @@ async def train_apart(order: Order, within_s: float) -> Trained:
         await process.wait()
 
 
-async def _conversation(process: asyncio.subprocess.Process, order: Order) -> Trained:
+async def _conversation(process: asyncio.subprocess.Process, order: Order, tell: Progress) -> Trained:
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(ConnectionError):  # it died: which is said below
         process.stdin.write(order.line())
         await process.stdin.drain()
-    line = await process.stdout.readline()
+    while "doing" in (said := await _said(process, process.stdout)):
+        tell(said["doing"], said["share"])
+    if "error" in said:
+        raise SignpostError(said["error"])
+    data = await process.stdout.read()
+    model = await asyncio.to_thread(trained_elsewhere, data, said["sha256"], said["verdict"], said["parent"])
+    return replace(model, metrics={**model.metrics, "sources": said["sources"]}) if said["sources"] else model
+
+
+async def _said(process: asyncio.subprocess.Process, answers: asyncio.StreamReader) -> dict[str, Any]:
+    """Return the next line of a training's answer; raise `SignpostError` if it died."""
+    line = await answers.readline()
     if not line.endswith(b"\n"):
         status = await process.wait()
         ended = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         raise SignpostError(f"its process {ended} before it was done")
     said: dict[str, Any] = json.loads(line)
-    if "error" in said:
-        raise SignpostError(said["error"])
-    data = await process.stdout.read()
-    artifact = await asyncio.to_thread(unpack, data, said["sha256"])
-    return trained(artifact, verdict_from_json(said["verdict"]), said["parent"])
+    return said

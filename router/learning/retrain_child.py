@@ -16,19 +16,25 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from router.errors import SignpostError
 from router.learning.dataset import FILE
 from router.learning.order import Order
-from router.learning.snapshot import snapshot
+from router.learning.snapshot import snapshot, trained_on
 from router.learning.train import train
 from router.plugins import classifier_types
 from router.store.engine import open_store
 
 if TYPE_CHECKING:
+    from io import BufferedWriter
+
+    from router.interfaces import Progress
+    from router.learning.snapshot import Snapshot
     from router.learning.train import Trained
 
+_NICE = 10  # weighs 110 where the daemon weighs 1024 (sched(7), "The nice value")
 _LAST_RESORT = "1000"  # the first that the kernel ends where memory runs out (proc(5), oom_score_adj)
 
 
@@ -39,15 +45,22 @@ def main() -> None:
     order = Order.of(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        stand_back(order.memory)
-        model = asyncio.run(_trained(order))
+        stand_back(order.memory, waited_for=order.by_hand)
+        model = asyncio.run(_trained(order, partial(_tell, answers, order)))
     except Exception as error:
         answers.write(_line(error=_in_words(error, order.memory)))
     else:
-        answers.write(_line(sha256=model.sha256, verdict=model.verdict.to_json(), parent=model.parent))
+        sources = model.metrics.get("sources")
+        answers.write(_line(sha256=model.sha256, verdict=model.verdict.to_json(), parent=model.parent, sources=sources))
         answers.write(model.artifact)
     answers.flush()
     os._exit(0)  # the thread that waits for the parent would keep it
+
+
+def _tell(answers: BufferedWriter, order: Order, doing: str, share: float) -> None:
+    if order.by_hand:
+        answers.write(_line(doing=doing, share=share))
+        answers.flush()
 
 
 def _in_words(error: Exception, memory: int) -> str:
@@ -60,13 +73,14 @@ def _in_words(error: Exception, memory: int) -> str:
     return f"{type(error).__name__} in {place.name}, line {place.lineno}"
 
 
-def stand_back(memory: int) -> None:
+def stand_back(memory: int, *, waited_for: bool = False) -> None:
     """Let everybody else go first, and take no more than so many bytes for data.
 
     RLIMIT_DATA counts what is written to (heap and private mappings, getrlimit(2)): unlike RLIMIT_AS not the libraries
     and what they reserve, and unlike a look at /proc now and then it can't be outrun. Under SCHED_IDLE a process has
     the processor only when nobody else wants it (sched(7)), and the disk likewise (ioprio_set(2): the class of I/O
-    follows from the policy). Where that is refused it is at least nice.
+    follows from the policy). Where that is refused it is at least nice. Where a person waits for it, it is merely nice,
+    for on a machine that is never idle it would never end: routing goes first, and it gets a tenth beside it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the daemon, which ends us
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -74,9 +88,10 @@ def stand_back(memory: int) -> None:
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  a file of the kernel's
         file.write(_LAST_RESORT)
     with suppress(OSError):
-        os.nice(19)
-    with suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        os.nice(_NICE if waited_for else 19)
+    if not waited_for:
+        with suppress(OSError, AttributeError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _end_with_parent() -> None:
@@ -84,31 +99,37 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-async def _trained(order: Order) -> Trained:
+async def _trained(order: Order, tell: Progress) -> Trained:
     store = open_store(order.store_url, read_only=True)
     await store.open()
     try:
-        lessons, champion = await snapshot(store, order.rules)
+        seen = await snapshot(store, order.rules)
     finally:
         await store.close()
-    if champion and champion[1].get("counts", {}).get(FILE) and not order.files:
+    return challenger(order, seen, tell)
+
+
+def challenger(order: Order, seen: Snapshot, tell: Progress = lambda _doing, _share: None) -> Trained:
+    """Train what was ordered on what was seen; raise `SignpostError` if it can't be done."""
+    forgets = seen.champion and seen.champion[1].get("counts", {}).get(FILE) and not order.files
+    if forgets and not order.by_hand:
         raise SignpostError(
             "the model that serves has learnt from files too, and a training without them would forget it: name them "
             "in learning.data"
         )
     kind = classifier_types().get(order.classifier)
-    return train(
-        kind,
-        kind.settings.model_validate(order.settings),
-        order.departments,
-        order.fallback,
-        progress=lambda _what, _share: None,
-        store_rows=lessons.rows,
-        left_out=lessons.left_out,
-        files=order.files,
-        champion=champion,
-        no_corpus=not order.corpus,
-        target_error=order.target_error,
+    settings = kind.settings.model_validate(order.settings)
+    return trained_on(
+        seen,
+        partial(
+            train,
+            *(kind, settings, order.departments, order.fallback),
+            progress=tell,
+            files=order.files,
+            no_corpus=not order.corpus,
+            target_error=order.target_error,
+            compare_too=order.compare,
+        ),
     )
 
 

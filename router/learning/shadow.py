@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from classifiers._text import prepare
-from router.errors import BadArtifact, Conflict
+from classifiers._text import prepare, readings
+from router.errors import BadArtifact, Conflict, NotFound
 from router.learning import registry
 from router.learning.proofs import fisher_test, sign_test
 from router.plugins import classifier_types
@@ -20,7 +20,7 @@ from router.store import models, shadows
 from router.store.codec import content_from_json, prediction_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
     from sqlalchemy import Connection, Row
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from router.interfaces import Classifier
     from router.learning.retrain import Surroundings
     from router.learning.terms import Terms
+    from router.records import Department
     from router.routing.policy import Choice, Thresholds
     from router.store.models import ModelRow
     from router.store.shadows import Counts
@@ -62,35 +63,38 @@ class Shadow:
         if row is None:
             self._pair = None
             return 0
-        champion = await store.read(models.champion_version)
-        if champion != row.parent:
+        if await store.read(models.champion_version) not in _beside(row):
             await self._end(row, "another model serves now than the one it was compared with")
             return 0
         try:
-            pair = await self._loaded(row, champion)
-        except BadArtifact as error:
+            pair = await self._loaded(row)
+        except (BadArtifact, NotFound) as error:
             await self._end(row, str(error))
             return 0
-        compared = await self._compare(row, champion, pair)
+        compared = await self._compare(row, pair)
+        answers = await store.read(lambda c: shadows.answers_now(c, row.since_decision or 0))
+        if not compared and answers not in {"", row.parent}:  # or there would be no end, and no other training
+            await self._end(row, "another model answers now than the one it was compared with")
+            return 0
         await self._judge(row)
         return compared
 
-    async def _loaded(self, row: ModelRow, champion: str) -> _Pair:
-        if self._pair is None or self._of != (champion, row.version):
+    async def _loaded(self, row: ModelRow) -> _Pair:
+        if self._pair is None or self._of != (row.parent, row.version):
             store, terms = self._around.store, self._around.terms()
-            before = await registry.find(store, champion)
+            before = await registry.find(store, row.parent)
             challenger, meta = await registry.load_version(store, row, classifier_types())
             self._pair = _Pair(
                 challenger=challenger,
                 limits=thresholds(meta, terms.target_error),
                 champion_limits=thresholds(await registry.metadata(store, before), terms.target_error),
             )
-            self._of = (champion, row.version)
+            self._of = (row.parent, row.version)
         return self._pair
 
-    async def _compare(self, row: ModelRow, champion: str, pair: _Pair) -> int:
+    async def _compare(self, row: ModelRow, pair: _Pair) -> int:
         around, since = self._around, row.since_decision or 0
-        asked = await around.store.read(lambda c: shadows.asked_about(c, champion, row.version, since, BATCH))
+        asked = await around.store.read(lambda c: shadows.asked_about(c, row.parent, row.version, since, BATCH))
         if asked:
             compared = await asyncio.to_thread(_compared, asked, pair, row.version, around.terms())
             await around.lease.write(lambda c: shadows.add(c, compared))
@@ -98,7 +102,7 @@ class Shadow:
 
     async def _judge(self, row: ModelRow) -> None:
         around, terms = self._around, self._around.terms()
-        counts = await around.store.read(lambda c: shadows.counts(c, row.version))
+        counts = await around.store.read(lambda c: shadows.counts(c, row.version, desks(terms.departments)))
         since = await around.store.read(lambda c: events.since(c, events.SHADOWED, row.version))
         if not enough(counts, around.store.clock.now(), since, terms.shadow, terms.shadow_for):
             return
@@ -112,7 +116,9 @@ class Shadow:
         now, why = around.store.clock.now(), said(counts)
 
         def work(connection: Connection) -> ModelRow:
-            if models.champion_version(connection) != row.parent or not models.end_shadow(connection, row.version):
+            registry.alone(connection)
+            champion = models.champion_version(connection)
+            if champion not in _beside(row) or not models.end_shadow(connection, row.version):
                 raise Conflict("somebody promoted or rolled back a model at the same moment")
             return registry.make_champion(connection, row.version, now, why=why)
 
@@ -147,11 +153,16 @@ class Shadow:
             await around.tell("learning", Notice(subject=f"The new model {row.version} isn't used", text=text))
 
 
+def _beside(row: ModelRow) -> frozenset[str]:
+    """Return which champions a challenger may follow: the one it was compared with, or for which that one stood in."""
+    return frozenset({row.parent, row.verdict.get("instead_of") or row.parent})
+
+
 def _compared(asked: Sequence[Row[Any]], pair: _Pair, challenger: str, terms: Terms) -> list[dict[str, Any]]:
     """Return what both would do with messages: the champion by its stored answer."""
     contents = [(content_from_json(row.content), row.medium) for row in asked]
     answers = pair.challenger.predict([prepare(*each) for each in contents])
-    reasons = Urgent(lambda: pair.challenger, prepare).reasons(contents)
+    reasons = Urgent(lambda: pair.challenger, readings).reasons(contents)
     rows = []
     for row, answer, reason in zip(asked, answers, reasons, strict=True):
         stored = prediction_from_json(row.prediction)
@@ -191,20 +202,25 @@ def why_not(counts: Counts) -> str:
     chance = fisher_test((counts.before_abstained, counts.n), (counts.after_abstained, counts.n))
     if more > _ABSTAINING and chance < _SURE:
         return f"of {counts.n} messages it leaves {counts.after_abstained} to a person, not {counts.before_abstained}"
-    if sign_test(counts.after_right, counts.before_right) < _SURE:
+    if sign_test(counts.better, counts.worse) < _SURE:
         return (
-            f"of {counts.corrected} messages that people corrected it would have sent {counts.after_right} where they "
-            f"belong, the one before {counts.before_right}"
+            f"of {counts.judged} messages of which people have said where they belong it would have treated "
+            f"{counts.worse} worse and {counts.better} better than the one before"
         )
     return ""
+
+
+def desks(departments: Iterable[Department]) -> frozenset[str]:
+    """Return the departments that a model may choose: those that cover any of its labels."""
+    return frozenset(department.id for department in departments if department.covers)
 
 
 def said(counts: Counts) -> str:
     """Return the comparison in words."""
     text = f"{counts.n} messages compared, {counts.different} of them to another department or person"
-    if counts.corrected:
+    if counts.judged:
         text += (
-            f"; of {counts.corrected} that people corrected it had {counts.after_right} right, the one before "
-            f"{counts.before_right}"
+            f"; of {counts.judged} of which people have said where they belong it had {counts.after_right} right, the "
+            f"one before {counts.before_right}"
         )
     return text

@@ -12,11 +12,14 @@ from classifiers._corpus import load_corpus
 from router.errors import SignpostError
 from router.interfaces import Clock, SystemClock
 from router.learning.caution import careful
-from router.learning.dataset import Dataset, build, split
+from router.learning.dataset import Dataset, build, fingerprint, split
 from router.learning.files import read_files
-from router.learning.gate import Verdict, compare
+from router.learning.gate import compare
 from router.learning.helped import compare_sources, sources_of
+from router.learning.lessons import SILENCE, TACIT
 from router.learning.measure import answered, figures, points_of, replay
+from router.learning.rollback import FIRM
+from router.learning.verdicts import Verdict, verdict_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 _FEW = 20  # examples of a label
 _OUTSIDE = "This model stands outside the registry; no gate was asked."
-_MEASURES = ("held_out", "metrics", "urgent", "counts", "left_out", "learnt", "parameters", "libraries")
+_MEASURES = ("held_out", "metrics", "urgent", "counts", "left_out", "learnt", "parameters", "libraries", FIRM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,11 @@ def trained(artifact: Artifact, verdict: Verdict, parent: str = "") -> Trained:
     )
 
 
+def trained_elsewhere(data: bytes, sha256: str, verdict: dict[str, Any], parent: str) -> Trained:
+    """Return what another process has trained; raise `SignpostError` if it is damaged. Tens of MB: for a thread."""
+    return trained(unpack(data, sha256), verdict_from_json(verdict), parent)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recipe:
     """How a model is made, whatever it is made of."""
@@ -83,8 +91,10 @@ class _Recipe:
 
     def about(self, dataset: Dataset) -> dict[str, Any]:
         """Return what the registry shows of a model's making; the same for the same messages and settings."""
+        rows = (*dataset.examples, *dataset.out_of_scope, *dataset.terms)
         return {
             "fingerprint": dataset.fingerprint,
+            FIRM: fingerprint(replace(row, group="") for row in rows if row.source not in {SILENCE, TACIT}),
             "counts": dict(dataset.counts),
             "left_out": dict(dataset.left_out),
             "learnt": list(dataset.learnt),
@@ -115,6 +125,7 @@ def train(
     left_out: Mapping[str, int] | None = None,
     files: Sequence[str] = (),
     champion: Champion | None = None,
+    reference: Champion | None = None,
     corpus: Corpus | None = None,
     no_corpus: bool = False,
     out_dir: Path | None = None,
@@ -125,9 +136,10 @@ def train(
 ) -> Trained:
     """Train on corpus (the bundled one unless given), confirmed corrections and files; return the judged model.
 
-    What is returned was trained without the held-out messages, and is what was measured on them. With `out_dir` the
-    model stands outside the registry: any labels, all rows, no gate, the classifier's own figures, and it is saved
-    there as a directory. With `compare_too` it is trained once more without each source of messages
+    What is returned was trained without the held-out messages, and is what was measured on them. The gate compares it
+    with the champion, and with a reference that it may be a little worse than, however many champions lie between.
+    With `out_dir` the model stands outside the registry: any labels, all rows, no gate, the classifier's own figures,
+    and it is saved there as a directory. With `compare_too` it is trained once more without each source of messages
     (`metrics["sources"]`, see `router.learning.helped`). Takes seconds to minutes of one processor. Raise
     `SignpostError` for files that can't be read and for too little to learn from.
     """
@@ -155,7 +167,7 @@ def train(
     )
     own = part_of(progress, 0.0, 1 / (1 + len(sources_of(dataset.examples)))) if compare_too else progress
     if out_dir is None:
-        result = _challenger(recipe, dataset, champion, target_error, own)
+        result = _challenger(recipe, dataset, (champion, reference), target_error, own)
     else:
         result = _saved(recipe, dataset, out_dir, (clock or SystemClock()).now(), own)
     if compare_too:
@@ -212,8 +224,13 @@ def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, prog
 
 
 def _challenger(
-    recipe: _Recipe, dataset: Dataset, champion: Champion | None, target_error: float, progress: Progress
+    recipe: _Recipe,
+    dataset: Dataset,
+    beside: tuple[Champion | None, Champion | None],
+    target_error: float,
+    progress: Progress,
 ) -> Trained:
+    champion, reference = beside
     training, held_out = split(dataset.examples)
     strangers, held_out_strangers = split(dataset.out_of_scope)
     artifact = recipe.fit((*training, *dataset.terms), strangers, part_of(progress, 0.02, 0.85))
@@ -231,6 +248,8 @@ def _challenger(
         said(*champion) if champion else None,
         said(challenger, meta),
         held_out,
+        strangers=held_out_strangers,
+        reference=said(*reference) if reference else None,
         replayed=replay(champion[0] if champion else None, challenger, dataset),
         target_error=target_error,
         seed=recipe.seed,

@@ -1,18 +1,80 @@
-"""The gate's verdict as it comes back from another process."""
+"""What the gate says of a challenger: the verdict, its table, and how both come back from another process."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from router.errors import SignpostError
-from router.learning.gate import Check, Replayed, Verdict
+
+PASSED, FAILED, FOR_A_PERSON = "passed", "failed", "for a person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A row of the table. `lower` is the difference's lower bound where one counts, `limit` what it must reach."""
+
+    what: str
+    n: int
+    champion: float | None
+    challenger: float
+    lower: float | None = None
+    limit: float | None = None
+    outcome: str = PASSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """Past misroutes shown to both models again, by what became of them; `held_out`: how many nobody trained on."""
+
+    n: int = 0
+    fixed: int = 0
+    still_right: int = 0
+    still_wrong: int = 0
+    newly_wrong: int = 0
+    held_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the challenger may serve, why in one sentence, and the table behind it.
+
+    `remark` is for those who govern what is learnt: it may name a person, and so stands on no card. `doubted` are the
+    keys of the words (`Lesson.key`) without which it might have passed, or has. `instead_of` is the champion that
+    couldn't be used, where the challenger was compared with what served in its place.
+    """
+
+    passed: bool
+    sentence: str
+    checks: tuple[Check, ...] = ()
+    replayed: Replayed = Replayed()
+    remark: str = ""
+    doubted: tuple[str, ...] = ()
+    instead_of: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person has to judge first: nothing is surely worse, but something may be."""
+        return self.passed and any(check.outcome == FOR_A_PERSON for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as a JSON object, for the registry."""
+        checks = [asdict(check) for check in self.checks]
+        return asdict(self) | {"checks": checks, "doubted": [*self.doubted], "waits": self.waits}
 
 
 def verdict_from_json(value: dict[str, Any]) -> Verdict:
     """Return the verdict that `Verdict.to_json` wrote; raise `SignpostError` for anything else."""
     try:
         checks = tuple(Check(**check) for check in value["checks"])
-        replayed = Replayed(**value["replayed"])
-        return Verdict(passed=bool(value["passed"]), sentence=str(value["sentence"]), checks=checks, replayed=replayed)
+        return Verdict(
+            passed=bool(value["passed"]),
+            sentence=str(value["sentence"]),
+            checks=checks,
+            replayed=Replayed(**value["replayed"]),
+            remark=str(value.get("remark", "")),
+            doubted=tuple(value.get("doubted", ())),
+            instead_of=str(value.get("instead_of", "")),
+        )
     except (KeyError, TypeError) as error:
         raise SignpostError(f"the gate's verdict can't be read: {error}") from error

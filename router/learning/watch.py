@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from router.errors import BadArtifact
 from router.learning import registry
 from router.learning.proofs import fisher_test
 from router.records import Notice
@@ -56,49 +57,46 @@ class Watch:
             return False
         decided = await around.store.read(lambda c: model_rates.decided(c, row, FIRST << LOOKS))
         number = look_number(decided)
-        if number is None or not await self._claim(row, number):
+        name = f"watch:{row.version}:{row.since_decision}:{number}"
+        if number is None or await around.store.read(lambda c: marks.get(c, name)) is not None:
             return False
         before, after = await around.store.read(lambda c: model_rates.both(c, row))
         worse = what_is_worse(before, after, number)
         around.log.info("champion_watched", model=row.version, look=number, messages=after.n, worse=bool(worse))
-        if worse is None:
+        if worse is None or promoted.by:
+            await self._done(name)
+            if worse is not None:
+                await self._point_out(row, worse, "a person has promoted it")
             return False
-        if promoted.by:
-            await self._point_out(row, worse)
-            return False
-        return await self._go_back(row, worse)
+        return await self._go_back(row, worse, name)
 
-    async def _claim(self, row: ModelRow, number: int) -> bool:
+    async def _done(self, name: str) -> None:
         """Look once for each number: chance gets no second try."""
-        name, now = f"watch:{row.version}:{row.since_decision}:{number}", self._around.store.clock.now()
+        now = self._around.store.clock.now()
+        await self._around.lease.write(lambda c: marks.claim_since(c, name, now, now))
 
-        def work(connection: Connection) -> bool:
-            if marks.get(connection, name) is not None:
-                return False
-            return marks.claim_since(connection, name, now, now)
-
-        if await self._around.store.read(lambda c: marks.get(c, name)) is not None:
-            return False
-        return await self._around.lease.write(work)
-
-    async def _go_back(self, row: ModelRow, worse: Worse) -> bool:
+    async def _go_back(self, row: ModelRow, worse: Worse, name: str) -> bool:
+        """Go back, and note with it that this look was made: if it fails it is made again."""
         around = self._around
         before = await around.store.read(models.before_champion)
-        if before is None:
+        if before is None or not await self._is_sound(before):
+            await self._done(name)
+            await self._point_out(row, worse, "there is no sound one to go back to")
             return False
-        await registry.check(around.store, before)
         now, why = around.store.clock.now(), str(worse)
 
         def work(connection: Connection) -> bool:
+            registry.alone(connection)
             if models.champion_version(connection) != row.version:
                 return False
+            marks.claim_since(connection, name, now, now)
             registry.go_back(connection, before.version, now, why=why)
             return True
 
         if not await around.lease.write(work):
             return False
         await around.refresh()
-        around.log.warning("model_rolled_back", model=row.version, to=before.version, why=why)
+        around.log.warning("model_rolled_back", model=row.version, serves=before.version, why=why)
         text = (
             f"The model {row.version} was taken back, {before.version} serves again: {why}.\n\n"
             f"To use it all the same:  signpost models promote {row.version}\n"
@@ -106,11 +104,18 @@ class Watch:
         await around.tell("learning", Notice(subject=f"The new model {row.version} was taken back", text=text))
         return True
 
-    async def _point_out(self, row: ModelRow, worse: Worse) -> None:
-        """A person has chosen this champion: it stays until a person says otherwise."""
+    async def _is_sound(self, row: ModelRow) -> bool:
+        try:
+            await registry.check(self._around.store, row)
+        except BadArtifact:
+            return False
+        return True
+
+    async def _point_out(self, row: ModelRow, worse: Worse, why_it_stays: str) -> None:
         text = (
             f"The model {row.version} does worse than the one before: {worse}.\n"
-            "It stays, because a person has promoted it.\n\nTo go back:  signpost models rollback\n"
+            f"It stays, because {why_it_stays}.\n\n"
+            "To go back:  signpost models rollback\nTo choose another:  signpost models promote VERSION\n"
         )
         await self._around.tell("learning", Notice(subject=f"The model {row.version} does worse", text=text))
 

@@ -8,7 +8,7 @@ from sqlalchemy import and_, exists, func, insert, or_, select, union_all, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.records import Correction, CorrectionState, DeliveryKind, DeliveryState, Reason, State
-from router.store.tables import corrections, decisions, deliveries, messages, votes
+from router.store.tables import blank_flags, corrections, decisions, deliveries, messages, votes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COMMAND, VOTES, TACIT = "command", "votes", "tacit"
 """How a correction may be confirmed: by a named person's command (or page), two votes, or time that went by."""
+UNNAMED = (TACIT, VOTES)
 
 MOVED = corrections.c.new_decision_id.is_distinct_from(corrections.c.decision_id)
 """True of what was said of a message itself, and not of a copy that was sent for its second matter."""
@@ -39,6 +40,7 @@ def add(connection: Connection, correction: Correction, new_decision_id: int) ->
         "new_decision_id": new_decision_id,
         "confirmed_by": correction.confirmed_by[:320],
         "confirmed_via": correction.confirmed_via,
+        "client": correction.client,
         "settled_at": None if correction.state is CorrectionState.PROPOSED else correction.at,
     }
     return int(connection.execute(insert(corrections).returning(corrections.c.id), row).scalar_one())
@@ -49,12 +51,12 @@ def settle(
 ) -> Correction | None:
     """Confirm a proposed correction, or withdraw a proposed or confirmed one; None if that can't be.
 
-    What only time has confirmed may be confirmed again by somebody, which counts more.
+    What only time or votes have confirmed may be confirmed again by whoever counts more.
     """
     c = corrections.c
     before = [CorrectionState.PROPOSED.value]
-    by_time = and_(c.state == CorrectionState.CONFIRMED.value, c.confirmed_via == TACIT)
-    may = or_(c.state.in_(before), by_time) if via != TACIT else c.state.in_(before)
+    weaker = {TACIT: (), VOTES: (TACIT,)}.get(via, UNNAMED)
+    may = or_(c.state.in_(before), and_(c.state == CorrectionState.CONFIRMED.value, c.confirmed_via.in_(weaker)))
     values = {"confirmed_by": by[:320], "confirmed_via": via}
     if state is CorrectionState.WITHDRAWN:
         may = c.state.in_([*before, CorrectionState.CONFIRMED.value])
@@ -124,8 +126,8 @@ def in_state(connection: Connection, state: str | None, limit: int) -> list[Corr
 def confirmed_rows(connection: Connection) -> list[Row[Any]]:
     """Return confirmed corrections with the message's medium and content: what may be trained on, oldest first.
 
-    `mailbox` is the address whose link was used, None if none was. What was said of a copy isn't among them: the
-    message as a whole is about something else.
+    `mailbox` is the address whose link was used, None if none was; `alarm` why people were told of the message at once
+    ("" or None: they were not). What was said of a copy isn't among them: the message is about something else.
     """
     c = corrections.c
     statement = (
@@ -135,18 +137,46 @@ def confirmed_rows(connection: Connection) -> list[Row[Any]]:
             messages.c.medium,
             messages.c.content,
             deliveries.c.to.label("mailbox"),
+            decisions.c.urgent.label("alarm"),
         )
         .join(messages, messages.c.id == c.message_id)
         .outerjoin(deliveries, deliveries.c.id == c.delivery_id)
+        .outerjoin(decisions, decisions.c.id == c.decision_id)
         .where(c.state == CorrectionState.CONFIRMED.value, MOVED)
         .order_by(c.id)
     )
     return list(connection.execute(statement))
 
 
+def voters(connection: Connection) -> dict[int, list[str]]:
+    """Return from which addresses came the "This is ours" that confirmed a correction, by the correction's id."""
+    c = corrections.c
+    statement = (
+        select(c.id, deliveries.c.to)
+        .join(votes, votes.c.message_id == c.message_id)
+        .join(deliveries, deliveries.c.id == votes.c.delivery_id)
+        .where(
+            c.state == CorrectionState.CONFIRMED.value,
+            c.confirmed_via == VOTES,
+            deliveries.c.decision_id == c.new_decision_id,
+            deliveries.c.department == c.to_department,
+        )
+    )
+    found: dict[int, list[str]] = {}
+    for correction_id, address in connection.execute(statement):
+        found.setdefault(correction_id, []).append(address)
+    return found
+
+
 def of_disputed(connection: Connection) -> list[Correction]:
-    """Return what was said, and not withdrawn, of messages about which it was said twice or more."""
-    live = and_(corrections.c.state != CorrectionState.WITHDRAWN.value, MOVED)
+    """Return what was said, and not withdrawn, of messages about which it was said twice or more.
+
+    What a program's link said counts only if it was confirmed: else a scanner would contradict everybody.
+    """
+    state = corrections.c.state
+    by_program = exists().where(blank_flags.c.delivery_id == corrections.c.delivery_id)
+    said = or_(state == CorrectionState.CONFIRMED.value, and_(state == CorrectionState.PROPOSED.value, ~by_program))
+    live = and_(said, MOVED)
     twice = select(corrections.c.message_id).where(live).group_by(corrections.c.message_id).having(func.count() > 1)
     rows = select(corrections).where(live, corrections.c.message_id.in_(twice)).order_by(corrections.c.id)
     return [to_correction(row) for row in connection.execute(rows)]
@@ -172,15 +202,14 @@ def busy_addresses(connection: Connection, since: datetime, more_than: int) -> l
 def confirmed_by_person(connection: Connection, since: datetime) -> list[tuple[str, int]]:
     """Return by whom corrections were confirmed since a time, and how many by each, the most first."""
     c = corrections.c
+    person = func.lower(c.confirmed_by)
     statement = (
-        select(c.confirmed_by, func.count().label("n"))
-        .where(
-            c.state == CorrectionState.CONFIRMED.value, c.settled_at >= since, c.confirmed_via.not_in([VOTES, TACIT])
-        )
-        .group_by(c.confirmed_by)
-        .order_by(func.count().desc(), c.confirmed_by)
+        select(person.label("person"), func.count().label("n"))
+        .where(c.state == CorrectionState.CONFIRMED.value, c.settled_at >= since, c.confirmed_via.not_in(UNNAMED))
+        .group_by(person)
+        .order_by(func.count().desc(), person)
     )
-    return [(row.confirmed_by, row.n) for row in connection.execute(statement)]
+    return [(row.person, row.n) for row in connection.execute(statement)]
 
 
 def lived_with(connection: Connection, until: datetime) -> list[int]:
@@ -223,14 +252,36 @@ def vote(connection: Connection, message_id: str, delivery_id: int, department: 
 
 
 def has_voted(connection: Connection, delivery_id: int) -> bool:
-    """Return whether a delivery has said "This is ours"."""
+    """Return whether a delivery has said "This is ours", even if that was after it had sent the message on."""
     return connection.execute(select(votes.c.id).where(votes.c.delivery_id == delivery_id)).first() is not None
 
 
-def has_flagged(connection: Connection, delivery_id: int) -> bool:
-    """Return whether the link of a delivery was ever used to send its message on, even if that was undone."""
-    flagged = select(corrections.c.id).where(corrections.c.delivery_id == delivery_id)
-    return connection.execute(flagged).first() is not None
+def of_delivery(connection: Connection, delivery_id: int) -> list[Correction]:
+    """Return what was said by the link of a delivery, even if it was undone."""
+    return [
+        to_correction(row)
+        for row in connection.execute(
+            select(corrections).where(corrections.c.delivery_id == delivery_id).order_by(corrections.c.id)
+        )
+    ]
+
+
+def note_blank(connection: Connection, delivery_id: int, now: datetime) -> bool:
+    """Remember that the form behind a delivery's link was sent without a department; False if that was known."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(blank_flags).values(delivery_id=delivery_id, at=now).on_conflict_do_nothing()
+    return connection.execute(statement.returning(blank_flags.c.delivery_id)).first() is not None
+
+
+def pressed_every_button(connection: Connection, delivery_id: int) -> bool:
+    """Return whether a delivery's link was used as only programs do.
+
+    That is: to send the message on (even if that was undone) and to say "This is ours", or to send the form without a
+    department, which no browser lets a person do.
+    """
+    blank = select(blank_flags.c.delivery_id).where(blank_flags.c.delivery_id == delivery_id)
+    both = has_voted(connection, delivery_id) and bool(of_delivery(connection, delivery_id))
+    return both or connection.execute(blank).first() is not None
 
 
 def doubt(connection: Connection, correction_id: int) -> None:
@@ -264,4 +315,5 @@ def to_correction(row: Row[Any]) -> Correction:
         confirmed_by=row.confirmed_by,
         confirmed_via=row.confirmed_via,
         withdrawn_by=row.withdrawn_by,
+        client=row.client,
     )

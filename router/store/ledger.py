@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from router.records import DeliveryKind, DeliveryState, State
-from router.store import alarms, audits, corrections, deliveries, messages, tables
+from router.store import alarms, audits, corrections, deliveries, drift, messages, tables
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,6 +40,7 @@ def status(connection: Connection, now: datetime) -> dict[str, Any]:
         "oldest_waiting_s": _oldest_waiting_s(connection, now),
         "corrections": corrections.count_by_state(connection),
         "audits": audits.count(connection, now - RECENT),
+        "drift": drift.report(connection),
     }
 
 

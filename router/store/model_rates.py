@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, func, select
 
 from router.records import CorrectionState, Reason
-from router.store.corrections import TACIT, VOTES
+from router.store.corrections import MOVED, TACIT, VOTES
 from router.store.tables import corrections, decisions
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Rates:
     """Messages that a model decided about, how many it left to the fallback, and how many of the others were wrong.
 
     What it left to the fallback is nearly always sent on, so that says nothing about its answers. `corrected` is what a
-    named person confirmed: flags and votes alone, which a program can send, move no model.
+    named person confirmed of the message itself: flags and votes alone, which a program can send, move no model.
     """
 
     n: int
@@ -77,6 +77,7 @@ def _rates(connection: Connection, of: Any, until: datetime | None) -> Rates:
         corrections.c.state == CorrectionState.CONFIRMED.value,
         corrections.c.confirmed_via.not_in((VOTES, TACIT)),
         these.c.reason == Reason.MODEL.value,
+        MOVED,
     )
     if until is not None:
         wrong = wrong.where(corrections.c.settled_at <= until)

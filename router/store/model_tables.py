@@ -1,8 +1,8 @@
-"""Tables about models, beside the registry itself: what happened to them, and what a challenger would have done."""
+"""Tables about models, beside the registry: what happened to them, what a challenger would have done, daily sums."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, Float, ForeignKey, Integer, String, Table, Text
 
 from router.store.tables import Instant, metadata
 
@@ -29,4 +29,14 @@ shadows = Table(
     Column("before_confidence", Float, nullable=False),
     Column("after_confidence", Float, nullable=False),
     Column("alarm_lost", Boolean, nullable=False),  # whether only the champion takes it for urgent
+)
+
+drift_sums = Table(
+    "drift_sums",  # what the model answered, counted by the district's days (router.store.drift)
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("what", String(16), primary_key=True),
+    Column("name", String(64), primary_key=True),  # a label or a department; "" where it is of all
+    Column("amount", Float, nullable=False),
 )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from router.store.model_events import PROMOTED, RETURNED
+from router.store.model_tables import model_events
 from router.store.tables import decisions, models
 
 if TYPE_CHECKING:
@@ -84,11 +86,17 @@ def before_champion(connection: Connection) -> ModelRow | None:
 
 
 def served_before(connection: Connection, most: int = 5) -> list[ModelRow]:
-    """Return the versions that served before the champion, the last one first."""
+    """Return the versions that served before the champion, the last one first.
+
+    By the order of what happened: a clock may have been ahead. Of what an earlier Signpost promoted only the time is
+    known.
+    """
+    its = (model_events.c.version == models.c.version, model_events.c.what.in_((PROMOTED, RETURNED)))
+    number = select(func.coalesce(func.max(model_events.c.id), 0)).where(*its).scalar_subquery()
     rows = connection.execute(
         select(*_COLUMNS)
         .where(models.c.state == RETIRED, models.c.promoted_at.is_not(None))
-        .order_by(models.c.promoted_at.desc())
+        .order_by(number.desc(), models.c.promoted_at.desc())
         .limit(most)
     )
     return [ModelRow(**row._mapping) for row in rows]
@@ -117,29 +125,60 @@ def pin(connection: Connection, version: str, *, pinned: bool) -> None:
     connection.execute(update(models).where(models.c.version == version).values(pinned=pinned))
 
 
-def drop_old(connection: Connection, keep: int) -> list[str]:
-    """Drop the oldest versions beyond so many; return their names.
+def drop_old(connection: Connection, keep: int, newest: str) -> list[str]:
+    """Drop versions beyond so many, refused ones before others and then the oldest; return their names.
 
-    Those that serve, have served just before, answer beside the champion or are pinned are never dropped.
+    The newest stays even if it was refused: somebody will want to see why. Those that serve, have served just before,
+    were the best, answer beside the champion (with what they are compared with) or are pinned are never dropped. Nor
+    is what was gone back from: else nobody would know any more that it mustn't come back.
     """
-    before = before_champion(connection)
-    spared = before.version if before else ""
+    best = next(iter(best_first(connection)), None)  # what challengers are compared with, too
+    spared = {newest} | {row.version for row in (before_champion(connection), best) if row}
+    spared |= {tried.parent} if (tried := shadow(connection)) else set()
     rows = connection.execute(
         select(models.c.version, models.c.state, models.c.pinned).order_by(models.c.created_at.desc())
     ).all()
-    old = [
-        row.version
-        for row in rows[keep:]
-        if row.state not in (CHAMPION, SHADOW) and not row.pinned and row.version != spared
-    ]
+    spared |= {row.version for row in rows if row.state in (CHAMPION, SHADOW, ROLLED_BACK) or row.pinned}
+    surplus = sum(row.version not in spared for row in rows[keep:])
+    others = [row for row in reversed(rows) if row.version not in spared]
+    old = [row.version for row in sorted(others, key=lambda row: row.state != REFUSED)[:surplus]]
     connection.execute(delete(models).where(models.c.version.in_(old)))
     return old
 
 
-def was_left(connection: Connection, fingerprint: str) -> bool:
-    """Return whether a person went back from a version that learnt from the same data."""
-    same = (models.c.state == ROLLED_BACK, models.c.fingerprint == fingerprint)
-    return connection.execute(select(models.c.version).where(*same).limit(1)).first() is not None
+def waiting(connection: Connection) -> list[ModelRow]:
+    """Return challengers of the champion that a person has to judge, the newest first."""
+    serves = champion_version(connection)
+    found = select(*_COLUMNS).where(models.c.state == CHALLENGER).order_by(models.c.created_at.desc())
+    rows = (ModelRow(**row._mapping) for row in connection.execute(found))
+    return [row for row in rows if row.verdict.get("waits") and serves in {row.parent, row.verdict.get("instead_of")}]
+
+
+def doubted(connection: Connection) -> tuple[str, tuple[str, ...]]:
+    """Return the last model that was compared with another, and the keys of the words that it was refused with."""
+    last = select(*_COLUMNS).where(models.c.parent != "").order_by(models.c.created_at.desc()).limit(1)
+    row = connection.execute(last).first()
+    return ("", ()) if row is None else (row.version, tuple(row.verdict.get("doubted", ())))
+
+
+def left(connection: Connection) -> list[ModelRow]:
+    """Return the versions that a person, or the watch over the champion, went back from."""
+    rows = connection.execute(select(*_COLUMNS).where(models.c.state == ROLLED_BACK))
+    return [ModelRow(**row._mapping) for row in rows]
+
+
+def best_first(connection: Connection) -> list[ModelRow]:
+    """Return the versions that have served and weren't left for it, the one with the best held-out accuracy first.
+
+    Each was measured on the messages that were held out in its time. The older one of equals counts as the better.
+    """
+    served = models.c.state.in_((CHAMPION, RETIRED)), models.c.promoted_at.is_not(None)
+    rows = connection.execute(select(*_COLUMNS).where(*served).order_by(models.c.created_at, models.c.version))
+    return sorted((ModelRow(**row._mapping) for row in rows), key=_accuracy, reverse=True)
+
+
+def _accuracy(row: ModelRow) -> float:
+    return float((row.metrics.get("held_out") or {}).get("accuracy") or 0.0)
 
 
 def get(connection: Connection, version: str) -> ModelRow | None:

@@ -51,6 +51,8 @@ class Instant(TypeDecorator[datetime]):
             return super().bind_processor(dialect)
 
         def as_text(value: datetime | None) -> str | None:
+            if value is not None and value.tzinfo is UTC:  # nearly always: the same without its "+00:00"
+                return value.isoformat(" ", "microseconds")[:-6]
             plain = self.process_bind_param(value, dialect)
             return None if plain is None else plain.isoformat(" ", "microseconds")
 
@@ -225,13 +227,14 @@ corrections = Table(
     Column("state", String(12), nullable=False, index=True),
     Column("at", Instant, nullable=False, index=True),
     Column("note", Text, nullable=False, server_default=""),
-    Column("decision_id", _Id, ForeignKey("decisions.id")),
-    Column("delivery_id", _Id, ForeignKey("deliveries.id")),
-    Column("new_decision_id", _Id, ForeignKey("decisions.id")),
+    Column("decision_id", _Id, ForeignKey("decisions.id"), index=True),
+    Column("delivery_id", _Id, ForeignKey("deliveries.id"), index=True),
+    Column("new_decision_id", _Id, ForeignKey("decisions.id"), index=True),
     Column("confirmed_by", String(320), nullable=False, server_default=""),
     Column("settled_at", Instant),  # when it was confirmed or withdrawn
     Column("confirmed_via", String(16), nullable=False, server_default=""),  # command | console | votes | tacit
     Column("withdrawn_by", String(320), nullable=False, server_default=""),
+    Column("client", String(32), nullable=False, server_default=""),  # the browser in which the link was used
 )
 
 votes = Table(
@@ -243,6 +246,13 @@ votes = Table(
     Column("department", String(64), nullable=False),
     Column("at", Instant, nullable=False, index=True),
     UniqueConstraint("delivery_id"),
+)
+
+blank_flags = Table(
+    "blank_flags",  # links whose form was sent without a department, as only programs do
+    metadata,
+    Column("delivery_id", _Id, ForeignKey("deliveries.id"), primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
 )
 
 audits = Table(

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from router.errors import Conflict, NotAuthentic, NotFound
+from router.failpoints import reach
 from router.forwarding import MISROUTE
 from router.learning.corrections import NOTE_LIMIT
 from router.records import CorrectionState, DeliveryKind, State
 from router.store import corrections as said_store
 from router.store import decisions, deliveries, messages
+from router.web import clients
 from router.web.requests import check_origin, read_form
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ LINK_LIFE_S = 400 * 86_400  # longer than a school year
 _DONE = "misroute-done"
 _UNDO = "misroute-undo"
 _LIKELIEST = 3
+_BY_PROGRAM = "misroute_by_program"  # the link was used as only programs do: its votes count for nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,16 +148,28 @@ class Misroute:
         form = await read_form(request)
         to, note = form.get("department", "").strip(), form.get("note", "").strip()[:NOTE_LIMIT]
         standing = await self._store.read(lambda c: stand(c, delivery_id))
+        now = self._store.clock.now()
         wrong = self._wrong_choice(standing, to)
         if wrong:
+            if not to and await self._store.write(lambda c: self._note_blank(c, standing.delivery, now)):
+                self._changed(_BY_PROGRAM, standing)
             status = 409 if to in self._desks.departments else 400
             return self._page(request, standing, status=status, wrong=wrong, note=note)
-        now = self._store.clock.now()
-        flag = partial(self._flag, delivery_id=delivery_id, to=to, note=note, now=now)
+        client = clients.known(request) or clients.make()
+        flag = partial(self._flag, delivery_id=delivery_id, to=to, note=note, client=client, now=now)
         correction, is_new = await self._store.write(flag)
+        reach("corrected")
         if is_new:
             self._changed("misroute_flagged", standing, department=to, correction=correction)
-        return self._see_other(request, f"{delivery_id}:sent" if correction else "")
+        answer = self._see_other(request, f"{delivery_id}:sent" if correction else "")
+        clients.remember(answer, client, self._public_url)
+        return answer
+
+    def _note_blank(self, connection: Connection, delivery: Delivery, now: datetime) -> bool:
+        """Remember that the form came without a department, as programs send it; return whether that is new."""
+        is_new = said_store.note_blank(connection, delivery.id, now)
+        self._corrections.distrust(connection, delivery)
+        return is_new
 
     def _wrong_choice(self, standing: Standing, to: str) -> str:
         if not to:
@@ -166,7 +181,7 @@ class Misroute:
         return ""
 
     def _flag(
-        self, connection: Connection, delivery_id: int, to: str, note: str, now: datetime
+        self, connection: Connection, *, delivery_id: int, to: str, note: str, client: str, now: datetime
     ) -> tuple[int | None, bool]:
         """Return this link's correction, if there is one, and whether it was made just now."""
         standing = stand(connection, delivery_id)
@@ -181,6 +196,7 @@ class Misroute:
             now=now,
             note=note,
             delivery=standing.delivery,
+            client=client,
         )
         return moved.correction_id, moved.correction_id is not None
 
@@ -189,18 +205,24 @@ class Misroute:
         delivery_id = self._delivery_id(request)
         check_origin(request, self._public_url)
         now = self._store.clock.now()
-        standing, is_new = await self._store.write(lambda c: self._ours(c, delivery_id, now))
+        client = clients.known(request)
+        standing, is_new = await self._store.write(lambda c: self._ours(c, delivery_id, client, now))
         if is_new:
-            self._changed("misroute_ours", standing, department=standing.delivery.department)
+            event = "misroute_ours" if standing.here else _BY_PROGRAM
+            self._changed(event, standing, department=standing.delivery.department)
         return self._see_other(request, f"{delivery_id}:ours" if standing.here else "")
 
-    def _ours(self, connection: Connection, delivery_id: int, now: datetime) -> tuple[Standing, bool]:
-        """Return where the message stands, and whether this is the delivery's first vote."""
+    def _ours(self, connection: Connection, delivery_id: int, client: str, now: datetime) -> tuple[Standing, bool]:
+        """Return where the message stands, and whether the delivery's link says so for the first time."""
         standing = stand(connection, delivery_id)
-        if not standing.here:
+        delivery = standing.delivery
+        if not standing.here and not said_store.of_delivery(connection, delivery_id):
             return standing, False
-        is_new = said_store.vote(connection, standing.message_id, delivery_id, standing.delivery.department, now)
-        self._corrections.ours(connection, standing.delivery, now)
+        is_new = said_store.vote(connection, standing.message_id, delivery_id, delivery.department, now)
+        if not standing.here:  # this link has sent it on, and no page shows that button any more
+            self._corrections.distrust(connection, delivery)
+            return standing, is_new
+        self._corrections.ours(connection, delivery, now, client=client)
         return standing, is_new
 
     async def undo(self, request: web.Request) -> web.Response:

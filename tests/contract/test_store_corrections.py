@@ -60,12 +60,14 @@ async def test_who_confirmed_it_is_kept_when_somebody_withdraws_it(store):
         (corrections.TACIT, corrections.COMMAND, corrections.COMMAND),
         (corrections.TACIT, corrections.VOTES, corrections.VOTES),
         (corrections.TACIT, corrections.TACIT, corrections.TACIT),
-        (corrections.VOTES, corrections.COMMAND, corrections.VOTES),
+        (corrections.VOTES, corrections.COMMAND, corrections.COMMAND),
+        (corrections.VOTES, corrections.TACIT, corrections.VOTES),
+        (corrections.COMMAND, corrections.VOTES, corrections.COMMAND),
         (corrections.COMMAND, corrections.TACIT, corrections.COMMAND),
     ],
 )
 async def test_a_weaker_word_never_replaces_a_stronger_one(store, first, then, stands):
-    """What only time confirmed, people may confirm; nothing else changes hands."""
+    """What only time or votes confirmed, a person may confirm by name; nothing else changes hands."""
     correction_id = await proposed(store)
     assert await settle(store, correction_id, CONFIRMED, "one", first)
     changed = await settle(store, correction_id, CONFIRMED, "other", then)

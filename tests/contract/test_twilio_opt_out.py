@@ -45,6 +45,7 @@ async def opted_out(store, *addresses):
     return await store.read(lambda c: opt_outs.among(c, addresses or (NUMBER,)))
 
 
+@pytest.mark.case("T04")
 @pytest.mark.parametrize(
     ("words", "filed"),
     [("STOP", True), ("stop please", True), ("Alto", True), ("Por favor no me manden más mensajes", True),
@@ -74,6 +75,7 @@ def test_the_keyword_survives_the_child_and_the_store():
     assert content_from_json(content_to_json(content)) == content
 
 
+@pytest.mark.case("T04")
 async def test_the_last_word_of_a_number_counts(store):
     """STOP, START and STOP again, noted in whatever order they are decided; HELP changes nothing."""
     await store.write(lambda c: opt_outs.note(c, [said("stop", 5)]))
@@ -94,6 +96,7 @@ async def test_one_telephone_is_one_wish(store):
     assert await opted_out(store, *addresses) == {NUMBER, f"whatsapp:{NUMBER}"}
 
 
+@pytest.mark.case("T04")
 async def test_after_stop_nothing_is_sent(store, log, rng):
     """A STOP that was decided is on the list before anything else is sent, and the delivery waits for a person."""
     district = District(store, log, rng, steps=(OptOut(), ByFirstWord()), sink=RecordingSink())
@@ -114,6 +117,7 @@ async def test_after_stop_nothing_is_sent(store, log, rng):
     assert [forward.opted_out for forward in forwards] == [True, False]
 
 
+@pytest.mark.case("T04")
 async def test_the_sink_sends_nothing_to_who_has_left():
     """Twilio isn't even asked."""
     async with fake_twilio() as twilio:

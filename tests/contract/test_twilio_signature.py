@@ -76,6 +76,7 @@ GOOD = {
 }  # fmt: skip
 
 
+@pytest.mark.case("T01")
 @pytest.mark.parametrize("name", GOOD)
 async def test_what_twilio_signed_gets_in(name):
     """Signatures of Twilio's own code for the configured address are taken for what they are."""
@@ -122,6 +123,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.case("T01")
 @pytest.mark.parametrize("name", BAD)
 async def test_everything_else_is_refused(name):
     """403, and nobody is handed anything."""
@@ -179,6 +181,7 @@ async def test_news_about_a_text_we_sent_is_only_acknowledged(changes):
     assert not intake.offered
 
 
+@pytest.mark.case("T02")
 async def test_a_text_that_comes_five_times_at_once_is_one_message(store, log):
     """Two daemons on one store, signed with either token: one row per MessageSid, and the same again later."""
     intakes = [

@@ -138,6 +138,13 @@ async def test_a_lost_answer_is_unclear_and_looked_for(twilio, sink):
     assert len(twilio.messages) == 1
 
 
+async def test_a_text_that_a_process_died_over_is_looked_for(twilio, sink):
+    """It may have been posted; Twilio knows."""
+    await sink.send(forward())
+    assert await sink.send(forward(lost_leases=1, attempts=2)) == twilio.messages[0]["sid"]
+    assert len(twilio.messages) == 1
+
+
 async def test_an_answer_that_does_not_come_is_unclear(twilio):
     """Our own time-out ends the wait."""
     twilio.keep_silent = True

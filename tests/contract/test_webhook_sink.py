@@ -106,6 +106,7 @@ def test_a_retry_sends_the_same_bytes():
     assert document(again) == document(forward)
 
 
+@pytest.mark.case("N08")
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(400, Permanent), (404, Permanent), (410, Permanent), (401, Retryable), (408, Retryable), (429, Retryable),
@@ -125,6 +126,7 @@ async def test_what_statuses_mean(status, kind):
     assert getattr(caught.value, "retry_after", 120) == 120
 
 
+@pytest.mark.case("N08")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(status):
     """Not even to the same server."""
@@ -138,6 +140,7 @@ async def test_redirects_are_not_followed(status):
     assert [path for path, _, _ in requests] == ["/hook"]
 
 
+@pytest.mark.case("N08")
 async def test_a_lost_answer_is_unclear():
     """The request had arrived, and the connection died."""
 
@@ -150,6 +153,7 @@ async def test_a_lost_answer_is_unclear():
             await sink.send(sample_forward(to=url))
 
 
+@pytest.mark.case("N08")
 async def test_an_answer_that_does_not_come_is_unclear():
     """Our own time-out ends the wait."""
     let_go = asyncio.Event()
@@ -165,6 +169,7 @@ async def test_an_answer_that_does_not_come_is_unclear():
     assert len(requests) == 1
 
 
+@pytest.mark.case("N08")
 async def test_an_answer_without_end_is_cut_off():
     """The status has said yes; of the rest a little is read, however much there is."""
     written = 0
@@ -220,6 +225,7 @@ class Rebinding(AbstractResolver):
         """There is nothing to let go of."""
 
 
+@pytest.mark.case("N08")
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f000001", "0.0.0.0"],
@@ -240,6 +246,7 @@ async def test_this_machine_is_not_reached(host):
     assert connections == []
 
 
+@pytest.mark.case("N08")
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254", "::1", "fd00::1", "fe80::1"]
 )
@@ -263,6 +270,7 @@ def test_which_addresses_are_public(address, public):
     assert is_public(address) is public
 
 
+@pytest.mark.case("N08")
 async def test_nothing_goes_out_unencrypted_to_strangers():
     """Http is for networks of one's own."""
     async with sending(allow_private=False) as sink:

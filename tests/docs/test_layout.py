@@ -20,7 +20,7 @@ LONGEST = 350
 # Who puts everything together: only these may know the configuration and each other.
 ROOTS = (
     "router.app", "router.assemble", "router.parts", "router.shift", "router.answers.build", "router.trial",
-    "router.learning.build", "router.cli", "router.commandline", "router.__main__",
+    "router.learning.build", "router.routing.build", "router.cli", "router.commandline", "router.__main__",
 )  # fmt: skip
 NOUNS = {"router.records", "router.errors", "router.findings", "router.interfaces"}
 MAY_IMPORT = {
@@ -29,12 +29,20 @@ MAY_IMPORT = {
     "router.findings": set(),
     "router.interfaces": {"router.records", "router.errors", "router.findings"},
     "router.aside": set(),
+    "router.failpoints": NOUNS,
     "router.settings": NOUNS,
     "router.secrets": {*NOUNS, "router.settings"},
     "router.contacts": NOUNS,
     "router.plugins": {*NOUNS, "channels", "classifiers"},
     "router.acknowledging": {*NOUNS, "router.settings"},
-    "channels": {*NOUNS, "router.settings", "router.secrets", "router.acknowledging", "router.aside"},
+    "channels": {
+        *NOUNS,
+        "router.settings",
+        "router.secrets",
+        "router.acknowledging",
+        "router.aside",
+        "router.failpoints",
+    },
     "classifiers": NOUNS,
     "config": {
         *NOUNS,

@@ -69,6 +69,7 @@ async def test_mail_comes_in_by_token(dovecot, make):
         await until(lambda: intake.taken)
 
 
+@pytest.mark.case("N07")
 async def test_a_refused_token_is_told_with_its_reason(make, provider):
     """The server's explanation is answered with an empty line, so that its refusal comes (aioimaplib hangs)."""
     provider.tokens = ["bad"]
@@ -85,6 +86,7 @@ def restart(server, token):
     server.start()
 
 
+@pytest.mark.case("N07")
 async def test_a_withdrawn_token_is_replaced_at_once(dovecot, make, provider):
     """A token that was good for another hour and is refused is replaced by a new one on the same connection."""
     proofs = []

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import permutations
 
 import pytest
 
+from router.learning import corrections as rules
 from router.learning.lessons import Rules, gather
 from router.records import CorrectionState
 from router.store import corrections
+from router.store import model_events as events
 from tests.integration.test_misroute_page import department_of, link_of, post, said_about
 from tests.unit.router.district import District
 from tests.unit.router.web.site import LogLines, serving
@@ -25,9 +28,15 @@ async def district(sqlite_store, log, rng):
 
 
 @pytest.fixture
-async def client(sqlite_store):
+def lines():
+    """What was logged."""
+    return LogLines()
+
+
+@pytest.fixture
+async def client(sqlite_store, lines):
     """The web application."""
-    async with serving(sqlite_store, log=LogLines()) as opened:
+    async with serving(sqlite_store, log=lines) as opened:
         yield opened
 
 
@@ -41,9 +50,14 @@ async def press(client, link, button, to):
     return await post(client, f"{link}/undo", correction=shown[1]) if shown else None
 
 
-async def learnt(store):
+async def lessons(store):
     """Return what could be learnt from."""
-    return (await store.read(lambda c: gather(c, Rules(), store.clock.now()))).rows
+    return await store.read(lambda c: gather(c, Rules(), store.clock.now()))
+
+
+async def learnt(store):
+    """Return the rows of it."""
+    return (await lessons(store)).rows
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
@@ -65,6 +79,58 @@ async def test_a_scanner_presses_every_button_of_every_mail(client, district, sq
     assert await learnt(sqlite_store) == ()
 
 
+async def state_after(client, district, store, *presses):
+    """Let a person flag a message to meals and press what is named: ("first" | "second", what, department)."""
+    message_id = await district.route("buses are late")
+    [first] = await district.deliveries(message_id)
+    assert (await post(client, link_of(first), department="meals")).status == 303
+    links = {"first": link_of(first), "second": link_of((await district.deliveries(message_id))[-1])}
+    for which, what in presses:
+        path = links[which] + ("/ours" if what == "ours" else "")
+        answer = await post(client, path)
+        assert answer.status == (400 if what == "blank" else 303)
+    [said] = await said_about(store, message_id)
+    return said.state
+
+
+@pytest.mark.parametrize(
+    "presses",
+    [
+        [("first", "ours"), ("second", "ours")],
+        [("second", "ours"), ("first", "ours")],
+        [("second", "blank"), ("second", "ours")],
+        [("second", "ours"), ("second", "blank")],
+        [("first", "blank"), ("second", "ours")],
+    ],
+    ids=str,
+)
+async def test_a_scanner_that_leaves_the_departments_unchosen(client, district, sqlite_store, lines, presses):
+    """It submits each form as it finds it, and says "This is ours" of what was just sent on: it confirms nothing."""
+    assert await state_after(client, district, sqlite_store, *presses) is CorrectionState.PROPOSED
+    assert await learnt(sqlite_store) == ()
+    assert [event for event, _facts in lines.lines].count("misroute_by_program") == 1
+
+
+async def test_one_vote_each_from_two_people_confirms(client, district, sqlite_store):
+    """The same without the program."""
+    assert await state_after(client, district, sqlite_store, ("second", "ours")) is CorrectionState.CONFIRMED
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_one_browser_at_two_links_is_one_person(client, district, sqlite_store, same):
+    """Whoever reads both mailboxes can't confirm what they said themselves; another browser can."""
+    message_id = await district.route("buses are late")
+    [first] = await district.deliveries(message_id)
+    answer = await post(client, link_of(first), department="meals")
+    cookie = answer.cookies["signpost-link"]
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/m/", True, "Strict")
+    second = (await district.deliveries(message_id))[-1]
+    theirs = cookie.value if same else cookie.value[::-1]
+    await post(client, f"{link_of(second)}/ours", headers={"Cookie": f"signpost-link={theirs}"})
+    [said] = await said_about(sqlite_store, message_id)
+    assert said.state is (CorrectionState.PROPOSED if same else CorrectionState.CONFIRMED)
+
+
 async def test_a_hundred_posts_of_one_link_are_one_vote(client, district, sqlite_store):
     """Counted by delivery, not by click: one correction, proposed, and the message where the first click put it."""
     message_id = await district.route("buses are late")
@@ -79,7 +145,8 @@ async def test_a_hundred_posts_of_one_link_are_one_vote(client, district, sqlite
 async def test_a_leaked_batch_of_links_moves_messages_and_teaches_nothing(client, district, sqlite_store):
     """Forty links in wrong hands, both sides of each: once thirty have come from an address, its votes count no more.
 
-    The ones before are few, fall under the cap of one person, and stand for the address that they came from.
+    Of the ones before nothing is learnt as long as nobody has said something by name, and then a few, which stand for
+    the addresses that they came from.
     """
     for number in range(40):
         message_id = await district.route(f"buses are late, number {'abcdefghij'[number % 10] * (number // 10 + 3)}")
@@ -89,8 +156,20 @@ async def test_a_leaked_batch_of_links_moves_messages_and_teaches_nothing(client
         await post(client, f"{link_of(second)}/ours")
     confirmed = await sqlite_store.read(lambda c: corrections.in_state(c, "confirmed", 100))
     assert len(confirmed) == 30
-    capped = await sqlite_store.read(lambda c: gather(c, Rules(person=10), sqlite_store.clock.now()))
-    assert (len(capped.rows), capped.loudest) == (10, ("the address buses@district.example", 10))
+    alone = await lessons(sqlite_store)
+    assert (alone.rows, alone.waiting, sum(alone.left_out.values())) == ((), 30, 30)
+    assert await sqlite_store.read(lambda c: events.settled_since(c, None, sqlite_store.clock.now())) == (0, 30)
+    message_id = await district.route("buses have no soup, which is another matter")
+    now = sqlite_store.clock.now()
+    by_name = {"message_id": message_id, "to": "meals", "by": "jo@d.example", "via": "command", "now": now}
+    moved = await sqlite_store.write(lambda c: district.corrections.flag(c, **by_name))
+    confirm = partial(
+        rules.settle, correction_id=moved.correction_id, state=CorrectionState.CONFIRMED, now=now, by="jo@d.example"
+    )
+    await sqlite_store.write(confirm)
+    few = await lessons(sqlite_store)
+    assert (len(few.rows), few.waiting) == (1 + Rules().votes_address, 30 - Rules().votes_address)
+    assert few.loudest == ("the address buses@district.example", Rules().votes_address)
 
 
 async def test_who_thinks_better_of_it_has_confirmed_nothing(client, district, sqlite_store):

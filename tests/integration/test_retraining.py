@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from classifiers._artifact import unpack
+from classifiers._artifact import Artifact, unpack
 from router.errors import SignpostError
 from router.learning import registry
 from router.learning.lessons import Rules
 from router.learning.order import Order
 from router.learning.retrain import train_apart
-from router.learning.train import train
+from router.learning.train import train, trained
+from router.learning.verdicts import Verdict
 from router.plugins import classifier_types
 from router.records import Department
+from router.store import models
 from router.store.engine import open_store
 from router.testing import until
 from tests.unit.router.commandline import WORDS, write_rows
@@ -82,6 +84,17 @@ async def test_it_makes_the_model_that_this_process_would_make(order, rows):
     assert children() == []
 
 
+async def test_a_person_hears_how_far_it_is_and_what_helped(order):
+    """The end is told last; a daemon hears nothing, and needs no lines for it."""
+    told, unheard = [], []
+    model = await train_apart(replace(order, by_hand=True, compare=True), PATIENCE_S, lambda *step: told.append(step))
+    assert told[0][1] == 0.0
+    assert told[-1] == ("done", 1.0)
+    assert [each["source"] for each in model.metrics["sources"]] == [f"file {order.files[0]}"]
+    await train_apart(order, PATIENCE_S, lambda *step: unheard.append(step))
+    assert unheard == []
+
+
 async def test_it_is_compared_with_the_champion_of_the_store(order, rows):
     """Read by the process itself; its parent hands over no model."""
     store = open_store(order.store_url)
@@ -93,6 +106,25 @@ async def test_it_is_compared_with_the_champion_of_the_store(order, rows):
     artifact = unpack(first.artifact)
     champion = classifier_types().get("linear").load(artifact), artifact.meta
     assert (apart.parent, apart.verdict) == (first.version, here(rows, champion).verdict)
+
+
+async def test_a_champion_that_cannot_be_used_stopped_every_training(order, rows):
+    """The bundled model serves in its place: it is compared with that, passes, and becomes champion in its place."""
+    store = open_store(order.store_url)
+    await store.open()
+    try:
+        foreign = trained(Artifact("telepathy", {}, {}), Verdict(passed=True, sentence="Yes."))
+        unusable = await registry.register(store, foreign, promote=True)
+        first = here(rows)
+        stands_in = await registry.stand_in(store, lambda: (first.artifact, first.sha256))
+        more = replace(order, files=(str(write_rows(Path(rows).with_name("more.jsonl"), count=80)),))
+        apart = await train_apart(more, PATIENCE_S)
+        assert (apart.parent, apart.verdict.instead_of) == (stands_in.version, unusable.version)
+        assert apart.verdict.passed
+        row = await registry.register(store, apart, promote=True)
+        assert row.state == models.CHAMPION
+    finally:
+        await store.close()
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
@@ -184,6 +216,20 @@ print(json.dumps({
     assert said == {
         "policy": os.SCHED_IDLE, "nice": 19, "fits": False, "some": 64 << 20, "score": "1000", "core": [0, 0]
     }  # fmt: skip
+
+
+def test_what_a_person_waits_for_lets_routing_go_first_and_ends():
+    """Idle scheduling would never end on a busy machine: it is nice instead, under the same limit of memory."""
+    program = """
+import json, os, resource
+from router.learning.retrain_child import stand_back
+stand_back(512 << 20, waited_for=True)
+print(json.dumps([os.sched_getscheduler(0), os.nice(0), resource.getrlimit(resource.RLIMIT_DATA)[0]]))
+"""
+    policy, nice, data = json.loads(
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
+    )
+    assert (policy, nice, data) == (os.SCHED_OTHER, min(19, os.nice(0) + 10), 512 << 20)
 
 
 def test_an_order_goes_through_a_line_and_shows_no_password():

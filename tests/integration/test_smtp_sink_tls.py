@@ -107,6 +107,7 @@ async def test_implicit_tls(certificate: Path):
         assert len(server.mails) == 1
 
 
+@pytest.mark.case("N05")
 async def test_an_unknown_certificate_is_refused(certificate: Path):
     """Without the authority's file the server isn't trusted, and nothing is sent."""
     async with (
@@ -118,6 +119,7 @@ async def test_an_unknown_certificate_is_refused(certificate: Path):
         assert server.commands == []
 
 
+@pytest.mark.case("N05")
 async def test_starttls_is_not_optional():
     """A server that doesn't offer STARTTLS gets no mail in the clear."""
     async with smtp_server() as server, sink_to(server, tls="starttls") as sink:

@@ -7,6 +7,7 @@ from random import Random
 
 from router.cli import run
 from router.store.engine import open_store
+from tests.unit.router.district import District
 
 DISTRICT = """\
 organization: {{name: Three Desks, public_url: "http://127.0.0.1:{port}", timezone: America/Chicago}}
@@ -45,6 +46,21 @@ async def make_store(folder):
     store = open_store(f"sqlite:///{folder}/var/signpost.db")
     await store.open()
     await store.close()
+
+
+async def routed(log, rng, *texts, audit=None):
+    """Make the district's store in the working directory with these messages, routed; return their ids.
+
+    A text that begins with a department's name goes there. `audit` chooses messages for labelling.
+    """
+    store = open_store("sqlite:///var/signpost.db")
+    await store.open()
+    try:
+        district = District(store, log, rng)
+        district.stage._audit = audit or district.stage._audit
+        return [await district.route(text) for text in texts]
+    finally:
+        await store.close()
 
 
 def saying(label, rng):

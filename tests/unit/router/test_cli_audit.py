@@ -9,9 +9,7 @@ import pytest
 
 from router.cli import run
 from router.learning.audit import Audit
-from router.store.engine import open_store
-from tests.unit.router.commandline import write_district, write_rows
-from tests.unit.router.district import District
+from tests.unit.router.commandline import routed, write_district, write_rows
 
 TEXT = "buses want their lunch back, says Ana of Elm Street"
 TEXTS = (f"{TEXT} 12", f"{TEXT} 34", "buses are late again")
@@ -22,18 +20,7 @@ def ids(tmp_path, monkeypatch, rng, log):
     """The ids of three messages that the buses got, and that chance has chosen; the first two are almost the same."""
     monkeypatch.chdir(tmp_path)
     write_district(tmp_path)
-    return asyncio.run(_routed(log, rng))
-
-
-async def _routed(log, rng):
-    store = open_store("sqlite:///var/signpost.db")
-    await store.open()
-    try:
-        district = District(store, log, rng)
-        district.stage._audit = Audit(1.0)
-        return [await district.route(text) for text in TEXTS]
-    finally:
-        await store.close()
+    return asyncio.run(routed(log, rng, *TEXTS, audit=Audit(1.0)))
 
 
 @pytest.fixture
@@ -132,4 +119,4 @@ def test_a_model_remembers_whose_words_it_has_learnt(ids, say, tmp_path):
     say("audit", "answer", ids[2], "buses", "--by", "jo@d.example")
     say("train", "--no-corpus", "--data", str(write_rows(tmp_path / "rows.jsonl")))
     say("corrections", "withdraw", "1")
-    assert say("models", "show", as_json=True)["metrics"]["learnt"] == [f"audit {ids[2]}", "correction 1"]
+    assert say("models", "show", as_json=True)["metrics"]["learnt"] == [f"audit {ids[2]} buses", "correction 1"]

@@ -16,8 +16,7 @@ from router.records import DeliveryState
 from router.store import deliveries, lives
 from router.store.engine import open_store
 from router.store.lock import FileLock
-from tests.unit.router.commandline import write_district
-from tests.unit.router.district import District
+from tests.unit.router.commandline import routed, write_district
 
 
 @pytest.fixture
@@ -25,19 +24,8 @@ def message_id(tmp_path, monkeypatch, rng, log):
     """The id of a message that was routed to the buses of a small district."""
     monkeypatch.chdir(tmp_path)
     write_district(tmp_path)
-    return asyncio.run(_routed(log, rng))
-
-
-async def _routed(log, rng):
-    store = open_store("sqlite:///var/signpost.db")
-    await store.open()
-    try:
-        district = District(store, log, rng)
-        message_id = await district.accept("buses are late again")
-        await district.stage.run_once()
-    finally:
-        await store.close()
-    return message_id
+    [routed_id] = asyncio.run(routed(log, rng, "buses are late again"))
+    return routed_id
 
 
 def _asked(capsys, *arguments, status=0):

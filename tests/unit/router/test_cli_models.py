@@ -222,6 +222,17 @@ def test_a_model_outside_is_evaluated_on_its_own_labels(model, tmp_path, monkeyp
     assert set(figures["per_department"]) == set(WORDS)
 
 
+def test_departments_that_no_answer_can_be_are_named(champion, district, rng, capsys):
+    """Rows of the fallback, or with a slip of the pen, count as wrong: the figures alone wouldn't say why."""
+    rows = [
+        {"body": saying("buses", rng), "department": name} for name in ("buses", "front-office", "busses", "busses")
+    ]
+    assert run(["evaluate", "--data", _rows(district / "rows.jsonl", *rows)]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["accuracy"] == 0.25
+    assert "no answer can be 'busses', 'front-office', so 3 of 4 messages count as wrong" in said.err
+
+
 def test_a_damaged_model_is_told(model, tmp_path, capsys):
     """A model whose bytes were changed isn't used."""
     copy = tmp_path / "copy"
@@ -243,6 +254,18 @@ def test_what_happened_to_a_model_is_shown_with_who_said_so(champion, district, 
         ("rolled_back", "ana@maple.example"), ("promoted", ""), ("registered", ""), ("training", "")
     ]  # fmt: skip
     assert "it sends buses to meals" in _out(capsys, "models", "show", second)
+
+
+def test_a_model_card_named_the_staff_who_decided(champion, district, capsys):
+    """It may be shown around: it says that people decided, one person or several, and not who they are."""
+    rows = write_rows(district / "more.jsonl", count=60)
+    second = _json(capsys, "train", "--no-corpus", "--data", str(rows), "--json")["version"]
+    _out(capsys, "models", "rollback", "--by", "ana@maple.example")
+    _out(capsys, "models", "promote", second, "--by", "bo@maple.example")
+    card = _out(capsys, "models", "show", second, "--card")
+    assert "@" not in card
+    assert "rolled back by person 2" in card
+    assert "promoted by person 1" in card
 
 
 def test_a_model_card_says_what_it_was_made_of_and_how_good_it_is(champion, district, capsys):

@@ -11,7 +11,9 @@ import pytest
 from classifiers._corpus import Corpus, load_corpus
 from classifiers.linear import CLASSIFIER, LinearSettings
 from router.cli import run
+from router.learning import turn
 from router.learning.bundled import bundled
+from router.store.engine import open_store
 from tests.unit.router.commandline import WORDS, make_store, saying, write_district, write_rows
 
 
@@ -77,6 +79,31 @@ def test_training_into_a_folder_missed_the_corrections_without_a_word(train, dis
     remark, error = (line for line in capsys.readouterr().err.splitlines() if not line.startswith("Training: "))
     assert remark.startswith("remark: no correction is learnt: there is no store at ")
     assert error.startswith("signpost: nowhere.jsonl")
+
+
+def test_a_command_trained_beside_another_training(train, store, district):
+    """One at a time, daemon or not: the second says so and registers nothing."""
+
+    async def begin():
+        opened = open_store(f"sqlite:///{district}/var/signpost.db")
+        await opened.open()
+        await turn.say_in(opened)(turn.BEGIN)
+        await opened.close()
+
+    asyncio.run(begin())
+    said = train(40, status=1).err.splitlines()
+    assert said[-1] == f"signpost: {turn._BUSY}"
+
+
+def test_a_command_trained_without_limits(train, store, district):
+    """The daemon's limits hold for a command too; what was ended leaves the way free for the next one."""
+    config = district / "district.yaml"
+    whole = config.read_text()
+    config.write_text(f"{whole}learning: {{retrain_within: 1ms}}\n")
+    said = train(40, status=1).err.splitlines()
+    assert said[-1] == "signpost: it took longer than the 0 minutes of learning.retrain_within"
+    config.write_text(whole)
+    train(40)
 
 
 def test_training_says_whose_registry_it_went_into(train, store, district):
@@ -162,6 +189,18 @@ def test_evaluate_writes_a_report_beside_its_figures(train, district, capsys):
     assert json.loads(said.out)["n"] == 60
     assert said.err == "The report is out/index.html\n"
     assert "60 messages of 3 departments" in (district / "out" / "index.html").read_text()
+
+
+def test_evaluate_overlooked_what_a_department_asks_for(store, district, capsys):
+    """What falls short of a department's `min_confidence` doesn't count as routed to it, as it isn't."""
+    doubtful = write_rows(district / "rows.jsonl", label_of=lambda label, rng: rng.choice([label] * 9 + [*WORDS]))
+    assert run(["train", "--no-corpus", "--data", str(doubtful)]) == 0
+    before = _json(capsys, "evaluate", "--data", "rows.jsonl")["per_department"]
+    config = district / "district.yaml"
+    config.write_text(config.read_text().replace("name: Buses", "name: Buses, min_confidence: 1.0"))
+    after = _json(capsys, "evaluate", "--data", "rows.jsonl")["per_department"]
+    assert before["buses"]["routed"] > after["buses"]["routed"] == 0
+    assert before["meals-and-rooms"]["routed"] == after["meals-and-rooms"]["routed"] > 0
 
 
 def test_a_learning_curve_without_a_report_is_wrong_usage(train, district, capsys):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
+import weakref
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -14,12 +17,13 @@ from classifiers.linear import CLASSIFIER, LinearSettings
 from router.errors import BadArtifact
 from router.interfaces import Example, ModelInput
 from router.learning import registry
-from router.learning.gate import Verdict
 from router.learning.train import Trained, trained
+from router.learning.verdicts import Verdict
 from router.plugins import classifier_types
-from router.serving import Serving, thresholds
+from router.serving import FORMER_FOR, Serving, thresholds
 from router.store import models, tables
 from router.store.engine import open_store
+from router.testing import FakeClock
 
 POINTS = [[0.01, 0.9, 0.5, 0.3], [0.05, 0.6, -0.2, 0.8]]
 
@@ -164,6 +168,37 @@ async def test_the_bundled_model_stands_in_until_a_champion_can_be_used(store, s
     await registry.register(store, sound, promote=True)
     assert await serving.refresh() is True
     assert serving.version == sound.version
+
+
+async def test_the_former_model_stayed_in_memory_for_good(version_of, log, store_url):
+    """It is kept as long as people are likely to go back, and freed then; going back loads it again."""
+    clock = FakeClock()
+    store = open_store(store_url, clock)
+    await store.open()
+
+    async def nobody(_why: str) -> None:
+        raise AssertionError
+
+    serving = Serving(store, classifier_types(), 0.05, nobody, nobody)
+    try:
+        one = await registry.register(store, version_of("one"), promote=True)
+        await serving.refresh()
+        former = weakref.ref(serving.classifier())
+        await registry.register(store, version_of("two", one.version), promote=True)
+        await serving.refresh()
+        clock.advance(FORMER_FOR - timedelta(seconds=1))
+        await serving.refresh()
+        gc.collect()
+        assert former() is not None
+        clock.advance(1.0)
+        await serving.refresh()
+        gc.collect()
+        assert former() is None
+        await registry.rollback(store)
+        assert await serving.refresh() is True
+        assert serving.version == one.version
+    finally:
+        await store.close()
 
 
 async def test_many_looks_at_once_load_the_model_once(store, serving, version_of):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
@@ -17,6 +18,15 @@ from router.signing import KeyRing
 
 OLD = KeyRing([("k1", "a" * 64)], "m" * 64)
 RING = KeyRing([("k1", "a" * 64), ("k2", "b" * 64)], "m" * 64)
+
+
+def test_a_token_of_a_given_time_is_always_the_same():
+    """So the link of a delivery is the same at every attempt; its age counts from that time."""
+    token = RING.sign("7", "misroute", at=datetime(2026, 9, 1, tzinfo=UTC))
+    assert token == RING.sign("7", "misroute", at=datetime(2026, 9, 1, 0, 0, 0, 999, tzinfo=UTC))
+    assert RING.unsign(token, "misroute") == "7"
+    with pytest.raises(NotAuthentic):
+        RING.unsign(RING.sign("7", "misroute", at=datetime(2020, 1, 1, tzinfo=UTC)), "misroute", max_age_s=3600)
 
 
 @given(st.text(max_size=200))

@@ -223,3 +223,25 @@ def test_a_mail_on_standard_input_is_told_from_a_text(text, subject):
     """By how it begins; a file says it by its name."""
     assert message_of_text(text, "-", Medium.EMAIL, NOW).content.subject == subject
     assert message_of_text(text, "x.txt", Medium.EMAIL, NOW).content.subject == ""
+
+
+def test_a_suspicion_shows_what_decided(configuration, log):
+    """The signs in the text, the score beside its threshold, and, where the model has learnt them, the words."""
+
+    class KnowsStrangers(ByFirstWord):
+        def strange(self, _model_input):
+            return [("backlinks", 0.5)]
+
+    limits = Thresholds(min_confidence=0.95, stranger_score=2.0)
+    text = "buses need cheap backlinks, or unsubscribe here"
+    for classifier, words in ((ByFirstWord(), []), (KnowsStrangers(), [["backlinks", 0.5]])):
+        trial = Trial(classifier, limits, clock=SystemClock(), log=log, configuration=configuration)
+        view = _explained(trial, text)
+        assert view["step"] == "suspicion"
+        assert view["spam"] == {
+            "channel": "",
+            "signs": ["it offers to unsubscribe", "it says “backlinks”"],
+            "score": 1.0,
+            "threshold": 2.0,
+            "words": words,
+        }

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from router.errors import SignpostError
-from router.learning.gate import Verdict
+from router.learning.verdicts import Verdict
 from router.records import CorrectionState
 from router.store import corrections, models
 from router.store.tables import metadata

@@ -10,12 +10,13 @@ from sqlalchemy import func, insert, select
 
 from classifiers._artifact import Artifact, unpack
 from router.learning import registry
-from router.learning.gate import Verdict
 from router.learning.learner import LEASE
 from router.learning.order import Order
 from router.learning.retrain import Surroundings
+from router.learning.rollback import FIRM
 from router.learning.terms import Terms
 from router.learning.train import train, trained
+from router.learning.verdicts import Verdict
 from router.ownership import Ownership
 from router.records import Content, Department, Prediction
 from router.store import daemons, tables
@@ -51,7 +52,7 @@ class Live:
 
     def __init__(self, store, clock, log, name="one"):
         self.store, self.clock, self.name = store, clock, name
-        self.terms, self.told, self.refreshed = TERMS, [], 0
+        self.terms, self.told, self.notices, self.refreshed = TERMS, [], [], 0
         self.lease = Ownership(store, LEASE, name, lambda: True)
         self.around = Surroundings(
             store=store, lease=self.lease, terms=lambda: self.terms, refresh=self._refresh, tell=self._tell, log=log
@@ -73,6 +74,7 @@ class Live:
     async def _tell(self, kind, notice):
         assert kind in ("learning", "training")
         self.told.append(notice.subject)
+        self.notices.append(notice)
 
     async def decided(self, count, model, *, reason="model", label="buses", confidence=0.99, text="the bus", urgent=""):
         """Store messages that a model has decided about; return the ids of the decisions."""
@@ -150,7 +152,7 @@ def versions(linear, settings, corpus, progress):
     artifact = unpack(train(linear, settings, corpus=corpus, progress=progress).artifact)
 
     def make(remark, parent="", passed=True, arrays=None, **meta):
-        facts = {**artifact.meta, "remark": remark, "fingerprint": f"data {remark}", **meta}
+        facts = {**artifact.meta, "remark": remark, "fingerprint": f"data {remark}", FIRM: f"words {remark}", **meta}
         changed = Artifact(artifact.type, {**artifact.arrays, **(arrays or {})}, facts)
         return trained(changed, Verdict(passed=passed, sentence="It is as it is."), parent)
 

@@ -11,7 +11,7 @@ import pytest
 from classifiers._figures import share
 from router.audit_commands import AuditCommands
 from router.errors import NotFound
-from router.ids import new_message_id
+from router.ids import new_message_ids
 from router.learning.audit import Audit, is_chosen, months, summary
 from router.records import Decision, Reason
 from router.routing.route import intended
@@ -64,7 +64,7 @@ async def answer(commands, message_id, department, urgent=False):
 def test_chance_chooses_the_share_that_is_wanted():
     """Of 20,000 ids as messages get them, within four standard deviations; at no rate none, at 1 every one."""
     rng, now = Random(3), datetime(2026, 3, 2, tzinfo=UTC)
-    ids = {new_message_id(now + timedelta(seconds=rng.uniform(0, 1e6))) for _ in range(20_000)}
+    ids = set(new_message_ids([now + timedelta(seconds=rng.uniform(0, 1e6)) for _ in range(20_000)]))
     for rate in (0.0, 0.01, 0.2, 1.0):
         chosen = sum(is_chosen(each, rate) for each in ids)
         assert abs(chosen - rate * len(ids)) <= 4 * (rate * (1 - rate) * len(ids)) ** 0.5
@@ -119,6 +119,14 @@ def test_both_departments_of_a_message_with_two_matters_are_intended():
         decided_at=NOW,
     )
     assert intended(live) == intended(seen) == (("buses", "meals"), Reason.RULE)
+
+
+async def test_a_renamed_department_had_what_it_has_now(make, store):
+    """The router sent it to the buses, whom the configuration calls yellow-fleet by the time somebody answers."""
+    commands = AuditCommands(store, ["office", "yellow-fleet", "meals"], CHICAGO, heirs={"buses": "yellow-fleet"})
+    district = make()
+    told = [await answer(commands, await district.route("buses are late"), to) for to in ("yellow-fleet", "meals")]
+    assert [each["misrouted"] for each in told] == [False, True]
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

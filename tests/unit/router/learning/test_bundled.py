@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +50,25 @@ def test_a_damaged_file_is_trained_again_and_replaced(tmp_path, counting, settin
     assert bundled(kind, settings, steps, cache_dir=tmp_path, corpus=corpus) == first
     assert path.read_bytes() == first[0]
     assert len(trainings) == 2
+
+
+def test_models_of_former_versions_stayed_in_the_cache_for_good(tmp_path, counting, settings, corpus, steps):
+    """What nobody has used for a month goes when a new one is made; what is in use, or isn't ours, stays."""
+    kind, _trainings = counting
+    long_ago = time.time() - 40 * 86_400
+    bundled(kind, settings, steps, cache_dir=tmp_path, corpus=corpus)
+    (used,) = tmp_path.iterdir()
+    old, half, other = (tmp_path / name for name in ("bundled-0123.model", ".bundled-half", "letters.txt"))
+    for path in (old, half, other):
+        path.write_bytes(b"?")
+    for path in (old, half, other, used):
+        os.utime(path, (long_ago, long_ago))
+    assert is_cached(kind, settings, cache_dir=tmp_path, corpus=corpus)
+    bundled(kind, settings.model_copy(update={"c": 2.0}), steps, cache_dir=tmp_path, corpus=corpus)
+    left = set(tmp_path.iterdir())
+    assert {used, other} < left
+    assert not left & {old, half}
+    assert len(left) == 3
 
 
 def test_another_corpus_or_setting_is_another_model(tmp_path, counting, settings, corpus, steps):

@@ -9,6 +9,8 @@ import pytest
 from classifiers._artifact import Artifact
 from router.interfaces import Example, ModelInput
 from router.learning.caution import careful
+from router.learning.gate import FAILED, compare
+from tests.unit.router.learning.test_gate import answers, check_of, rows
 
 
 class Sense:
@@ -77,7 +79,33 @@ def test_strangers_messages_count_among_the_others():
     assert lowered(seen=0.4, other=0.9, strangers=strangers, **{f"pitch{n}": 0.45 for n in range(10)}) == 0.5
 
 
+def test_an_alarm_about_what_no_label_fits_is_kept_too():
+    """What the fallback gets may be urgent as well."""
+    strangers = [Example(input=ModelInput(subject="", body="elsewhere"), department="out_of_scope", urgent=True)]
+    champion = model(0.5, seen=0.6, other=0.9, elsewhere=0.7)
+    artifact = Artifact("linear", {}, {"urgent": {"threshold": 0.5, "rows": 2}})
+
+    def load(made):
+        return model(made.meta["urgent"]["threshold"], seen=0.6, other=0.9, elsewhere=0.45)
+
+    made = careful(artifact, load, champion, HELD_OUT, strangers)
+    assert made.meta["urgent"]["threshold"] == pytest.approx(0.45)
+
+
 def test_a_model_without_a_sense_for_urgency_is_left_alone():
     """Only words tell what is urgent then."""
     artifact = Artifact("other", {}, {})
     assert careful(artifact, lambda _a: SimpleNamespace(version="v", labels=()), CHAMPION, HELD_OUT, ()) is artifact
+
+
+def test_an_alarm_lost_about_what_no_label_fits_went_unseen():
+    """The fallback's urgent messages count like all others; so do those that people were told of, and nobody judged."""
+    held_out, strangers = rows(150, alarmed=True), rows(5, "out_of_scope", urgent=True)
+    said = answers(held_out).held_out[:5]
+    champion = answers(held_out, strangers=said, unalarmed={152})
+    for lost in (3, 154):
+        challenger = answers(held_out, strangers=said, unalarmed={152, lost})
+        verdict = compare(champion, challenger, held_out, strangers=strangers)
+        check = check_of(verdict, "alarms for urgent messages (1 newly missed)")
+        assert (check.n, check.outcome, verdict.passed) == (155, FAILED, False)
+    assert compare(champion, champion, held_out, strangers=strangers).passed

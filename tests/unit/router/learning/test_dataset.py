@@ -53,6 +53,15 @@ def test_a_confirmed_correction_weighs_more_and_goes_through_the_models_text_pre
     )
 
 
+@pytest.mark.parametrize(("department", "counts"), [("buses", True), ("care", False)])
+def test_silence_of_which_no_model_was_sure_needs_the_model_that_serves_to_say_the_same(store_row, department, counts):
+    """It must choose that label, and be at least as sure of it as of all others together."""
+    silence = {"source": SILENCE, "weight": 0.2, "unsure": True}
+    lesson = store_row("M1", department, "what is for lunch", silence)
+    assert len(learn([lesson], rank=nurse_first).examples) == counts
+    assert learn([lesson]).examples == ()
+
+
 def test_a_department_of_several_labels_teaches_the_one_the_champion_ranks_first(store_row):
     """Only covered labels count, whatever else the champion thinks."""
     (example,) = learn([store_row("M1", "care", "he feels sick")], rank=nurse_first).examples
@@ -135,6 +144,15 @@ def test_a_hundred_copies_of_one_text_count_once(store_row, about):
     dataset = learn([store_row(f"M{n}", "buses", about("buses")) for n in range(100)])
     assert len(dataset.examples) == 1
     assert dataset.left_out == {"the same text is there already": 99}
+
+
+def test_urgency_was_forgotten_with_a_copy(store_row):
+    """Of two copies one is kept, with what was said of either."""
+    copies = [store_row("M1", "buses", "help"), store_row("M2", "buses", "help", {"urgent": True, "alarmed": True})]
+    (example,) = learn(copies).examples
+    assert (example.urgent, example.alarmed) == (True, True)
+    (example,) = learn([store_row("M1", "buses", "help", {"alarmed": True}), copies[0]]).examples
+    assert (example.urgent, example.alarmed) == (None, True)
 
 
 def test_files_may_name_a_label_or_a_department():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -14,9 +12,6 @@ from router.learning.lessons import (
     AUDIT,
     CORRECTION,
     CORRECTION_WEIGHT,
-    SILENCE,
-    TACIT,
-    TACIT_WEIGHT,
     Lessons,
     Rules,
     disputed,
@@ -27,9 +22,8 @@ from router.store import audits, corrections
 from router.testing import FakeClock
 from router.testing_sinks import RecordingSink
 from tests.unit.router.district import DESKS, District
-from tests.unit.router.learning.test_corrections import delivered, flag
+from tests.unit.router.learning.test_corrections import flag
 
-SILENT = Rules(silence_weight=0.2, silence_confidence=0.8)
 JO, LEE = "jo@d.example", "lee@d.example"
 
 
@@ -66,6 +60,14 @@ async def audited(district, message_id, answer, by=JO, urgent=False):
     await district.store.write(lambda c: audits.add(c, [row]))
     say = partial(audits.answer, message_id=message_id, now=now, answer=answer, answer_urgent=urgent, wrong=True, by=by)
     await district.store.write(say)
+
+
+def urgently(district):
+    """Take every message for urgent from now on."""
+    decide = district.stage.router._decision
+    district.stage.router._decision = lambda message, route, _urgent, school: decide(
+        message, route, "child missing", school
+    )
 
 
 async def learn(district, rules_=Rules(), learnt=()) -> Lessons:  # noqa: B008 -- frozen
@@ -132,6 +134,40 @@ async def test_what_was_sent_back_teaches_neither_desk(district):
     assert keys(await learn(district)) == [f"correction {back}"]
 
 
+async def test_what_was_sent_on_again_taught_the_first_wrong_desk(district):
+    """Buses said meals, confirmed; meals said office, unconfirmed: what buses said isn't learnt, and is looked at."""
+    message_id = await district.route("buses with lunch on board")
+    first = (await flag(district, message_id, "meals")).correction_id
+    await settle(district, first)
+    second = (await flag(district, message_id, "office")).correction_id
+    assert (await learn(district)).rows == ()
+    assert await district.store.read(disputed) == {f"correction {first}": {f"correction {second}"}}
+    await settle(district, second, state=CorrectionState.WITHDRAWN)
+    assert keys(await learn(district)) == [f"correction {first}"]
+
+
+async def test_a_flag_that_nobody_confirmed_contradicts_nothing_that_came_after(district):
+    """Buses said meals, meals said office, which was confirmed: that is learnt, and there is nothing to look at."""
+    message_id = await district.route("buses with lunch on board")
+    await flag(district, message_id, "meals")
+    second = (await flag(district, message_id, "office")).correction_id
+    await settle(district, second)
+    assert keys(await learn(district)) == [f"correction {second}"]
+    assert await district.store.read(disputed) == {}
+
+
+async def test_what_came_back_by_a_third_desk_is_for_a_person_too(district):
+    """Buses said meals, meals said office, office said buses: the first and the last can't both be right."""
+    message_id = await district.route("buses with lunch on board")
+    first, _second, last = [(await flag(district, message_id, to)).correction_id for to in ("meals", "office", "buses")]
+    await settle(district, last)
+    assert (await learn(district)).rows == ()
+    assert await district.store.read(disputed) == {
+        f"correction {first}": {f"correction {last}"},
+        f"correction {last}": {f"correction {first}"},
+    }
+
+
 @pytest.mark.parametrize("other", ["buses 5 PM, where was bus 12?!", "buses  7 pm -- where was BUS 43"])
 async def test_near_identical_messages_with_different_targets_contradict_each_other(district, other):
     """Digits, letter case and punctuation don't make another message of it; a different one isn't drawn in."""
@@ -169,26 +205,25 @@ async def test_of_one_person_only_so_many_are_new_at_once(district):
     assert (len(third.rows), third.new, third.left_out) == (6, 1, {})
 
 
+async def test_other_answers_to_audits_that_were_learnt_got_round_the_caps(district):
+    """What is said anew is new, whether of the department or of urgency: no more of it at once than of anything."""
+    ids = [await district.route(f"buses {word}") for word in ("ant", "bee", "cat", "dog")]
+    for message_id in ids:
+        await audited(district, message_id, "buses")
+    learnt = keys(await learn(district))
+    assert len((await learn(district, Rules(person=2), learnt)).rows) == 4
+    for message_id in ids:
+        await audited(district, message_id, "meals" if message_id in ids[:2] else "buses", urgent=message_id in ids[2:])
+    again = await learn(district, Rules(person=2), learnt)
+    assert (len(again.rows), again.new, again.waiting, again.loudest) == (2, 2, 2, (JO, 2))
+
+
 async def test_who_flags_counts_as_well_as_who_confirms(district):
     """A hundred flags by one person aren't laundered by several colleagues who confirm them."""
     for number, by in enumerate((JO, LEE, "kim@d.example")):
         await confirmed(district, f"buses {'abc'[number] * 5}", by=by, flagged_by="Mal@d.example")
     lessons = await learn(district, Rules(person=2))
     assert (len(lessons.rows), lessons.loudest) == (2, ("mal@d.example", 2))
-
-
-async def test_votes_count_for_the_address_that_they_came_from(district):
-    """What two votes confirmed has no person's name; the address whose link was used stands for one."""
-    for word in ("ant", "bee", "cat"):
-        message_id = await district.route(f"buses {word}")
-        first = await delivered(district, message_id)
-        await flag(district, message_id, "meals", first, by="link")
-        second = await delivered(district, message_id)
-        now = district.store.clock.now()
-        said = await district.store.write(lambda c, d=second, now=now: district.corrections.ours(c, d, now))
-        assert (said.confirmed_by, said.confirmed_via) == ("two votes", "votes")
-    lessons = await learn(district, Rules(person=2))
-    assert (len(lessons.rows), lessons.loudest) == (2, ("the address buses@district.example", 2))
 
 
 async def test_a_department_and_a_cycle_have_caps(district):
@@ -201,101 +236,3 @@ async def test_a_department_and_a_cycle_have_caps(district):
     assert list(of_department.left_out) == ["more than 2 new ones for one department: they come in the next training"]
     of_all = await learn(district, Rules(cycle=4))
     assert (len(of_all.rows), of_all.waiting) == (4, 1)
-
-
-# --- silence ----------------------------------------------------------------------------------------------------------
-
-
-async def quiet(district, text="buses were punctual"):
-    """Return the id of a message that was delivered a fortnight ago, and that nobody has said anything about."""
-    message_id = await district.route(text)
-    await district.dispatch()
-    district.store.clock.advance(timedelta(days=14, minutes=1))
-    return message_id
-
-
-async def vigilant(district):
-    """Let the buses be a department that flags."""
-    message_id = await district.route("buses serve lunch")
-    return (await flag(district, message_id, "meals")).correction_id
-
-
-async def test_a_message_that_stayed_is_a_weak_lesson(district):
-    """With its own weight and its own source; nobody's cap is used up, and no key stands for it."""
-    await vigilant(district)
-    message_id = await quiet(district)
-    lessons = await learn(district, SILENT)
-    assert [(each.message_id, each.source, each.weight, each.key) for each in lessons.rows] == [
-        (message_id, SILENCE, 0.2, "")
-    ]
-    assert (lessons.new, lessons.waiting) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    "stricter",
-    [{"silence_weight": 0.0}, {"silence_most": 0}, {"silence_confidence": 0.95}, {"silence_after": timedelta(days=15)}],
-)
-async def test_silence_can_be_switched_off_and_made_stricter(district, stricter):
-    """No weight, none at most, a confidence that the model hadn't, a time that hasn't passed."""
-    await vigilant(district)
-    await quiet(district)
-    assert (await learn(district, replace(SILENT, **stricter))).rows == ()
-
-
-async def test_the_silence_of_a_department_that_never_flags_says_nothing(district):
-    """Nor does it if the only flag was taken back."""
-    await quiet(district)
-    assert (await learn(district, SILENT)).rows == ()
-    correction_id = await vigilant(district)
-    assert len((await learn(district, SILENT)).rows) == 1
-    await settle(district, correction_id, state=CorrectionState.WITHDRAWN)
-    assert (await learn(district, SILENT)).rows == ()
-
-
-async def test_what_was_flagged_or_never_arrived_is_not_silent(district):
-    """A proposed flag is a word against it; an undelivered message nobody could flag."""
-    await vigilant(district)
-    flagged = await quiet(district, "buses smell")
-    await flag(district, flagged, "office")
-    await district.route("buses never sent")
-    district.store.clock.advance(timedelta(days=15))
-    assert (await learn(district, SILENT)).rows == ()
-
-
-async def test_an_urgent_message_is_never_a_silent_lesson(district):
-    """Whoever had to act on it at once had no time for flags."""
-    await vigilant(district)
-    district.stage.router._decision = _urgent(district.stage.router._decision)
-    await quiet(district)
-    assert (await learn(district, SILENT)).rows == ()
-
-
-def _urgent(decide):
-    return lambda message, route, _urgent, school: decide(message, route, "child missing", school)
-
-
-async def test_the_newest_silent_messages_come_first(district):
-    """Of more than are wanted."""
-    await vigilant(district)
-    await quiet(district, "buses old")
-    newest = await quiet(district, "buses new")
-    lessons = await learn(district, replace(SILENT, silence_most=1))
-    assert [each.message_id for each in lessons.rows] == [newest]
-
-
-async def test_what_time_confirmed_weighs_little_and_falls_under_the_caps(district):
-    """It counts a tenth of a person's word; a person's word on top of it makes it whole."""
-    ids = []
-    for word in ("ant", "bee", "cat"):
-        message_id = await district.route(f"buses {word}")
-        first = await delivered(district, message_id)
-        ids.append((await flag(district, message_id, "meals", first, by="link")).correction_id)
-        now = district.store.clock.now()
-        keep = partial(corrections.settle, state=CorrectionState.CONFIRMED, now=now, by="time", via=corrections.TACIT)
-        await district.store.write(lambda c, keep=keep: keep(c, ids[-1]))
-    lessons = await learn(district, Rules(person=2))
-    assert [(each.source, each.weight) for each in lessons.rows] == [(TACIT, TACIT_WEIGHT)] * 2
-    assert lessons.new == 0
-    upgraded = await settle(district, ids[0])
-    assert (upgraded.confirmed_by, upgraded.confirmed_via) == (JO, "command")
-    assert {each.source for each in (await learn(district)).rows} == {CORRECTION, TACIT}

@@ -12,8 +12,9 @@ from sqlalchemy import update
 from classifiers._artifact import Artifact, unpack
 from router.errors import BadArtifact, Conflict, NotFound
 from router.learning import registry
-from router.learning.gate import Verdict
+from router.learning.rollback import FIRM
 from router.learning.train import train, trained
+from router.learning.verdicts import FOR_A_PERSON, Check, Verdict
 from router.plugins import classifier_types
 from router.store import model_events as events
 from router.store import models, tables
@@ -34,7 +35,7 @@ def version_of(made):
     artifact = unpack(made.artifact)
 
     def make(remark, parent="", verdict=YES):
-        meta = {**artifact.meta, "remark": remark, "fingerprint": f"data {remark}"}
+        meta = {**artifact.meta, "remark": remark, "fingerprint": f"data {remark}", FIRM: f"words {remark}"}
         return trained(replace(artifact, meta=meta), verdict, parent)
 
     return make
@@ -280,3 +281,70 @@ async def test_a_pin_can_be_taken_out(store, version_of):
     one = await registry.register(store, version_of("one"), promote=True)
     assert (await registry.pin(store, one.version, pinned=True)).pinned
     assert not (await registry.pin(store, one.version[:6], pinned=False)).pinned
+
+
+async def test_messages_that_nobody_flagged_dont_undo_a_rollback(store, version_of):
+    """A day later other messages lie unflagged, so the fingerprint is new; what people said is the same."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    left = await registry.register(store, version_of("two", one.version), promote=True)
+    await registry.rollback(store)
+    again = version_of("two, a day later", one.version)
+    again = replace(again, metrics={**again.metrics, FIRM: left.metrics[FIRM]})
+    assert again.fingerprint != left.fingerprint
+    row = await registry.register(store, again, promote=True)
+    assert (row.state, await serves(store)) == (models.CHALLENGER, one.version)
+    event = await store.read(lambda c: events.last_of(c, row.version, events.NOT_PROMOTED))
+    assert "that was gone back from" in event.why
+
+
+async def test_a_model_that_a_person_has_to_judge_is_not_promoted(store, version_of):
+    """It passed with a doubt: neither serves nor is tried, says so, and one command puts it in place."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    doubt = Check(what="department meals", n=20, champion=1.0, challenger=0.8, outcome=FOR_A_PERSON)
+    doubtful = replace(YES, checks=(doubt,))
+    for shadow in (False, True):
+        model = version_of(f"doubtful {shadow}", one.version, doubtful)
+        row = await registry.register(store, model, promote=True, shadow=shadow)
+        assert (row.state, row.verdict["waits"], await serves(store)) == (models.CHALLENGER, True, one.version)
+        event = await store.read(lambda c, of=row.version: events.last_of(c, of, events.NOT_PROMOTED))
+        assert event.why == "the gate leaves it to a person"
+    assert (await registry.promote(store, row.version, by="ana@maple.example")).state == models.CHAMPION
+
+
+async def test_what_was_compared_with_a_stand_in_may_follow_the_champion_it_stood_in_for(store, version_of):
+    """The champion can't be used; a challenger that is no worse than what serves in its place serves."""
+    broken = await registry.register(store, version_of("one"), promote=True)
+    bundled = version_of("bundled")
+    stand_in = await registry.stand_in(store, lambda: (bundled.artifact, bundled.sha256))
+    assert [row.version for row in await store.read(registry.stand_ins)] == [stand_in.version]
+    other = version_of("two", stand_in.version, replace(YES, instead_of="0123456789ab"))
+    assert (await registry.register(store, other, promote=True)).state == models.CHALLENGER
+    model = version_of("three", stand_in.version, replace(YES, instead_of=broken.version))
+    assert (await registry.register(store, model, promote=True)).state == models.CHAMPION
+
+
+async def test_the_best_model_that_served_is_kept_to_compare_with(store, version_of):
+    """However old it is; one that was gone back from is no measure."""
+
+    def as_good(name, parent, accuracy):
+        model = version_of(name, parent)
+        return replace(model, metrics={**model.metrics, "held_out": {"accuracy": accuracy}})
+
+    rows, parent = [], ""
+    for name, accuracy in (("0", 0.80), ("1", 0.90), ("2", 0.89), ("3", 0.88), ("4", 0.87)):
+        rows.append(await registry.register(store, as_good(name, parent, accuracy), promote=True, keep=2))
+        parent = rows[-1].version
+    assert [row.version for row in await store.read(models.best_first)] == [rows[n].version for n in (1, 3, 4)]
+    left = await registry.register(store, as_good("5", parent, 0.99), promote=True)
+    await registry.rollback(store)
+    assert (await store.read(models.best_first))[0].version == rows[1].version
+    assert left.version not in {row.version for row in await store.read(models.best_first)}
+
+
+async def test_the_words_of_a_refusal_are_those_of_the_last_model(store, version_of):
+    """The next training is judged by what it learnt; the bundled model was compared with nobody."""
+    one = await registry.register(store, version_of("one"), promote=True)
+    assert await store.read(models.doubted) == ("", ())
+    bad = version_of("bad", one.version, replace(NO, doubted=("correction 3", "audit 0WE3MXMK4J3E")))
+    await registry.register(store, bad, promote=True)
+    assert await store.read(models.doubted) == (bad.version, ("correction 3", "audit 0WE3MXMK4J3E"))

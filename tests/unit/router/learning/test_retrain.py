@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import time, timedelta
 
 import pytest
 
 from router.errors import SignpostError
+from router.learning import registry
 from router.learning.learner import Learner
 from router.learning.retrain import Retraining
+from router.learning.verdicts import FOR_A_PERSON, Check
 from router.store import daemons, models, tables
 from router.store import model_events as events
 from router.store.engine import open_store
@@ -122,6 +125,54 @@ async def test_at_its_time_of_day_it_trains_once_if_anything_is_new(live, make):
         assert trainer.runs == runs, live.clock.now()
 
 
+async def test_a_trial_put_off_the_daily_training_by_a_day(live, make):
+    """While a challenger was tried the daily time passed: it trains when the trial is over, not a day later."""
+    first = await champion(live, make)
+    with_terms(live, retrain_after=0, retrain_at=time(2, 0))
+    trainer = Trainer(make("two", first.version))
+    retraining = Retraining(live.around, trainer)
+    await retraining.look()
+    tried = await registry.register(live.store, make("tried", first.version), promote=True, shadow=True)
+    await live.corrected(await live.decided(1, first.version))
+    live.clock.advance(timedelta(hours=24))
+    await retraining.look()
+    assert trainer.runs == 0
+    await live.store.write(lambda c: models.end_shadow(c, tried.version))
+    for _ in range(2):
+        await retraining.look()
+        assert trainer.runs == 1
+        live.clock.advance(1.0)
+
+
+async def test_a_model_with_a_doubt_waits_for_a_person_who_is_told_so(live, make):
+    """The champion goes on; the notice says what to look at and how to use it."""
+    first = await champion(live, make)
+    await live.corrected(await live.decided(3, first.version))
+    doubt = Check(what="department meals", n=20, champion=1.0, challenger=0.8, outcome=FOR_A_PERSON)
+    model = make("two", first.version)
+    model = replace(model, verdict=replace(model.verdict, checks=(doubt,)))
+    await Retraining(live.around, Trainer(model)).look()
+    assert (await live.store.read(models.champion)).version == first.version
+    assert live.told == ["A new model waits for a person"]
+    waiting = await live.store.read(models.waiting)
+    assert [row.version for row in waiting] == [model.version]
+    await registry.promote(live.store, model.version)
+    assert await live.store.read(models.waiting) == []
+
+
+async def test_a_refusal_names_the_person_behind_most_of_what_is_new(live, make):
+    """So that somebody can look at what they said; the log names nobody."""
+    first = await champion(live, make)
+    await live.corrected(await live.decided(3, first.version))
+    model = make("bad", first.version, passed=False)
+    remark = "50 of the 60 words of people that are new to it come of mal@d.example."
+    model = replace(model, verdict=replace(model.verdict, remark=remark, doubted=("correction 1",)))
+    await Retraining(live.around, Trainer(model)).look()
+    [notice] = live.notices
+    assert remark in notice.text
+    assert "signpost corrections list --conflicts" in notice.text
+
+
 async def test_while_a_challenger_is_tried_no_other_is_trained(live, make):
     """Or none would ever be tried to the end."""
     first = await champion(live, make)
@@ -177,3 +228,13 @@ async def test_of_two_daemons_one_does_the_learning(postgres_url, log):
     finally:
         for each in stores:
             await each.close()
+
+
+async def test_a_training_that_made_the_champion_again_was_told_as_news(live, make):
+    """Somebody confirmed and withdrew: the data are the same, and so is the model."""
+    first = await champion(live, make)
+    again = make("two", first.version)
+    second = await registry.register(live.store, again, promote=True)
+    await Retraining(live.around, Trainer(again)).train("somebody confirmed and withdrew")
+    assert (await live.store.read(models.champion)).version == second.version
+    assert live.told == []

@@ -140,6 +140,14 @@ async def test_one_person_who_confirms_most_of_a_week_is_named_to_operations(dis
     assert lines.lines == [("corrections_lopsided", {"of_one_person": 11, "confirmed": 20})]
 
 
+async def test_letter_case_makes_no_two_people_of_one(district, look):
+    """Else whoever writes the name now so and now otherwise would never be named."""
+    await confirm_by(district, "kim@d.example", 9, "k")
+    await confirm_by(district, "mal@d.example", 6, "m")
+    await confirm_by(district, "Mal@D.example", 5, "n")
+    assert await look() == ["11 of 20 corrections of this week were confirmed by one person"]
+
+
 @pytest.mark.parametrize(("kim", "mal"), [(0, 19), (10, 10)])
 async def test_few_or_fairly_shared_confirmations_are_no_news(district, look, kim, mal):
     """Nineteen of nineteen say nothing yet, and a half of twenty is no majority."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 
+import pytest
+from sqlalchemy import update
+
+from router.errors import StoreBusy
 from router.learning import registry
 from router.learning.watch import CHANCE, FIRST, LOOKS, Watch, look_number, what_is_worse
 from router.store import model_events as events
-from router.store import models
+from router.store import models, tables
 from router.store.model_rates import Rates
 from tests.unit.router.learning.live import champion
 
@@ -160,3 +164,45 @@ def test_a_small_difference_is_no_reason_however_sure():
 def test_too_few_messages_before_say_nothing():
     """A first model's successor is compared with nothing."""
     assert what_is_worse(Rates(n=50, corrected=0, abstained=0), Rates(n=100, corrected=90, abstained=0), 0) is None
+
+
+async def test_a_rollback_that_failed_was_never_tried_again(live, make, monkeypatch):
+    """The store was out of order in that moment: the same look is made again, and goes back."""
+    first, second = await promoted(live, make)
+    watch = Watch(live.around)
+    await live.corrected((await live.decided(100, second))[:20])
+
+    def broken(*_arguments, **_more):
+        raise StoreBusy("for a moment")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "go_back", broken)
+        with pytest.raises(StoreBusy):
+            await watch.look()
+    assert await serves(live) == second
+    assert await watch.look()
+    assert await serves(live) == first
+
+
+async def test_it_stays_and_operations_are_told_where_the_one_before_is_damaged(live, make):
+    """There is nothing to go back to by itself: a person has to choose."""
+    first, second = await promoted(live, make)
+    await live.store.write(
+        lambda c: c.execute(update(tables.models).where(tables.models.c.version == first).values(artifact=b""))
+    )
+    decided = await live.decided(100, second)
+    await live.corrected(decided[:20])
+    assert not await Watch(live.around).look()
+    assert (await serves(live), live.told) == (second, [f"The model {second} does worse"])
+    assert "there is no sound one to go back to" in live.notices[0].text
+
+
+async def test_what_is_said_of_a_copy_says_nothing_of_the_champion(live, make):
+    """A second department passed its copy on; the message itself is where it belongs."""
+    _first, second = await promoted(live, make)
+    decided = await live.decided(100, second)
+    await live.corrected(decided[:20])
+    of_a_copy = update(tables.corrections).values(new_decision_id=tables.corrections.c.decision_id)
+    await live.store.write(lambda c: c.execute(of_a_copy.where(tables.corrections.c.decision_id.in_(decided))))
+    assert not await Watch(live.around).look()
+    assert await serves(live) == second
