@@ -9,8 +9,24 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks import accept, accuracy, gate, intents, large, mailbox, outage, path, speed, start
+from benchmarks import (
+    accept,
+    accuracy,
+    drift,
+    failpoints,
+    gate,
+    intents,
+    large,
+    mailbox,
+    outage,
+    path,
+    speed,
+    start,
+    thresholds,
+    urgent,
+)
 from benchmarks.figures import load, machine
+from benchmarks.learning import measure as learning
 from benchmarks.model import bundled_model
 from benchmarks.processes import Failed
 
@@ -22,6 +38,10 @@ if TYPE_CHECKING:
 
 async def _accuracy() -> list[Figure]:
     return accuracy.measure()
+
+
+async def _failpoints() -> list[Figure]:
+    return failpoints.measure()
 
 
 def _at_once(measure: Callable[..., list[Figure]]) -> Callable[..., Awaitable[list[Figure]]]:
@@ -49,11 +69,16 @@ _MEASURES: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "large": _whole(large.measure),
     "outage": _whole(outage.measure),
     "start": _whole(start.measure),
+    "failpoints": _whole(_failpoints),
     "accuracy": _whole(_accuracy),
+    "urgent": _at_once(urgent.measure),
+    "thresholds": _at_once(thresholds.measure),
     "speed": _at_once(speed.measure),
     "intents": _at_once(intents.intents),
     "transfer": _at_once(intents.transfer),
     "gate": _at_once(gate.measure),
+    "drift": _at_once(drift.measure),
+    "learning": learning.measure,
     "scale": speed.million,
 }
 _QUICK = ("start", "accuracy", "speed", "intents")

@@ -48,14 +48,20 @@ class District:
 
 @asynccontextmanager
 async def district(
-    where: Path, *, sink_port: int = _NOWHERE, paused: bool = False, sources: Mapping[str, Any] | None = None
+    where: Path,
+    *,
+    sink_port: int = _NOWHERE,
+    paused: bool = False,
+    sources: Mapping[str, Any] | None = None,
+    learning: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[District]:
     """Run a daemon on a store in `where`; raise `Failed` with the end of its log if it doesn't become ready.
 
-    It is the installed command, or, `paused`, the same daemon without its later stages. `sources` are further channels.
+    It is the installed command, or, `paused`, the same daemon without its later stages. `sources` are further channels,
+    `learning` settings of that section.
     """
     port = free_port()
-    config = write_configuration(where, port, sink_port, sources or {})
+    config = write_configuration(where, port, sink_port, sources or {}, learning or {})
     arguments = ("benchmarks.daemon", str(config)) if paused else ("router", "--config", str(config), "run")
     began = time.monotonic()
     async with running(*arguments, errors=where / "daemon.err", output=where / "daemon.log") as process:
@@ -68,7 +74,9 @@ async def district(
         yield District(process, port, time.monotonic() - began)
 
 
-def write_configuration(where: Path, port: int, sink_port: int, sources: Mapping[str, Any]) -> Path:
+def write_configuration(
+    where: Path, port: int, sink_port: int, sources: Mapping[str, Any], learning: Mapping[str, Any]
+) -> Path:
     """Write the shipped configuration with addresses on this machine, and return its path (JSON is YAML)."""
     settings: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "config" / "signpost.yaml")
     alerts = [{"via": "relay", "to": ALERTS}]
@@ -88,6 +96,7 @@ def write_configuration(where: Path, port: int, sink_port: int, sources: Mapping
         },
         **sources,
     }
+    settings["learning"] = {**settings.get("learning", {}), **learning}
     path = where / "signpost.yaml"
     path.write_text(json.dumps(settings, indent=1, default=str))
     return path
