@@ -72,7 +72,19 @@ async def plain_text(original, facts, _medium):
 class District:
     """The stages of the path, on one store."""
 
-    def __init__(self, store, log, rng, *, steps=None, sink=None, understand=plain_text, observe=False, answers=None, lookout=None):
+    def __init__(
+        self,
+        store,
+        log,
+        rng,
+        *,
+        steps=None,
+        sink=None,
+        understand=plain_text,
+        observe=False,
+        answers=None,
+        lookout=None,
+    ):
         self.store = store
         self.corrections = Corrections(DESKS, ALERTS)
         self.alive = True
