@@ -87,6 +87,19 @@ class Caps(Section):
                 yield name, f"is more than cycle ({cycle}), which counts everybody's"
 
 
+class Outvote(Section):
+    """When bundled messages give way, because this district cuts its work otherwise."""
+
+    corrections: int = Field(
+        5,
+        ge=0,
+        description="A bundled message isn't used, neither in training nor by the gate, if so many confirmed "
+        "corrections of messages like it moved these from its department to one other; what only votes confirmed "
+        "doesn't count, nor does what one person alone stands behind. 0: bundled messages always count.",
+    )
+    share: float = Field(0.33, ge=0, le=0.5, description="At most this share of a department's bundled messages.")
+
+
 class Drift(Section):
     """When people are told that families write about other things, or that the model does worse, than before."""
 
@@ -179,4 +192,5 @@ class Learning(Section):
     )
     silence: Silence = Field(Silence(), description="What a message that nobody flagged teaches.")
     caps: Caps = Field(Caps(), description="How much may be new in one training.")
+    outvote: Outvote = Field(Outvote(), description="When corrections go before the bundled messages.")
     drift: Drift = Field(Drift(), description="When people are told that what families write is changing.")

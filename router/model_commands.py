@@ -14,7 +14,7 @@ from router.errors import NotFound, SignpostError
 from router.failpoints import reach
 from router.ids import normalise
 from router.learning import registry
-from router.learning.shadow import desks
+from router.learning.shadow import counted
 from router.learning.train import trained_elsewhere
 from router.routing.explain import Asked, explanation
 from router.routing.schools import Schools
@@ -117,7 +117,7 @@ class ModelCommands:
         row = await registry.find(self._store, version) if version else await self._store.read(models.shadow)
         if row is None:
             raise NotFound("no challenger is being tried now; for a former one: signpost models shadow VERSION")
-        counts = await self._store.read(lambda c: shadows.counts(c, row.version, desks(self._departments)))
+        counts = await self._store.read(lambda c: counted(c, row.version, self._departments))
         rows = await self._store.read(lambda c: shadows.differences(c, row.version, limit))
         return {
             "version": row.version,

@@ -6,31 +6,32 @@ import asyncio
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from config._learning import Learning
 from router.commandline import progress, show
 from router.commandline.frame import DONE, NO, Command, Invocation
+from router.commandline.model import TARGET_ERROR
 from router.commandline.reach import ask_there, ask_whom, look, require_store, store_exists, store_place
 from router.control import socket_path
 from router.learning import turn
-from router.learning.build import order_of, to_learn
+from router.learning.build import order_of
+from router.learning.lessons import Rules
+from router.learning.order import Order
+from router.learning.outvote import told
 from router.learning.retrain import train_apart
-from router.learning.snapshot import Snapshot, trained_on
-from router.learning.train import Trained
-from router.learning.train import train as train_model
-from router.plugins import classifier_types
 from router.store import models as registered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from config.load import Configuration
-    from router.interfaces import Progress, Settings
-    from router.learning.order import Order
+    from router.interfaces import Progress
+    from router.learning.train import Trained
+    from router.store.engine import Store
 
 DATA_HELP = (
     "A .jsonl or .csv file of labelled messages; DEPT=PATH for a Maildir, mbox or folder of .eml files; or a folder "
@@ -69,8 +70,9 @@ def train(  # noqa: PLR0917  click passes each option
     if configuration is not None and not (out and no_corpus):
         _look_for_store(configuration, out)
     if out is not None:
+        order, within_s = _order_outside(configuration, files, no_corpus=no_corpus, out=out, compare=compare)
         with progress.shown("Training") as tell:
-            model = _train(configuration, files, no_corpus=no_corpus, out=out, compare=compare, tell=tell)
+            model = asyncio.run(train_apart(order, within_s, tell))
         return _told(invocation, model, {"version": model.version, "state": "saved", "path": str(out)})
     assert configuration is not None
     order = _order(configuration, files, no_corpus=no_corpus, compare=compare)
@@ -108,40 +110,40 @@ async def _train_apart(configuration: Configuration, order: Order, tell: Progres
         return await train_apart(order, configuration.learning.retrain_within.total_seconds(), tell)
 
 
-def _train(
-    configuration: Configuration | None,
-    files: Sequence[str],
-    *,
-    no_corpus: bool,
-    out: Path,
-    compare: bool,
-    tell: Progress,
-) -> Trained:
-    """Train into a folder with what the configuration says; without one, with the defaults."""
+def _order_outside(
+    configuration: Configuration | None, files: Sequence[str], *, no_corpus: bool, out: Path, compare: bool
+) -> tuple[Order, float]:
+    """Return how to train into a folder, and within how many seconds; without a configuration by the defaults.
+
+    Without the corpus nothing is learnt but the files: no correction, and none of `learning.data`.
+    """
     if configuration is None:
-        linear = classifier_types().get("linear")
-        settings: Settings = linear.settings()
-        return train_model(
-            linear, settings, progress=tell, files=files, no_corpus=no_corpus, out_dir=out, compare_too=compare
+        learning = Learning()
+        order = Order(
+            store_url="",
+            classifier="linear",
+            settings={},
+            departments=(),
+            fallback="",
+            target_error=TARGET_ERROR,
+            rules=Rules(),
+            memory=learning.retrain_memory << 20,
         )
-    learning, outside = configuration.learning, no_corpus
-    if not outside:
-        files, no_corpus = (*learning.data, *files), not learning.corpus
-    nothing, classifier = Snapshot(), configuration.classifier
-    seen = nothing if outside else look(configuration, partial(to_learn, configuration), nothing)
-    return trained_on(
-        seen,
-        partial(
-            train_model,
-            *(classifier.classifier, classifier.settings, configuration.departments, configuration.routing.fallback),
-            progress=tell,
-            files=files,
-            no_corpus=no_corpus,
-            out_dir=out,
-            target_error=configuration.routing.target_error,
-            compare_too=compare,
-        ),
-    )
+    else:
+        learning = configuration.learning
+        order = order_of(configuration, of_store=not no_corpus and look(configuration, _is_there, False))
+    return replace(
+        order,
+        files=tuple(files) if no_corpus else (*learning.data, *files),
+        corpus=learning.corpus and not no_corpus,
+        by_hand=True,
+        compare=compare,
+        out=str(out.absolute()),
+    ), learning.retrain_within.total_seconds()
+
+
+async def _is_there(_store: Store) -> bool:
+    return True
 
 
 def _registered(configuration: Configuration, model: Trained, began: datetime, *, shadow: bool) -> dict[str, Any]:
@@ -175,6 +177,8 @@ def _told(invocation: Invocation, model: Trained, row: dict[str, Any]) -> int:
     click.echo(f"\nMessages by where they came from: {used or 'none'}.")
     for why, count in model.metrics.get("left_out", {}).items():
         click.echo(f"Left out: {count} ({show.plain(why)}).")
+    for sentence in told(model.metrics.get("outvoted") or ()):
+        click.echo(show.plain(sentence))
     if compared := model.metrics.get("sources"):
         _print_sources(compared)
     click.echo(f"\n{model.verdict.sentence}")

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from classifiers._corpus import load_corpus
 from router.commandline import show
 from router.commandline.desk import said_by
 from router.commandline.frame import CommandGroup, Invocation
 from router.commandline.learning import coverage, print_figures
 from router.commandline.reach import ask
+from router.learning.basis import basis, is_older
 from router.learning.card import card as card_of
+from router.learning.outvote import told
+from router.store import models as registered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +48,19 @@ def models_list(invocation: Invocation) -> None:
         for row in rows
     )
     show.table(columns, shown, empty="No model has been registered yet; the daemon does so at its first start.")
+    champion = next((row["version"] for row in rows if row["state"] == registered.CHAMPION), "")
+    if champion and _is_older(invocation, champion):
+        click.echo(
+            "\nA newer bundled model exists than the champion goes back to. What has learnt from your own messages "
+            "stays; the next training learns from the newer bundled ones, too (signpost train)."
+        )
+
+
+def _is_older(invocation: Invocation, version: str) -> bool:
+    """Return whether a model has learnt from the bundled messages of a former version."""
+    configured = invocation.configuration().classifier
+    metrics = ask(invocation.configuration(), "models_show", version=version)["metrics"]
+    return is_older(metrics, basis(configured.classifier, configured.settings, load_corpus()))
 
 
 @models.command("show", prints=True)
@@ -69,6 +86,8 @@ def _print(view: dict[str, Any]) -> None:
     if urgent := metrics.get("urgent"):
         recall, precision, least = (show.percent(urgent[name]) for name in ("recall", "precision", "threshold"))
         click.echo(f"\nurgent from {least} on, which finds {recall} of {urgent['rows']}, {precision} of them rightly")
+    for sentence in told(metrics.get("outvoted") or ()):
+        click.echo(show.plain(sentence))
     show.heading(f"The gate: {verdict.get('sentence', '')}")
     if remark := verdict.get("remark"):
         click.echo(f"{show.plain(remark)}\n")

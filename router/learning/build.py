@@ -14,7 +14,6 @@ from router.learning.learner import LEASE, Learner
 from router.learning.lessons import Rules
 from router.learning.order import Order
 from router.learning.retrain import Surroundings
-from router.learning.snapshot import Snapshot, snapshot
 from router.learning.terms import Terms
 from router.model_commands import ModelCommands
 from router.ownership import Ownership
@@ -93,13 +92,10 @@ def rules_of(configuration: Configuration) -> Rules:
         votes_address=caps.votes.address,
         votes_department=caps.votes.department,
         votes_cycle=caps.votes.cycle,
+        outvote=learning.outvote.corrections,
+        outvote_share=learning.outvote.share,
         heirs=heirs(configuration.departments),
     )
-
-
-async def to_learn(configuration: Configuration, store: Store) -> Snapshot:
-    """Return what may be learnt from, as far as the caps allow, and the models that it is compared with."""
-    return await snapshot(store, rules_of(configuration))
 
 
 def learner_of(parts: Parts, present: Callable[[], Configuration]) -> Learner:
@@ -151,11 +147,11 @@ def terms_of(configuration: Configuration) -> Terms:
     )
 
 
-def order_of(configuration: Configuration) -> Order:
-    """Return what the process that trains is told; reads the store's password."""
+def order_of(configuration: Configuration, *, of_store: bool = True) -> Order:
+    """Return what the process that trains is told; reads the store's password, if it learns from the store."""
     classifier, learning = configuration.classifier, configuration.learning
     return Order(
-        store_url=configuration.store.url_with_password(),
+        store_url=configuration.store.url_with_password() if of_store else "",
         classifier=classifier.type,
         settings=classifier.settings.model_dump(mode="json"),
         departments=tuple(configuration.departments),

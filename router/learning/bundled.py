@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import time
 from contextlib import suppress
 from datetime import timedelta
-from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from classifiers._artifact import FORMAT, unpack
+from classifiers._artifact import unpack
 from classifiers._corpus import Corpus, load_corpus
 from router.errors import BadArtifact
-from router.learning.dataset import HELD_OUT_SHARE
+from router.learning.basis import basis
 from router.learning.train import train
 
 if TYPE_CHECKING:
@@ -76,27 +73,14 @@ def default_cache_dir(env: Mapping[str, str]) -> Path:
     return (home if home.is_absolute() else Path.home() / ".cache") / "signpost"
 
 
+def kept(classifier: ClassifierType, settings: Settings, *, cache_dir: Path | None = None) -> tuple[bytes, str] | None:
+    """Return what `bundled` would return at once, None if it would have to be trained."""
+    return _read(_cached_file(classifier, settings, cache_dir or default_cache_dir(os.environ), load_corpus()))
+
+
 def _cached_file(classifier: ClassifierType, settings: Settings, directory: Path, corpus: Corpus) -> Path:
-    """Return where the model is kept: another corpus, library, program or setting is another file."""
-    settings_type = type(settings)
-    facts = (
-        corpus.fingerprint,
-        version("scikit-learn"),
-        f"format {FORMAT}, held out {HELD_OUT_SHARE}",
-        f"{settings_type.__module__}.{settings_type.__qualname__} {classifier.summary}",
-        settings.model_dump_json(),
-        classifier.fingerprint(settings),
-        _program(),
-    )
-    return directory / f"bundled-{hashlib.sha256(chr(0).join(facts).encode()).hexdigest()[:24]}.model"
-
-
-def _program() -> str:
-    """Return a digest of the classifiers' source files: a program that trains differently makes another model."""
-    sources = sorted(
-        (file for file in files("classifiers").iterdir() if file.name.endswith(".py")), key=lambda file: file.name
-    )
-    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in sources)).hexdigest()
+    """Return where the model is kept: one that is made of anything else is another file."""
+    return directory / f"bundled-{basis(classifier, settings, corpus)[:24]}.model"
 
 
 def _read(path: Path) -> tuple[bytes, str] | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from router.learning.outvote import told
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -62,6 +64,7 @@ def _made_of(view: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     lines = [f"- Fingerprint of the data: `{view['fingerprint']}`"]
     lines += [f"- Messages from {name}: {count}" for name, count in counts.items()]
     lines += [f"- Left out: {count} ({_plain(why)})" for why, count in left_out.items()]
+    lines += [f"- {_plain(sentence)}" for sentence in told(metrics.get("outvoted") or ())]
     if learnt := metrics.get("learnt"):
         lines.append(f"- What people said: {', '.join(map(_plain, learnt))}")
     lines += [f"- {name} {number}" for name, number in (metrics.get("libraries") or {}).items()]

@@ -192,6 +192,8 @@ class Corrections:
         Raises `NotFound`, or `Conflict` if the message has moved on since.
         """
         said = corrections.get(connection, correction_id)
+        if said is not None and messages.lock(connection, said.message_id):  # another daemon may just have undone it
+            said = corrections.get(connection, correction_id)
         if said is None:
             raise NotFound(f"there is no correction {correction_id}")
         moved = Moved(message_id=said.message_id, department=said.from_department)

@@ -18,7 +18,8 @@ from classifiers._text import prepare
 from router.interfaces import Example
 from router.learning.duplicates import grouped
 from router.learning.files import is_empty, refuse
-from router.learning.lessons import SILENCE, TACIT, WORDS
+from router.learning.lessons import CORPUS, CORRECTION, WEAK, WORDS
+from router.learning.outvote import Outvoted, Terms, moves_of, outvote, reasons
 from router.learning.tables import plain_name
 from router.store.codec import content_from_json
 
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     Rank = Callable[[Sequence[ModelInput]], list[Prediction]]
 
 HELD_OUT_SHARE = 0.15
-CORPUS, FILE = "corpus", "file"  # "file NAME" where it has one
-_WEAK = (TACIT, SILENCE)
+FILE = "file"  # "file NAME" where it has one
 _HARDLY = 0.001  # how much a weak label counts where thresholds are found: it agrees with the model that gave it
 _LIKELY = 0.5  # how sure the model that serves must be of a silent message of which the one before it wasn't
 _HASHES = 1 << 64
@@ -49,7 +49,9 @@ class Dataset:
     `terms` are the glossaries' (no messages: learnt from, never held out, compared or replayed).
 
     `fingerprint` is a SHA-256 over all rows, whatever their order. `counts` says how many rows came from where,
-    `left_out` how many were not used and why. `learnt` names the people's words it was made of (see `Lesson.key`).
+    `left_out` how many were not used and why, `outvoted` which of the bundled ones. `learnt` names the people's words
+    it was made of (see `Lesson.key`), `misrouted` the texts (`text_of`) of messages that the router had sent elsewhere,
+    as people said.
     """
 
     examples: tuple[Example, ...]
@@ -59,6 +61,8 @@ class Dataset:
     counts: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     learnt: tuple[str, ...] = ()
+    misrouted: frozenset[str] = frozenset()
+    outvoted: tuple[Outvoted, ...] = ()
 
 
 def build(
@@ -70,13 +74,15 @@ def build(
     fallback: str = "",
     rank: Rank | None = None,
     any_label: bool = False,
+    outvoting: Terms | None = None,
 ) -> Dataset:
     """Put together what there is to learn from.
 
     `lessons` are the district's own (`router.learning.lessons.gather`). Departments become labels of the model by what
     they cover; where one covers several, `rank` (the champion's `predict`) chooses among them. A correction to the
     fallback, or to a department that covers nothing, says that no label fits. Files may name labels or departments;
-    raise `SignpostError` for every other name, unless `any_label`.
+    raise `SignpostError` for every other name, unless `any_label`. `outvoting` says when corrections outvote bundled
+    rows; None: never.
     """
     left_out: Counter[str] = Counter()
     labels = Labels(departments, fallback, rank)
@@ -86,17 +92,25 @@ def build(
     meant = {} if any_label else _meant(files, labels, taught)
     rows += _file_rows(files, meant, labels, taught, left_out)
     rows += _lesson_rows(lessons, labels, left_out)
-    rows = grouped(_without_copies(rows, left_out))
-    terms = tuple(corpus.vocabulary()) if corpus else ()
+    rows, lost = outvote(grouped(_without_copies(rows, left_out)), moves_of(lessons, labels), outvoting)
+    left_out.update(reasons(lost))
+    words = tuple(corpus.vocabulary()) if corpus else ()
     return Dataset(
         examples=tuple(row for row in rows if row.department != OUT_OF_SCOPE),
         out_of_scope=tuple(row for row in rows if row.department == OUT_OF_SCOPE),
-        terms=terms,
-        fingerprint=fingerprint([*rows, *terms]),
-        counts=dict(Counter(kind_of(row.source) for row in (*rows, *terms))),
+        terms=words,
+        fingerprint=fingerprint([*rows, *words]),
+        counts=dict(Counter(kind_of(row.source) for row in (*rows, *words))),
         left_out=dict(left_out),
         learnt=tuple(sorted({lesson.key for lesson in lessons if lesson.key})),
+        misrouted=_misrouted(lessons),
+        outvoted=lost,
     )
+
+
+def _misrouted(lessons: Sequence[Lesson]) -> frozenset[str]:
+    found = (lesson for lesson in lessons if lesson.misrouted or lesson.source == CORRECTION)
+    return frozenset(text_of(prepare(content_from_json(each.content), each.medium)) for each in found)
 
 
 class Labels:
@@ -132,6 +146,11 @@ class Labels:
         ranking = self._rank([model_input])[0].ranking
         likeliest = next((label for label, _ in ranking if label in desk.covers), "")
         return likeliest, "" if likeliest else "the model knows none of the labels that the department covers"
+
+    def covered_by(self, department: str) -> frozenset[str]:
+        """Return the labels that a message in this department may have had; none for the fallback."""
+        desk = self._departments.get(department)
+        return frozenset(desk.covers if desk is not None else {department} & self._covered)
 
     def likely(self, label: str, model_input: ModelInput) -> bool:
         """Return whether the model that serves chooses a label, rather than all others together."""
@@ -212,7 +231,7 @@ def _lesson_rows(lessons: Sequence[Lesson], labels: Labels, left_out: Counter[st
         if why_not:
             left_out[why_not] += 1
             continue
-        typical = _HARDLY if lesson.source in _WEAK else 1.0
+        typical = _HARDLY if lesson.source in WEAK else 1.0
         rows.append(
             Example(
                 input=model_input,
@@ -241,7 +260,7 @@ def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Exa
     for row in rows:
         if row.source in WORDS:
             corrected.setdefault(_text(row), set()).add(row.department)
-        if row.source not in _WEAK:
+        if row.source not in WEAK:
             known.setdefault(_text(row), set()).add(row.department)
     kept: dict[tuple[str, str], Example] = {}
     for row in sorted(rows, key=lambda row: (-row.weight, row.source not in WORDS)):
@@ -250,7 +269,7 @@ def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Exa
             left_out["the same text was corrected to different departments"] += 1
         elif row.department not in told:
             left_out["a correction of the same text says otherwise"] += 1
-        elif row.source in _WEAK and row.department not in known.get(_text(row), {row.department}):
+        elif row.source in WEAK and row.department not in known.get(_text(row), {row.department}):
             left_out["nobody flagged it, but the same text is known to belong elsewhere"] += 1
         elif (_text(row), row.department) in kept:
             left_out["the same text is there already"] += 1
@@ -266,7 +285,12 @@ def _without_copies(rows: Sequence[Example], left_out: Counter[str]) -> list[Exa
 
 
 def _text(row: Example) -> str:
-    return f"{row.input.subject}\n{row.input.body}".casefold()
+    return text_of(row.input)
+
+
+def text_of(model_input: ModelInput) -> str:
+    """Return by what two messages count as the same."""
+    return f"{model_input.subject}\n{model_input.body}".casefold()
 
 
 # --- the split --------------------------------------------------------------------------------------------------------
@@ -288,7 +312,7 @@ def split(rows: Iterable[Example]) -> tuple[list[Example], list[Example]]:
     for row in rows:
         if not is_held_out(row):
             training.append(row)
-        elif row.source not in _WEAK:
+        elif row.source not in WEAK:
             held_out.append(row)
     return training, held_out
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from router.errors import SignpostError
-from router.learning.dataset import CORPUS
+from router.learning.lessons import CORPUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from router.learning.drift import COUNT_S
+from router.learning.renewal import Renewal
 from router.learning.retrain import Retraining, train_apart
 from router.learning.shadow import Shadow
 from router.learning.turn import say_in, turn, under_way
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 LEASE = ":learning"  # no channel can have this name
-TRAIN_S, COMPARE_S, WATCH_S = 10.0, 2.0, 60.0  # how often it is looked whether there is something to do
+TRAIN_S, COMPARE_S, WATCH_S = 10.0, 2.0, 10.0  # how often it is looked whether there is something to do
+RENEW_S = 20.0  # the first time so long after a start
 
 
 class Learner:
@@ -31,7 +33,8 @@ class Learner:
     def __init__(self, around: Surroundings, drift: Drift | None = None) -> None:
         self._around = around
         self._drift = drift
-        self._retraining = Retraining(around, partial(_in_turn, around.store))
+        in_turn = partial(_in_turn, around.store)
+        self._retraining, self._renewal = Retraining(around, in_turn), Renewal(around, in_turn)
         self._shadow, self._watch = Shadow(around), Watch(around)
         self._alone = asyncio.Lock()
 
@@ -42,6 +45,7 @@ class Learner:
             ("shadow", COMPARE_S, self.compare),
             ("watch-champion", WATCH_S, self.watch),
             ("drift", COUNT_S, self.look),
+            ("bundled-model", RENEW_S, self.renew),
         )
 
     async def train(self) -> None:
@@ -49,6 +53,11 @@ class Learner:
         store = self._around.store
         if await self._ours() and not await store.read(lambda c: under_way(c, store.clock.now())):
             await self._retraining.look()
+
+    async def renew(self) -> None:
+        """After an upgrade, let the newer bundled model take the place of one that has learnt nothing here."""
+        if await self._ours():
+            await self._renewal.look()
 
     async def compare(self) -> None:
         """Let a challenger that is tried answer some of what has come since."""

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
     from router.records import Correction
 
+CORPUS = "corpus"  # bundled messages, which are no lessons
 CORRECTION, AUDIT, TACIT, SILENCE = "correction", "audit", "tacit", "silence"
 WORDS = (CORRECTION, AUDIT)
 """Sources of what a person said of a message. What only time or silence says is weak: nothing is judged by it."""
+
+WEAK = (TACIT, SILENCE)
 
 CORRECTION_WEIGHT = 1.0
 """As any labelled message. What is corrected is what a model got wrong: the hardest messages, from the borders between
@@ -41,10 +44,11 @@ _DISAGREE = "people disagree about the message; see: signpost corrections list -
 class Lesson:
     """A message of the district and the department it belongs to.
 
+    `from_department` is the one that it was corrected away from, "" where nothing was corrected.
     `key` names who said so ("correction 12", "audit 0WE3MXMK4J3E meals"), "" where nobody did; `people` are those
     behind it. `label` is the model's own, where the model said so, or that of a department which another has taken
-    over. `urgent` and `alarmed`: see `Example`. `voted`: two votes confirmed it, and nobody by name. `unsure`: only
-    silence says so, and the model wasn't sure when it routed it.
+    over. `urgent` and `alarmed`: see `Example`. `misrouted`: an audit found that it had gone elsewhere. `voted`: two
+    votes confirmed it, and nobody by name. `unsure`: only silence says so, and the model wasn't sure when it routed it.
     """
 
     message_id: str
@@ -57,9 +61,11 @@ class Lesson:
     weight: float = CORRECTION_WEIGHT
     urgent: bool | None = None
     alarmed: bool = False
+    misrouted: bool = False
     voted: bool = False
     label: str = ""
     unsure: bool = False
+    from_department: str = ""
     people: frozenset[str] = frozenset()
     said_at: datetime | None = None
 
@@ -81,6 +87,8 @@ class Rules:
     votes_address: int = 5
     votes_department: int = 10
     votes_cycle: int = 25
+    outvote: int = 5
+    outvote_share: float = 0.33
     heirs: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -212,6 +220,7 @@ def _of_correction(row: Row[Any], voters: Sequence[str], urgent: bool | None) ->
     return Lesson(
         message_id=row.message_id,
         to_department=row.to_department,
+        from_department=row.from_department or "",
         medium=row.medium,
         content=row.content,
         id=row.id,
@@ -243,6 +252,7 @@ def _of_audit(row: Row[Any]) -> Lesson:
         key=f"{AUDIT} {row.message_id} {row.answer}{' urgent' if row.answer_urgent else ''}",  # another answer is new
         source=AUDIT,
         urgent=bool(row.answer_urgent),
+        misrouted=bool(row.wrong),
         people=frozenset({row.by.casefold()}),
         said_at=row.answered_at,
     )

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers._calibrate import Trial, min_confidence_for, operating_points
+from classifiers._corpus import OUT_OF_SCOPE
 from classifiers._evaluate import evaluate
 from router.learning.alarms import alarm_of, missed
-from router.learning.dataset import is_held_out
+from router.learning.dataset import is_held_out, text_of
 from router.learning.gate import Answered
-from router.learning.lessons import CORRECTION
+from router.learning.lessons import WORDS
 from router.learning.verdicts import Replayed
 from router.routing.policy import Thresholds
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from router.interfaces import Classifier, Example
     from router.learning.dataset import Dataset
+    from router.learning.train import Champion
     from router.records import Prediction
 
 _BATCH = 256  # messages that a model is asked about at once
@@ -40,13 +42,17 @@ def answered(
     target_error: float,
 ) -> Answered:
     """Return what a model with this metadata says of held-out messages, and of those that are no department's."""
-    min_confidence, min_score = min_confidence_for(meta, target_error)
     return Answered(
         held_out=ask(classifier, held_out),
         strangers=ask(classifier, strangers),
-        thresholds=Thresholds(min_confidence=min_confidence, min_score=min_score),
+        thresholds=_limits(meta, target_error),
         unalarmed=missed(classifier, [*held_out, *strangers]),
     )
+
+
+def _limits(meta: Mapping[str, Any], target_error: float) -> Thresholds:
+    min_confidence, min_score = min_confidence_for(meta, target_error)
+    return Thresholds(min_confidence=min_confidence, min_score=min_score)
 
 
 def figures(
@@ -87,11 +93,18 @@ def points_of(classifier: Classifier, held_out: Sequence[Example], strangers: Se
     return operating_points(trial)
 
 
-def replay(champion: Classifier | None, challenger: Classifier, dataset: Dataset) -> Replayed:
-    """Show every confirmed misroute to both models, and count what became of it."""
-    misroutes = [row for row in dataset.examples if row.source == CORRECTION]
-    after = _right(challenger, misroutes)
-    before = _right(champion, misroutes) if champion else np.zeros(len(misroutes), dtype=bool)
+def replay(champion: Champion | None, challenger: Champion, dataset: Dataset, target_error: float) -> Replayed:
+    """Show every misroute that people have confirmed, or an audit has found, to both models; count what became of it.
+
+    A message that is no department's is right where it would be left to a person.
+    """
+    misroutes = [
+        row
+        for row in (*dataset.examples, *dataset.out_of_scope)
+        if row.source in WORDS and text_of(row.input) in dataset.misrouted
+    ]
+    after = _right(challenger, misroutes, target_error)
+    before = _right(champion, misroutes, target_error) if champion else np.zeros(len(misroutes), dtype=bool)
     return Replayed(
         n=len(misroutes),
         fixed=int((after & ~before).sum()),
@@ -102,6 +115,9 @@ def replay(champion: Classifier | None, challenger: Classifier, dataset: Dataset
     )
 
 
-def _right(classifier: Classifier, rows: Sequence[Example]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    pairs = zip(ask(classifier, rows), rows, strict=True)
-    return np.array([answer.ranking[0][0] == row.department for answer, row in pairs], dtype=bool)
+def _right(model: Champion, rows: Sequence[Example], target_error: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    classifier, meta = model
+    answers = ask(classifier, rows)
+    said = Answered(held_out=answers, thresholds=_limits(meta, target_error))
+    right = said.right(rows) | ~said.routed & np.array([row.department == OUT_OF_SCOPE for row in rows], dtype=bool)
+    return np.asarray(right, dtype=bool)

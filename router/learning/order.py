@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Order:
     """A training to be done. `store_url` holds the password, so an order goes through a pipe and is never shown.
 
+    It is "" where nothing is learnt from a store. `out` is the folder of a model that stands outside the registry.
     `memory` is how many bytes the process may use for data. `by_hand`: a person ordered it, who is told how far it is,
     and says which files to learn from. `compare`: tell what each source of messages helped.
     """
@@ -34,6 +35,7 @@ class Order:
     memory: int
     by_hand: bool = False
     compare: bool = False
+    out: str = ""
 
     def line(self) -> bytes:
         """Return the order as a line."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
 from classifiers._artifact import unpack
 from router.errors import BadArtifact, Conflict, NotFound, SignpostError
+from router.failpoints import reach
 from router.learning.rollback import was_left
 from router.learning.train import Trained, trained
 from router.learning.verdicts import Verdict
+from router.store import artifacts, models, shadows
 from router.store import model_events as events
-from router.store import models, shadows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +43,7 @@ async def ensure_champion(store: Store, provide: Callable[[], tuple[bytes, str]]
     if row is not None:
         return row
     first = await asyncio.to_thread(_provided, provide, _BUNDLED)
+    await keep_artifact(store, first)
     return await store.write(lambda connection: put(connection, first, store.clock.now(), to=models.CHAMPION))
 
 
@@ -49,6 +53,7 @@ async def stand_in(store: Store, provide: Callable[[], tuple[bytes, str]]) -> mo
     The champion stays champion: it may be sound for a program of another version, which other daemons run.
     """
     bundled = await asyncio.to_thread(_provided, provide, _STANDS_IN)
+    await keep_artifact(store, bundled)
 
     def work(connection: Connection) -> ModelRow:
         row = put(connection, bundled, store.clock.now())
@@ -97,7 +102,38 @@ async def register(
             events.add(connection, events.TRAINING, began_at, version=model.version, why="signpost train")
         return put(connection, model, store.clock.now(), to=to, keep=keep)
 
-    return await store.write(work)
+    await keep_artifact(store, model)
+    row = await store.write(work)
+    await tidy(store)
+    return row
+
+
+async def keep_artifact(store: Store, model: Trained) -> None:
+    """Store a model's bytes, each piece in a unit of work of its own, so that nobody waits for all of them.
+
+    Nobody sees the model before `put` registers it. What is left of one that never was is dropped by `tidy`.
+    """
+    version = model.version
+    pieces = await store.read(lambda connection: list(artifacts.missing(connection, version, model.artifact)))
+    try:
+        for part, piece in pieces:
+            await store.write(partial(artifacts.keep, version=version, part=part, content=piece))
+    except SignpostError:
+        await tidy(store)  # no room, say: messages need what there is
+        raise
+    reach("model_stored")
+
+
+async def tidy(store: Store) -> None:
+    """Drop the bytes of models that the registry doesn't know, a few pieces at a time; what can't be now is later."""
+
+    def work(connection: Connection) -> int:
+        alone(connection)  # or a daemon might be registering what is dropped
+        return artifacts.forget_some(connection)
+
+    with suppress(SignpostError):
+        while await store.write(work):
+            pass
 
 
 async def find(store: Store, version: str) -> ModelRow:
@@ -161,13 +197,13 @@ async def load_version(
     Unfit is what doesn't match the registered SHA-256, isn't an artifact, is of a type that isn't installed, or
     can't be loaded by it.
     """
-    data = await store.read(lambda connection: models.artifact(connection, row.version))
+    data = await store.read(lambda connection: artifacts.read(connection, row.version))
     return await asyncio.to_thread(_load, data, row, types)
 
 
 async def metadata(store: Store, row: ModelRow) -> Mapping[str, Any]:
     """Return what a version's artifact says of itself, without loading the model; raise `BadArtifact` if damaged."""
-    data = await store.read(lambda connection: models.artifact(connection, row.version))
+    data = await store.read(lambda connection: artifacts.read(connection, row.version))
     return (await asyncio.to_thread(_genuine, data, row)).meta
 
 
@@ -192,7 +228,7 @@ def opened(types: Plugins[ClassifierType], artifact: Artifact) -> tuple[Classifi
 
 async def check(store: Store, row: ModelRow) -> None:
     """Raise `BadArtifact` if a version is damaged: before it is promoted."""
-    data = await store.read(lambda connection: models.artifact(connection, row.version))
+    data = await store.read(lambda connection: artifacts.read(connection, row.version))
     await asyncio.to_thread(_genuine, data, row)
 
 

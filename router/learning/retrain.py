@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.errors import SignpostError
 from router.learning import registry
-from router.learning.terms import Standing, is_time, why_now
+from router.learning.terms import PAUSE, Standing, is_time, why_now
 from router.learning.train import trained_elsewhere
 from router.records import Notice
 from router.store import marks, models
@@ -58,6 +58,7 @@ class Retraining:
     def __init__(self, around: Surroundings, run: Callable[[Order, float], Awaitable[Trained]] | None = None) -> None:
         self._around = around
         self._run = run or train_apart
+        self._failed_at: datetime | None = None  # where the store couldn't keep that
 
     async def look(self) -> None:
         """Train if the settings say so and this daemon holds the lease."""
@@ -66,9 +67,12 @@ class Retraining:
         standing, busy = await around.store.read(lambda c: _standing(c, now))
         if standing.daily_at is None or (is_time(terms, standing) and not busy):  # a trial puts it off
             await around.lease.write(lambda c: marks.claim_since(c, DAILY, now, now))
-        why = "" if busy else why_now(terms, standing)
+        why = "" if busy or self._rests(now) else why_now(terms, standing)
         if why:
             await self.train(why)
+
+    def _rests(self, now: datetime) -> bool:
+        return self._failed_at is not None and self._failed_at <= now < self._failed_at + PAUSE
 
     async def train(self, why: str) -> None:
         """Train now, register what comes out, and tell operations what became of it."""
@@ -77,6 +81,7 @@ class Retraining:
         around.log.info("training_began", why=why)
         try:
             model = await self._run(terms.order(), terms.within.total_seconds())
+            await registry.keep_artifact(around.store, model)
             row, notice = await around.lease.write(lambda c: self._register(c, model, began, why, terms))
         except SignpostError as error:
             await self._failed(str(error))
@@ -86,7 +91,10 @@ class Retraining:
             await self._failed(type(error).__name__)
             return
         await around.refresh()
+        await registry.tidy(around.store)
         around.log.info("training_ended", model=row.version, state=row.state, passed=model.verdict.passed)
+        for each in model.metrics.get("outvoted", ()):
+            around.log.info("bundled_outvoted", model=row.version, **each)
         if notice:
             await around.tell("learning", notice)
 
@@ -106,7 +114,11 @@ class Retraining:
         around = self._around
         around.log.error("training_failed", why=why)
         now = around.store.clock.now()
-        await around.lease.write(lambda c: events.add(c, events.FAILED, now, why=why))
+        try:
+            await around.lease.write(lambda c: events.add(c, events.FAILED, now, why=why))
+        except SignpostError:  # the store is why it failed, say: else it would be tried again at once, and again
+            self._failed_at = now
+            raise
         text = f"A training failed: {why}\nThe model that serves goes on; it is tried again later.\n"
         await around.tell("training", Notice(subject="The model couldn't be trained", text=text))
 

@@ -17,12 +17,14 @@ import threading
 import traceback
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from router.errors import SignpostError
 from router.learning.dataset import FILE
 from router.learning.order import Order
-from router.learning.snapshot import snapshot, trained_on
+from router.learning.outvote import Terms
+from router.learning.snapshot import Snapshot, snapshot, trained_on
 from router.learning.train import train
 from router.plugins import classifier_types
 from router.store.engine import open_store
@@ -30,8 +32,8 @@ from router.store.engine import open_store
 if TYPE_CHECKING:
     from io import BufferedWriter
 
+    from classifiers._corpus import Corpus
     from router.interfaces import Progress
-    from router.learning.snapshot import Snapshot
     from router.learning.train import Trained
 
 _NICE = 10  # weighs 110 where the daemon weighs 1024 (sched(7), "The nice value")
@@ -100,17 +102,22 @@ def _end_with_parent() -> None:
 
 
 async def _trained(order: Order, tell: Progress) -> Trained:
+    return challenger(order, await _seen(order) if order.store_url else Snapshot(), tell)
+
+
+async def _seen(order: Order) -> Snapshot:
     store = open_store(order.store_url, read_only=True)
     await store.open()
     try:
-        seen = await snapshot(store, order.rules)
+        return await snapshot(store, order.rules)
     finally:
         await store.close()
-    return challenger(order, seen, tell)
 
 
-def challenger(order: Order, seen: Snapshot, tell: Progress = lambda _doing, _share: None) -> Trained:
-    """Train what was ordered on what was seen; raise `SignpostError` if it can't be done."""
+def challenger(
+    order: Order, seen: Snapshot, tell: Progress = lambda _doing, _share: None, corpus: Corpus | None = None
+) -> Trained:
+    """Train what was ordered on what was seen; raise `SignpostError` if it can't be done. A `corpus` replaces ours."""
     forgets = seen.champion and seen.champion[1].get("counts", {}).get(FILE) and not order.files
     if forgets and not order.by_hand:
         raise SignpostError(
@@ -127,8 +134,11 @@ def challenger(order: Order, seen: Snapshot, tell: Progress = lambda _doing, _sh
             progress=tell,
             files=order.files,
             no_corpus=not order.corpus,
+            out_dir=Path(order.out) if order.out else None,
             target_error=order.target_error,
             compare_too=order.compare,
+            outvoting=Terms.of(order.rules),
+            corpus=corpus,
         ),
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from classifiers._text import prepare, readings
 from router.errors import BadArtifact, Conflict, NotFound
 from router.learning import registry
+from router.learning.heirs import heirs
 from router.learning.proofs import fisher_test, sign_test
 from router.plugins import classifier_types
 from router.records import Notice
@@ -20,7 +21,7 @@ from router.store import models, shadows
 from router.store.codec import content_from_json, prediction_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from sqlalchemy import Connection, Row
@@ -102,7 +103,7 @@ class Shadow:
 
     async def _judge(self, row: ModelRow) -> None:
         around, terms = self._around, self._around.terms()
-        counts = await around.store.read(lambda c: shadows.counts(c, row.version, desks(terms.departments)))
+        counts = await around.store.read(lambda c: counted(c, row.version, terms.departments))
         since = await around.store.read(lambda c: events.since(c, events.SHADOWED, row.version))
         if not enough(counts, around.store.clock.now(), since, terms.shadow, terms.shadow_for):
             return
@@ -210,9 +211,13 @@ def why_not(counts: Counts) -> str:
     return ""
 
 
-def desks(departments: Iterable[Department]) -> frozenset[str]:
-    """Return the departments that a model may choose: those that cover any of its labels."""
-    return frozenset(department.id for department in departments if department.covers)
+def counted(connection: Connection, challenger: str, departments: Sequence[Department]) -> Counts:
+    """Return how a challenger compares so far, by the departments that there are now.
+
+    A model may choose those that cover any of its labels.
+    """
+    desks = {department.id for department in departments if department.covers}
+    return shadows.counts(connection, challenger, desks, heirs(departments))
 
 
 def said(counts: Counts) -> str:

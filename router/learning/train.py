@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +11,28 @@ from classifiers._artifact import Artifact, save, unpack
 from classifiers._corpus import load_corpus
 from router.errors import SignpostError
 from router.interfaces import Clock, SystemClock
+from router.learning.basis import BASIS, basis
 from router.learning.caution import careful
 from router.learning.dataset import Dataset, build, fingerprint, split
 from router.learning.files import read_files
-from router.learning.gate import compare
+from router.learning.gate import compare, is_open
 from router.learning.helped import compare_sources, sources_of
 from router.learning.lessons import SILENCE, TACIT
 from router.learning.measure import answered, figures, points_of, replay
+from router.learning.rehearsal import as_before, rehearse
 from router.learning.rollback import FIRM
 from router.learning.verdicts import Verdict, verdict_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from classifiers._corpus import Corpus
     from router.interfaces import Classifier, ClassifierType, Example, Progress, Settings
+    from router.learning.gate import Answered
     from router.learning.lessons import Lesson
+    from router.learning.outvote import Terms
     from router.records import Department
 
     Champion = tuple[Classifier, Mapping[str, Any]]
@@ -36,7 +40,19 @@ if TYPE_CHECKING:
 
 _FEW = 20  # examples of a label
 _OUTSIDE = "This model stands outside the registry; no gate was asked."
-_MEASURES = ("held_out", "metrics", "urgent", "counts", "left_out", "learnt", "parameters", "libraries", FIRM)
+_MEASURES = (
+    "held_out",
+    "metrics",
+    "urgent",
+    "counts",
+    BASIS,
+    "left_out",
+    "outvoted",
+    "learnt",
+    "parameters",
+    "libraries",
+    FIRM,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +62,9 @@ class Trained:
     `metrics` has `held_out` (the figures of `signpost evaluate` on the held-out messages, with the `target_error` that
     its thresholds were meant for), `metrics` (what the classifier measured by itself, such as out-of-fold figures),
     `urgent` (its thresholds for urgency, and what these held out of fold),
-    `counts` (rows by source), `left_out` (rows that were not used, by why), `learnt` (the people's
-    words it was made of, see `Lesson.key`), `parameters` and `libraries` (what makes the same model again), and
-    `sources`, if they were compared.
+    `counts` (rows by source), `left_out` (rows that were not used, by why), `outvoted` (which of the bundled
+    ones, see `Outvoted`), `learnt` (the people's words it was made of, see `Lesson.key`), `parameters` and `libraries`
+    (what makes the same model again), and `sources`, if they were compared.
     """
 
     artifact: bytes = field(repr=False)
@@ -87,6 +103,7 @@ class _Recipe:
     classifier: ClassifierType
     settings: Settings
     descriptions: Mapping[str, str]
+    basis: str
     seed: int
 
     def about(self, dataset: Dataset) -> dict[str, Any]:
@@ -97,7 +114,9 @@ class _Recipe:
             FIRM: fingerprint(replace(row, group="") for row in rows if row.source not in {SILENCE, TACIT}),
             "counts": dict(dataset.counts),
             "left_out": dict(dataset.left_out),
+            "outvoted": [asdict(each) for each in dataset.outvoted],
             "learnt": list(dataset.learnt),
+            BASIS: self.basis,
             "parameters": {"seed": self.seed, **self.settings.model_dump(mode="json")},
         }
 
@@ -131,6 +150,7 @@ def train(
     out_dir: Path | None = None,
     target_error: float = 0.05,
     compare_too: bool = False,
+    outvoting: Terms | None = None,
     seed: int = 0,
     clock: Clock | None = None,
 ) -> Trained:
@@ -149,25 +169,29 @@ def train(
     if corpus is None and not no_corpus:
         corpus = load_corpus()
     standalone = out_dir is not None and no_corpus
-    dataset = build(
+    put_together = partial(
+        build,
         corpus=None if no_corpus else corpus,
-        lessons=store_rows,
         files=rows,
         departments=() if standalone else departments,
         fallback="" if standalone else fallback,
         rank=champion[0].predict if champion else None,
         any_label=out_dir is not None,
+        outvoting=outvoting,
     )
+    dataset = put_together(lessons=store_rows)
     dataset = replace(dataset, left_out=dict(unread + Counter(dataset.left_out)))
     recipe = _Recipe(
         classifier=classifier,
         settings=settings,
         descriptions=_names(dataset.examples) if standalone else _descriptions(departments, dataset.examples),
+        basis=basis(classifier, settings, corpus) if corpus is not None and not no_corpus else "",
         seed=seed,
     )
     own = part_of(progress, 0.0, 1 / (1 + len(sources_of(dataset.examples)))) if compare_too else progress
     if out_dir is None:
-        result = _challenger(recipe, dataset, (champion, reference), target_error, own)
+        beside, before = (champion, reference), partial(_known_before, champion, store_rows, put_together)
+        result = _challenger(recipe, dataset, beside, own, before=before, target_error=target_error)
     else:
         result = _saved(recipe, dataset, out_dir, (clock or SystemClock()).now(), own)
     if compare_too:
@@ -223,13 +247,26 @@ def _saved(recipe: _Recipe, dataset: Dataset, out_dir: Path, now: datetime, prog
     return result
 
 
+def _known_before(
+    champion: Champion | None, lessons: Sequence[Lesson], put_together: Callable[..., Dataset]
+) -> Dataset:
+    """Return what the champion has learnt from, as far as it is still there."""
+    meta = champion[1] if champion else {}
+    learnt = set(meta.get("learnt", ()))
+    known = [lesson for lesson in lessons if not lesson.key or lesson.key in learnt]
+    return as_before(put_together(lessons=known), int(meta.get("counts", {}).get(SILENCE, 0)))
+
+
 def _challenger(
     recipe: _Recipe,
     dataset: Dataset,
     beside: tuple[Champion | None, Champion | None],
-    target_error: float,
     progress: Progress,
+    *,
+    before: Callable[[], Dataset],
+    target_error: float,
 ) -> Trained:
+    """Train on what isn't held out, and judge; `before` is what the champion has learnt from, as it would be now."""
     champion, reference = beside
     training, held_out = split(dataset.examples)
     strangers, held_out_strangers = split(dataset.out_of_scope)
@@ -244,18 +281,35 @@ def _challenger(
     meta["held_out"] = figures(challenger, meta, [*held_out, *held_out_strangers], target_error)
     progress("comparing it with the champion" if champion else "judging it", 0.92)
     said = partial(answered, held_out=held_out, strangers=held_out_strangers, target_error=target_error)
-    verdict = compare(
+    judged = partial(
+        compare,
         said(*champion) if champion else None,
         said(challenger, meta),
         held_out,
         strangers=held_out_strangers,
         reference=said(*reference) if reference else None,
-        replayed=replay(champion[0] if champion else None, challenger, dataset),
+        replayed=replay(champion, (challenger, meta), dataset, target_error),
         target_error=target_error,
         seed=recipe.seed,
     )
+    verdict = judged()
+    if champion and is_open(verdict):
+        ask = partial(_asked, recipe, target_error)
+        verdict = judged(rehearsed=rehearse(before(), dataset, ask, part_of(progress, 0.92, 1.0)))
     progress("done", 1.0)
     return trained(replace(artifact, meta=meta), verdict, champion[0].version if champion else "")
+
+
+def _asked(
+    recipe: _Recipe,
+    target_error: float,
+    examples: Sequence[Example],
+    strangers: Sequence[Example],
+    asked: Sequence[Example],
+) -> Answered:
+    """Train on some messages and ask about others."""
+    artifact = recipe.fit(examples, strangers, lambda _doing, _share: None)
+    return answered(recipe.classifier.load(artifact), artifact.meta, asked, (), target_error)
 
 
 def part_of(progress: Progress, start: float, end: float) -> Progress:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from router.errors import SignpostError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PASSED, FAILED, FOR_A_PERSON = "passed", "failed", "for a person"
 
@@ -78,3 +81,49 @@ def verdict_from_json(value: dict[str, Any]) -> Verdict:
         )
     except (KeyError, TypeError) as error:
         raise SignpostError(f"the gate's verdict can't be read: {error}") from error
+
+
+def first(share: float, labels: Sequence[str], replayed: Replayed) -> Verdict:
+    """Return what is said of a first model that is right on so large a share of messages with these labels."""
+    guess = max(map(labels.count, set(labels))) / len(labels)
+    passed = share > guess
+    check = Check(
+        what="accuracy, beside always naming the commonest label",
+        n=len(labels),
+        champion=guess,
+        challenger=share,
+        outcome=PASSED if passed else FAILED,
+    )
+    word = "more" if passed else "not more"
+    said = (
+        f"This is the first model: it is right on {share:.1%} of {len(labels)} held-out messages, {word} than the "
+        f"{guess:.1%} of always naming the commonest label."
+    )
+    return Verdict(passed=passed, sentence=said, checks=(check,), replayed=replayed)
+
+
+def sentence(checks: Sequence[Check], rehearsed: int = 0) -> str:
+    """Return what the checks say, of which the first is the overall one; so many of its messages were rehearsed."""
+    overall = checks[0]
+    assert overall.champion is not None
+    which = (
+        f"messages ({overall.n - rehearsed} held out, the others in a rehearsal)" if rehearsed else "held-out messages"
+    )
+    figures = f"right on {overall.challenger:.1%} of {overall.n} {which}, the champion on {overall.champion:.1%}"
+    failed, doubtful = (
+        "; ".join(_failure(check) for check in checks if check.outcome == outcome) for outcome in (FAILED, FOR_A_PERSON)
+    )
+    if failed:
+        return f"The challenger is {figures}; it is refused: {failed}."
+    return f"The challenger is {figures}; it passes{f', but a person has to judge: {doubtful}' if doubtful else ''}."
+
+
+def _failure(check: Check) -> str:
+    if check.lower is not None and check.limit is not None:
+        return f"{check.what} may be {-check.lower * 100:.1f} points worse, more than {-check.limit * 100:.1f}"
+    if check.limit is not None and check.champion is not None:
+        word = "grows" if check.challenger > check.champion else "falls"
+        return f"{check.what} {word} from {check.champion:.1%} to {check.challenger:.1%}"
+    if check.champion is not None and "newly" not in check.what:
+        return f"{check.what} falls from {check.champion:.1%} to {check.challenger:.1%} of {check.n}"
+    return check.what

@@ -1,8 +1,11 @@
-"""After a promotion: go back if people correct the new champion, or it abstains, more often than the one before."""
+"""After a promotion: go back if people correct the new champion, or it abstains, more often than the one before.
+
+One person alone moves no model: nobody counts for more than all the others together.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from router.errors import BadArtifact
@@ -27,11 +30,12 @@ LEAST_MORE = {"corrected": 0.01, "abstained": 0.05}  # smaller differences are n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worse:
-    """What got worse: the name of the rate, before and after as (hits, cases)."""
+    """What got worse: the name of the rate, before and after as (hits, cases); whether one person alone says so."""
 
     what: str
     before: tuple[int, int]
     after: tuple[int, int]
+    by_one: bool = False
 
     def __str__(self) -> str:
         verb = {"corrected": "were corrected by people", "abstained": "were left to a person"}[self.what]
@@ -63,10 +67,11 @@ class Watch:
         before, after = await around.store.read(lambda c: model_rates.both(c, row))
         worse = what_is_worse(before, after, number)
         around.log.info("champion_watched", model=row.version, look=number, messages=after.n, worse=bool(worse))
-        if worse is None or promoted.by:
+        if worse is None or promoted.by or worse.by_one:
             await self._done(name)
             if worse is not None:
-                await self._point_out(row, worse, "a person has promoted it")
+                why = "a person has promoted it" if promoted.by else "one person alone has confirmed most of that"
+                await self._point_out(row, worse, why)
             return False
         return await self._go_back(row, worse, name)
 
@@ -137,11 +142,19 @@ def what_is_worse(before: Rates, after: Rates, number: int) -> Worse | None:
     if before.n < FIRST:
         return None
     chance = CHANCE / len(LEAST_MORE) / ((number + 1) * (number + 2))
-    for what, least in LEAST_MORE.items():
-        cases = "routed" if what == "corrected" else "n"
-        old, new = [(getattr(rates, what), getattr(rates, cases)) for rates in (before, after)]
-        if not (old[1] and new[1]):
-            continue
-        if new[0] / new[1] - old[0] / old[1] >= least and fisher_test(old, new) <= chance:
-            return Worse(what=what, before=old, after=new)
-    return None
+    others = after.corrected - after.by_one
+    capped = replace(after, corrected=min(after.corrected, 2 * others))
+    abstained = _worse("abstained", before, after, chance)
+    corrected = _worse("corrected", before, after, chance)
+    if corrected is None or _worse("corrected", before, capped, chance):
+        return corrected or abstained
+    return abstained or replace(corrected, by_one=True)
+
+
+def _worse(what: str, before: Rates, after: Rates, chance: float) -> Worse | None:
+    cases = "routed" if what == "corrected" else "n"
+    old, new = [(getattr(rates, what), getattr(rates, cases)) for rates in (before, after)]
+    if not (old[1] and new[1]):
+        return None
+    surely = new[0] / new[1] - old[0] / old[1] >= LEAST_MORE[what] and fisher_test(old, new) <= chance
+    return Worse(what=what, before=old, after=new) if surely else None

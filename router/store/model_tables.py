@@ -1,12 +1,32 @@
-"""Tables about models, beside the registry: what happened to them, what a challenger would have done, daily sums."""
+"""Tables about models, beside the registry: their bytes, what happened to them, what a challenger would have done."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Float, ForeignKey, Integer, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
 
 from router.store.tables import Instant, metadata
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
+
+model_artifacts = Table(
+    "model_artifacts",  # a model's bytes in pieces (router.store.artifacts), apart from the row that changes
+    metadata,
+    Column("version", String(64), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+)
 
 model_events = Table(
     "model_events",  # what happened to models, and by whose word

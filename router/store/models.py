@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
+from router.store import artifacts
 from router.store.model_events import PROMOTED, RETURNED
 from router.store.model_tables import model_events
 from router.store.tables import decisions, models
@@ -42,21 +43,18 @@ class ModelRow:
     since_decision: int | None = None
 
 
-_COLUMNS = [column for column in models.c if column.name != "artifact"]
-
-
 def add(connection: Connection, row: ModelRow, artifact: bytes) -> bool:
-    """Register a version; False if the very same one is there already."""
+    """Register a version; False if the very same one is there already.
+
+    Its bytes are best stored before (`router.store.artifacts`), piece by piece: what is missing is stored here.
+    """
     if connection.execute(select(models.c.version).where(models.c.version == row.version)).first() is not None:
         return False
     values = {name: getattr(row, name) for name in row.__dataclass_fields__}
-    connection.execute(insert(models), {**values, "artifact": b""})
-    connection.execute(_KEEP_ARTIFACT, {"of": row.version, "content": artifact})
-    connection.execute(_KEEP_ARTIFACT, {"of": "", "content": b""})  # no row: SQLite's driver keeps what it stored last
+    connection.execute(insert(models), values)
+    for part, piece in artifacts.missing(connection, row.version, artifact):
+        artifacts.keep(connection, row.version, part, piece)
     return True
-
-
-_KEEP_ARTIFACT = update(models).where(models.c.version == bindparam("of")).values(artifact=bindparam("content"))
 
 
 def promote(connection: Connection, version: str, now: datetime, *, leaving: str = RETIRED) -> None:
@@ -94,7 +92,7 @@ def served_before(connection: Connection, most: int = 5) -> list[ModelRow]:
     its = (model_events.c.version == models.c.version, model_events.c.what.in_((PROMOTED, RETURNED)))
     number = select(func.coalesce(func.max(model_events.c.id), 0)).where(*its).scalar_subquery()
     rows = connection.execute(
-        select(*_COLUMNS)
+        select(models)
         .where(models.c.state == RETIRED, models.c.promoted_at.is_not(None))
         .order_by(number.desc(), models.c.promoted_at.desc())
         .limit(most)
@@ -128,6 +126,8 @@ def pin(connection: Connection, version: str, *, pinned: bool) -> None:
 def drop_old(connection: Connection, keep: int, newest: str) -> list[str]:
     """Drop versions beyond so many, refused ones before others and then the oldest; return their names.
 
+    Their bytes are forgotten afterwards, piece by piece (`artifacts.forget_some`).
+
     The newest stays even if it was refused: somebody will want to see why. Those that serve, have served just before,
     were the best, answer beside the champion (with what they are compared with) or are pinned are never dropped. Nor
     is what was gone back from: else nobody would know any more that it mustn't come back.
@@ -149,21 +149,21 @@ def drop_old(connection: Connection, keep: int, newest: str) -> list[str]:
 def waiting(connection: Connection) -> list[ModelRow]:
     """Return challengers of the champion that a person has to judge, the newest first."""
     serves = champion_version(connection)
-    found = select(*_COLUMNS).where(models.c.state == CHALLENGER).order_by(models.c.created_at.desc())
+    found = select(models).where(models.c.state == CHALLENGER).order_by(models.c.created_at.desc())
     rows = (ModelRow(**row._mapping) for row in connection.execute(found))
     return [row for row in rows if row.verdict.get("waits") and serves in {row.parent, row.verdict.get("instead_of")}]
 
 
 def doubted(connection: Connection) -> tuple[str, tuple[str, ...]]:
     """Return the last model that was compared with another, and the keys of the words that it was refused with."""
-    last = select(*_COLUMNS).where(models.c.parent != "").order_by(models.c.created_at.desc()).limit(1)
+    last = select(models).where(models.c.parent != "").order_by(models.c.created_at.desc()).limit(1)
     row = connection.execute(last).first()
     return ("", ()) if row is None else (row.version, tuple(row.verdict.get("doubted", ())))
 
 
 def left(connection: Connection) -> list[ModelRow]:
     """Return the versions that a person, or the watch over the champion, went back from."""
-    rows = connection.execute(select(*_COLUMNS).where(models.c.state == ROLLED_BACK))
+    rows = connection.execute(select(models).where(models.c.state == ROLLED_BACK))
     return [ModelRow(**row._mapping) for row in rows]
 
 
@@ -173,7 +173,7 @@ def best_first(connection: Connection) -> list[ModelRow]:
     Each was measured on the messages that were held out in its time. The older one of equals counts as the better.
     """
     served = models.c.state.in_((CHAMPION, RETIRED)), models.c.promoted_at.is_not(None)
-    rows = connection.execute(select(*_COLUMNS).where(*served).order_by(models.c.created_at, models.c.version))
+    rows = connection.execute(select(models).where(*served).order_by(models.c.created_at, models.c.version))
     return sorted((ModelRow(**row._mapping) for row in rows), key=_accuracy, reverse=True)
 
 
@@ -183,21 +183,16 @@ def _accuracy(row: ModelRow) -> float:
 
 def get(connection: Connection, version: str) -> ModelRow | None:
     """Return one version by its name or an unambiguous beginning of it, or None."""
-    found = connection.execute(select(*_COLUMNS).where(models.c.version.startswith(version, autoescape=True))).all()
+    found = connection.execute(select(models).where(models.c.version.startswith(version, autoescape=True))).all()
     return ModelRow(**found[0]._mapping) if len(found) == 1 else None
-
-
-def artifact(connection: Connection, version: str) -> bytes:
-    """Return the bytes of a version."""
-    return bytes(connection.execute(select(models.c.artifact).where(models.c.version == version)).scalar_one())
 
 
 def listing(connection: Connection) -> list[ModelRow]:
     """Return all versions, newest first."""
-    rows = connection.execute(select(*_COLUMNS).order_by(models.c.created_at.desc(), models.c.version))
+    rows = connection.execute(select(models).order_by(models.c.created_at.desc(), models.c.version))
     return [ModelRow(**row._mapping) for row in rows]
 
 
 def _one(connection: Connection, where: Any) -> ModelRow | None:
-    row = connection.execute(select(*_COLUMNS).where(where)).first()
+    row = connection.execute(select(models).where(where)).first()
     return None if row is None else ModelRow(**row._mapping)

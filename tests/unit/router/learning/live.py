@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import cycle
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert, select
@@ -120,12 +121,12 @@ class Live:
 
         return await self.store.write(work)
 
-    async def corrected(self, decisions, to="meals", state="confirmed", via="command"):
-        """Let people say that decided messages belong elsewhere."""
+    async def corrected(self, decisions, to="meals", state="confirmed", via="command", by=("ana", "bo")):
+        """Let people say in turns that decided messages belong elsewhere."""
         now = self.clock.now()
 
         def work(connection):
-            for each in decisions:
+            for each, person in zip(decisions, cycle(by), strict=False):
                 message = select(tables.decisions.c.message_id).where(tables.decisions.c.id == each).scalar_subquery()
                 row = {
                     "message_id": message,
@@ -137,6 +138,7 @@ class Live:
                     "decision_id": each,
                     "settled_at": None if state == "proposed" else now,
                     "confirmed_via": via if state == "confirmed" else "",
+                    "confirmed_by": person if state == "confirmed" else "",
                 }
                 connection.execute(insert(tables.corrections).values(row))
 

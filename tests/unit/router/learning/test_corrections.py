@@ -6,11 +6,14 @@ import asyncio
 from functools import partial
 
 import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from router.errors import Conflict, NotFound
 from router.learning import corrections as rules
 from router.records import CorrectionState, DeliveryState, Reason, State
 from router.store import corrections, decisions, messages
+from router.store.engine import open_store
 from router.testing_sinks import RecordingSink
 from tests.unit.router.district import District
 
@@ -157,6 +160,31 @@ async def test_undo_before_anything_was_sent_sends_the_first(district):
 
     states = {d.department: d.state for d in await district.deliveries(message_id)}
     assert states == {"buses": DeliveryState.DELIVERED, "meals": DeliveryState.DROPPED}
+
+
+async def test_who_undid_a_flag_that_another_daemon_was_just_undoing_was_refused(postgres_url, log, rng):
+    """It waits for the other, and then finds that there is nothing left to do."""
+    engine = create_async_engine(make_url(postgres_url).set(drivername="postgresql+asyncpg"))
+    store = open_store(postgres_url)
+    await store.open()
+    try:
+        district = District(store, log, rng, sink=RecordingSink())
+        message_id = await district.route()
+        moved = await flag(district, message_id, "meals")
+        undo = partial(district.corrections.undo, correction_id=moved.correction_id, by="link", now=store.clock.now())
+        async with engine.connect() as other, engine.connect() as observer:
+            await other.run_sync(undo)
+            again = asyncio.create_task(store.write(undo))
+            waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while not again.done() and not (await observer.execute(waits)).scalar_one():
+                await observer.rollback()
+            await other.commit()
+            assert await again == rules.Moved(message_id=message_id, department="buses")
+        states = {d.department: d.state for d in await district.deliveries(message_id)}
+        assert states == {"buses": DeliveryState.WAITING, "meals": DeliveryState.DROPPED}
+    finally:
+        await engine.dispose()
+        await store.close()
 
 
 async def test_undo_after_it_moved_on_is_refused(district):

@@ -17,8 +17,8 @@ from router.learning.snapshot import snapshot, trained_on
 from router.learning.train import train
 from router.records import CorrectionState, Reason
 from router.routing.answer import Route
+from router.store import artifacts, models
 from router.store import model_events as events
-from router.store import models
 from router.store.engine import open_store
 from router.testing import FakeClock
 from router.testing_sinks import RecordingSink
@@ -127,7 +127,7 @@ def right(linear, model):
 async def serving(live):
     """Return the champion's name and bytes."""
     version = await live.store.read(models.champion_version)
-    return version, await live.store.read(lambda c: models.artifact(c, version))
+    return version, await live.store.read(lambda c: artifacts.read(c, version))
 
 
 async def test_one_person_who_mislabels_changes_no_model(live, district, learn, first, linear):

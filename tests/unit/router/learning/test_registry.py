@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from sqlalchemy import update
 
 from classifiers._artifact import Artifact, unpack
 from router.errors import BadArtifact, Conflict, NotFound
@@ -17,8 +16,9 @@ from router.learning.train import train, trained
 from router.learning.verdicts import FOR_A_PERSON, Check, Verdict
 from router.plugins import classifier_types
 from router.store import model_events as events
-from router.store import models, tables
+from router.store import models
 from router.store.engine import open_store
+from tests.contract.store_helpers import spoil
 
 YES, NO = Verdict(passed=True, sentence="It passes."), Verdict(passed=False, sentence="It is refused.")
 
@@ -48,11 +48,6 @@ async def serves(store) -> str:
 
 async def states(store) -> dict[str, str]:
     return {row.version: row.state for row in await store.read(models.listing)}
-
-
-async def damage(store, version: str, data: bytes) -> None:
-    change = update(tables.models).where(tables.models.c.version == version).values(artifact=data)
-    await store.write(lambda connection: connection.execute(change) and None)
 
 
 async def test_an_empty_registry_gets_the_bundled_model(store, made):
@@ -171,7 +166,7 @@ async def test_a_damaged_version_is_neither_promoted_nor_gone_back_to(store, ver
     """The champion stays in place."""
     one = await registry.register(store, version_of("one"), promote=True)
     two = await registry.register(store, version_of("two", one.version), promote=True)
-    await damage(store, one.version, b"rubbish")
+    await spoil(store, one.version, b"rubbish")
     with pytest.raises(BadArtifact):
         await registry.rollback(store)
     with pytest.raises(BadArtifact):
@@ -183,7 +178,7 @@ async def test_a_champion_that_was_exchanged_for_another_sound_model_is_refused(
     """Its own checksum is right, but it isn't the one that was registered."""
     one = version_of("one")
     await registry.register(store, one, promote=True)
-    await damage(store, one.version, version_of("two").artifact)
+    await spoil(store, one.version, version_of("two").artifact)
     with pytest.raises(BadArtifact, match="isn't the one that was registered"):
         await registry.load_champion(store, classifier_types())
 

@@ -17,6 +17,7 @@ from router.store import models, shadows, tables
 from router.store.engine import open_store
 from router.store.shadows import Counts
 from router.testing import FakeClock
+from tests.contract.store_helpers import spoil
 from tests.unit.router.learning.live import LABELS, Live, champion, with_terms
 
 SURE = [[0.2, 0.0, -1e6, 1.0]]
@@ -187,8 +188,7 @@ async def test_it_may_follow_a_champion_that_cannot_be_used(live, make):
 async def test_a_damaged_challenger_is_not_tried(live, make):
     """It could never serve."""
     _first, second = await tried(live, make)
-    await live.store.write(lambda c: c.execute(tables.models.update().where(
-        tables.models.c.version == second).values(artifact=b"rubbish")) and None)  # fmt: skip
+    await spoil(live.store, second)
     await Shadow(live.around).look()
     assert await state(live, second) == models.CHALLENGER
 

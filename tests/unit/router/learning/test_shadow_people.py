@@ -10,12 +10,13 @@ import pytest
 from router.audit_commands import AuditCommands
 from router.learning.audit import Audit
 from router.learning.corrections import settle
+from router.learning.shadow import counted as counted_now
 from router.learning.shadow import why_not
 from router.records import CorrectionState, Prediction, Reason
 from router.routing.answer import Route
 from router.store import corrections, decisions, shadows
 from router.testing_sinks import RecordingSink
-from tests.unit.router.district import DESKS, District
+from tests.unit.router.district import DESKS, District, desk
 from tests.unit.router.learning.test_corrections import delivered, flag
 
 JO, AL = "jo@d.example", "al@d.example"
@@ -101,6 +102,16 @@ async def test_an_audit_may_speak_for_either(district, audit):
     for number, belongs in enumerate(("buses", "meals", "office")):
         await audit(await compared(district, "buses", "meals", number), belongs)
     assert await counted(district) == (3, 1, 1)
+
+
+async def test_a_department_that_was_renamed_amid_a_trial_was_wrong_ever_after(district, audit):
+    """What the two would have done before, and what people said of it by the former name, is the present one's."""
+    canteen = (desk("office", covers=()), desk("buses"), desk("canteen", covers=("meals",)))
+    await audit(await compared(district, "buses", "meals"), "meals")
+    await audit(await compared(district, "meals", "meals", 1), "meals")
+    await audit(await compared(district, "meals", "canteen", 2), "meals")
+    found = await district.store.read(lambda c: counted_now(c, "two", canteen))
+    assert (found.judged, found.before_right, found.after_right, found.better, found.worse) == (3, 2, 3, 1, 0)
 
 
 async def test_a_confirmed_correction_shows_what_the_other_would_have_done(district):

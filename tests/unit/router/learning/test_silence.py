@@ -139,7 +139,7 @@ async def test_a_model_that_was_gone_back_from_taught_by_the_silence_that_follow
     ids = [await quiet(district, f"buses {word}") for word in ("ant", "bee")]
     now = district.store.clock.now()
     left = {"version": "left", "type": "linear", "state": models.ROLLED_BACK, "created_at": now, "fingerprint": "f",
-            "sha256": "s", "metrics": {}, "verdict": {}, "artifact": b""}  # fmt: skip
+            "sha256": "s", "metrics": {}, "verdict": {}}  # fmt: skip
 
     def work(connection):
         connection.execute(insert(tables.models), left)

@@ -13,7 +13,7 @@ from router.learning.lessons import Lesson, Lessons, Rules
 from router.learning.snapshot import Snapshot, snapshot, trained_on
 from router.learning.train import trained
 from router.learning.verdicts import Verdict
-from router.store import tables
+from tests.contract.store_helpers import spoil
 
 YES = Verdict(passed=True, sentence="It passes.")
 MAL, ANA, BO = "mal@d.example", "ana@d.example", "bo@d.example"
@@ -58,8 +58,7 @@ async def test_one_that_served_before_comes_before_the_bundled_one(live, make):
     second = await registry.register(live.store, make("two", first.version), promote=True)
     bundled = make("bundled")
     await registry.stand_in(live.store, lambda: (bundled.artifact, bundled.sha256))
-    spoil = tables.models.update().where(tables.models.c.version == second.version).values(artifact=b"rubbish")
-    await live.store.write(lambda c: c.execute(spoil) and None)
+    await spoil(live.store, second.version)
     seen = await snapshot(live.store, Rules())
     assert (seen.champion[0].version, seen.instead_of) == (first.version, second.version)
 

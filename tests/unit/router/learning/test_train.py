@@ -88,6 +88,25 @@ def test_confirmed_misroutes_are_learnt_and_shown_to_both_models_again(
     assert made.metrics["counts"]["correction"] == 6
 
 
+def test_misroutes_that_an_audit_found_or_that_belong_to_the_fallback_are_shown_again_too(
+    linear, settings, corpus, champion, store_row, steps
+):
+    """What an audit found right isn't among them; a message that is nobody's is right where a person gets it."""
+    found, kept = ({"source": "audit", "misrouted": wrong} for wrong in (True, False))
+    rows = [
+        *(store_row(f"F{n}", "nurse", f"zamboni {n} leaks oil", {**found, "key": f"audit F{n}"}) for n in range(3)),
+        *(store_row(f"K{n}", "buses", f"yellow bus route {n}", {**kept, "key": f"audit K{n}"}) for n in range(4)),
+        *(store_row(f"O{n}", "office", f"cheap loans casino {n} offer click now") for n in range(5)),
+    ]
+    made = train(
+        linear, settings, DEPARTMENTS, "office", corpus=corpus, store_rows=rows, champion=champion, progress=steps
+    )
+    replayed = made.verdict.replayed
+    assert replayed.n == 3 + 5
+    assert replayed.still_right + replayed.newly_wrong > 0  # the champion leaves some of the offers to a person
+    assert replayed.fixed + replayed.still_right > replayed.still_wrong
+
+
 def test_a_poisoned_challenger_is_refused(linear, settings, large_corpus, store_row, about, steps):
     """Corrections that turn one department into another make a model that doesn't pass."""
     artifact = unpack(train(linear, settings, corpus=large_corpus, progress=steps).artifact)

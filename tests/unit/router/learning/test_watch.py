@@ -13,6 +13,7 @@ from router.learning.watch import CHANCE, FIRST, LOOKS, Watch, look_number, what
 from router.store import model_events as events
 from router.store import models, tables
 from router.store.model_rates import Rates
+from tests.contract.store_helpers import spoil
 from tests.unit.router.learning.live import champion
 
 
@@ -85,6 +86,61 @@ async def test_flags_and_votes_alone_move_no_model(live, make):
     await live.corrected(decided[20:40], via="votes")
     assert not await Watch(live.around).look()
     assert await serves(live) == second
+
+
+async def test_one_person_who_confirmed_wrong_flags_took_a_model_back(live, make):
+    """However many they are; where another says a few of them, too. Operations are told."""
+    _first, second = await promoted(live, make)
+    decided = await live.decided(100, second)
+    await live.corrected(decided[:40], by=("dana",))
+    await live.corrected(decided[40:43], by=("Ana", "bo"))
+    assert not await Watch(live.around).look()
+    assert (await serves(live), live.told) == (second, [f"The model {second} does worse"])
+    assert "because one person alone has confirmed most of that" in live.notices[0].text
+
+
+async def test_of_what_several_say_one_counts_for_no_more_than_the_others(live, make):
+    """Most of it comes of one, and enough of others: the model is taken back."""
+    first, second = await promoted(live, make)
+    decided = await live.decided(100, second)
+    await live.corrected(decided[:30], by=("dana",))
+    await live.corrected(decided[30:40])
+    assert await Watch(live.around).look()
+    assert await serves(live) == first
+
+
+async def test_what_an_audit_finds_counts_whoever_answers_it(live, make):
+    """Chance has chosen the messages, and not who answers."""
+    first, second = await promoted(live, make)
+    decided = await live.decided(100, second)
+    await audited(live, decided[:25])
+    await live.corrected(decided[:20], by=("dana",))
+    assert await Watch(live.around).look()
+    assert await serves(live) == first
+    [event] = [row for row in await live.store.read(events.listing) if row.what == events.ROLLED_BACK]
+    assert event.why == "of 100 messages that it routed 25 were corrected by people, of 90 before it 3"
+
+
+async def audited(live, decided):
+    """Let one person answer audits of messages, and say that they belong elsewhere."""
+    now = live.clock.now()
+    rows = [
+        {
+            "message_id": f"one{number:09d}",
+            "decision_id": each,
+            "received_at": now,
+            "channel": "mail",
+            "department": "buses",
+            "reason": "model",
+            "urgent": False,
+            "answer": "meals",
+            "wrong": True,
+            "by": "dana",
+            "answered_at": now,
+        }
+        for number, each in enumerate(decided)
+    ]
+    await live.store.write(lambda c: c.execute(tables.audits.insert(), rows) and None)
 
 
 async def test_what_the_fallback_sends_on_says_nothing_of_the_answers(live, make):
@@ -187,9 +243,7 @@ async def test_a_rollback_that_failed_was_never_tried_again(live, make, monkeypa
 async def test_it_stays_and_operations_are_told_where_the_one_before_is_damaged(live, make):
     """There is nothing to go back to by itself: a person has to choose."""
     first, second = await promoted(live, make)
-    await live.store.write(
-        lambda c: c.execute(update(tables.models).where(tables.models.c.version == first).values(artifact=b""))
-    )
+    await spoil(live.store, first, b"")
     decided = await live.decided(100, second)
     await live.corrected(decided[:20])
     assert not await Watch(live.around).look()
