@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from pydantic import AfterValidator, Field
 
+from channels import _twilio_news as news
 from channels._check_twilio import check_twilio
 from channels._twilio_request import SignatureCheck, inbound_of, is_a_text
 from channels._twilio_rest import Rest
+from channels._twilio_source import TwilioSource
 from channels._twilio_text import text_of
 from channels._webhook_auth import proved, refusal
 from router.acknowledging import Acknowledging
@@ -97,6 +99,20 @@ class TwilioSettings(Acknowledging, WithSecrets):
     timeout: PositiveDuration = Field(
         parse_duration("30s"), description="How long Twilio's answer may take. Sooner makes copies."
     )
+    reconcile: PositiveDuration = Field(
+        parse_duration("2m"),
+        description="How often to look through Twilio's list of texts for those that the webhook missed, such as while "
+        "this machine was down.",
+    )
+    media: bool = Field(
+        True,
+        description="Fetch the pictures and other files of texts: they follow the text as a message of their own.",
+    )
+    status_callbacks: bool = Field(
+        True,
+        description="Let Twilio say (at /webhooks/NAME/status) what became of texts that went out: one that wasn't "
+        "delivered after all is sent again or becomes a dead letter.",
+    )
 
     @classmethod
     def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -128,11 +144,14 @@ class TwilioWebhook:
         self._host = mail_domain(context.public_url)
         url = f"{context.public_url}/webhooks/{context.name}"
         self._signature = SignatureCheck(url, settings.signature, settings.signing_keys())
+        self._signature_of_news = SignatureCheck(news.address(context), settings.signature, settings.signing_keys())
 
     async def handle(self, request: web.Request, accept: Accept) -> web.StreamResponse:
-        """Answer one request; the text is on disk before the 200. News about texts we sent are only acknowledged."""
+        """Answer one request; the text is on disk before the 200."""
         if request.method != "POST":
             raise web.HTTPMethodNotAllowed(request.method, ["POST"], text="Twilio is to use POST for this address.")
+        if request.match_info.get("tail") == news.PLACE:
+            return await self._hear(request)
         parameters = await proved(self._signature.parameters(request), self._context)
         if isinstance(parameters, web.Response):
             return parameters
@@ -146,6 +165,16 @@ class TwilioWebhook:
         self._context.on_proof()
         return web.Response(text=_EMPTY_TWIML, content_type="text/xml")
 
+    async def _hear(self, request: web.Request) -> web.Response:
+        """Take note of what became of a text that went out; what is unknown or known already changes nothing."""
+        parameters = await proved(self._signature_of_news.parameters(request), self._context)
+        if isinstance(parameters, web.Response):
+            return parameters
+        said = news.news_of(request.query, parameters)
+        if said is not None:
+            await self._context.hear(said)
+        return web.Response(status=204)
+
     def _inbound(self, parameters: MultiDict[str]) -> Inbound:
         return inbound_of(parameters, channel=self._context.name, host=self._host, now=self._context.clock.now())
 
@@ -157,17 +186,7 @@ class TwilioSink:
         self.concurrency = settings.concurrency
         self._settings = settings
         self._context = context
-        token = settings.secret("auth_token")
-        if token is None:
-            raise ValueError("the settings name no auth token")
-        self._rest = Rest(
-            base=settings.api_base,
-            account_sid=settings.account_sid,
-            token=token,
-            connect_timeout_s=settings.connect_timeout.total_seconds(),
-            timeout_s=settings.timeout.total_seconds(),
-            clock=context.clock,
-        )
+        self._rest = Rest.of(settings, context.clock)
 
     async def send(self, forward: Forward) -> str:
         """Send one text and return its sid; raise a `DeliveryError`."""
@@ -181,7 +200,8 @@ class TwilioSink:
             sid = await self._rest.find(delivery.to, text, delivery.created_at)
             if sid:
                 return sid
-        sid = await self._rest.create(delivery.to, self._sender(delivery.to), text)
+        news_to = news.address_for(delivery, self._context) if self._settings.status_callbacks else ""
+        sid = await self._rest.create(delivery.to, self._sender(delivery.to), text, news_to)
         self._context.on_proof()
         return sid
 
@@ -197,8 +217,11 @@ class TwilioSink:
 CHANNEL = Channel(
     summary="Text messages and WhatsApp through Twilio, in and out.",
     settings=TwilioSettings,
+    source=TwilioSource,
     webhook=TwilioWebhook,
     sink=TwilioSink,
     check_address=check_address,
+    reads=lambda _settings, _address: False,  # texts, no mail
+    polls=lambda settings: settings.reconcile + settings.timeout,
     check=check_twilio,
 )

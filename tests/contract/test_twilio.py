@@ -63,6 +63,11 @@ class TwilioRig:
         self._twilio.failures.clear()
 
 
+def test_no_mail_is_read_here():
+    """A sink's `from` whose mailbox nobody else reads is told, though this channel fetches, too."""
+    assert not twilio_sms.CHANNEL.reads(settings(), "contact@maplevalley.example")
+
+
 class TestTwilioSink(SinkContract):
     """The double of Twilio takes texts."""
 

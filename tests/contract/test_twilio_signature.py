@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from channels import twilio_sms
 from channels._mime import mail_id
@@ -183,7 +184,7 @@ async def test_news_about_a_text_we_sent_is_only_acknowledged(changes):
 
 @pytest.mark.case("T02")
 async def test_a_text_that_comes_five_times_at_once_is_one_message(store, log):
-    """Two daemons on one store, signed with either token: one row per MessageSid, and the same again later."""
+    """Two daemons on one store, signed with either token: one row per MessageSid, and so again after 30 days."""
     intakes = [
         Intake(store, mail_id=mail_id, wake=lambda: None, max_message_bytes=1_000_000, metrics=Metrics(), log=log)
         for _ in range(2)
@@ -196,6 +197,8 @@ async def test_a_text_that_comes_five_times_at_once_is_one_message(store, log):
         urls = [first, second, first, second, first]
         posts = [ask(http, u, form_body(USUAL), sign(KNOWN, USUAL, t)) for u, t in zip(urls, tokens, strict=True)]
         assert await asyncio.gather(*posts) == [200] * 5
+        month = store.clock.now() - timedelta(days=30)
+        await store.write(lambda c: c.execute(update(messages).values(received_at=month)))
         assert await ask(http, second, form_body(USUAL), sign(KNOWN, USUAL)) == 200
     assert await store.read(lambda c: c.execute(select(func.count()).select_from(messages)).scalar()) == 1
 

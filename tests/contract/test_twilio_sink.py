@@ -64,6 +64,7 @@ async def test_whatsapp_and_messaging_services(twilio, sink):
     assert (twilio.messages[1]["messaging_service_sid"], twilio.messages[1]["from"]) == ("MG" + "0" * 32, None)
 
 
+@pytest.mark.case("T05")
 @pytest.mark.parametrize("code", [21211, 21610, 21614, 21635, 30004, 30005, 30006, 30007])
 async def test_what_is_wrong_with_the_recipient_is_permanent(twilio, sink, code):
     """Nobody is asked twice; the reason holds the code and no number."""
@@ -74,6 +75,7 @@ async def test_what_is_wrong_with_the_recipient_is_permanent(twilio, sink, code)
     assert twilio.requests == ["POST"]
 
 
+@pytest.mark.case("T05")
 @pytest.mark.parametrize(
     ("status", "code"),
     [
@@ -126,7 +128,8 @@ async def test_a_wrong_token_can_be_mended(twilio, sink, monkeypatch):
     assert len(twilio.messages) == 1
 
 
-async def test_a_lost_answer_is_unclear_and_looked_for(twilio, sink):
+@pytest.mark.case("T05")
+async def test_a_lost_answer_is_unclear_and_looked_for(twilio, sink, tally):
     """Twilio took the text and the connection died: the next attempt finds it instead of sending it twice."""
     twilio.lose_answers = True
     with pytest.raises(Unclear):
@@ -135,6 +138,7 @@ async def test_a_lost_answer_is_unclear_and_looked_for(twilio, sink):
 
     assert await sink.send(forward(unclear=1, attempts=2)) == twilio.messages[0]["sid"]
     assert twilio.requests == ["POST", "GET"]
+    tally(messages=1, faults=1, ambiguous=1, lost=0, copies=len(twilio.messages) - 1)
     assert len(twilio.messages) == 1
 
 
@@ -163,6 +167,22 @@ async def test_what_never_arrived_is_sent_again(twilio, sink):
 
     assert twilio.requests == ["POST", "GET", "POST"]
     assert [message["to"] for message in twilio.messages[2:]] == [TO]
+
+
+async def test_what_twilio_did_not_deliver_is_sent_again(twilio, sink):
+    """A text with the same words that Twilio has as undelivered is no sign that this one arrived."""
+    await sink.send(forward())
+    twilio.messages[0]["status"] = "undelivered"
+    assert await sink.send(forward(unclear=1)) == twilio.messages[1]["sid"]
+
+
+async def test_a_text_is_looked_for_on_every_page(twilio, sink):
+    """Somebody on duty got a hundred other texts since."""
+    await sink.send(forward())
+    twilio.messages += [twilio.messages[0] | {"sid": f"SM{number}", "body": "another"} for number in range(100)]
+    twilio.most_on_a_page = 20
+    assert await sink.send(forward(unclear=1)) == twilio.messages[0]["sid"]
+    assert twilio.requests.count("POST") == 1
 
 
 async def test_nothing_is_sent_while_twilio_cannot_be_asked(twilio, sink):

@@ -7,7 +7,7 @@ import base64
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -111,6 +111,26 @@ class FakeTwilio:
         self.account = {"status": "active", "type": "Full"}
         self.numbers: list[dict[str, Any]] = []  # with phone_number or short_code, sms_url, sms_method
         self.services: dict[str, dict[str, Any]] = {}  # by sid
+        self.most_on_a_page = 1000
+        self.next_page = ""  # instead of the true one
+        self.files: dict[str, tuple[str, bytes]] = {}  # type and bytes by sid; those that aren't here are gone
+        self.lead_to: dict[str, str] = {}  # by a file's sid: another address, below ours unless it says otherwise
+        self.hanging: set[str] = set()  # files that don't come until `let_go`
+        self.shown_files: list[tuple[str, bool]] = []  # what was asked for, and whether with credentials
+
+    def incoming(
+        self, number: int = 1, body: str = "Hello", *files: tuple[str, bytes], **changes: str
+    ) -> dict[str, str]:
+        """Take a text in from a telephone, and return what Twilio posts to the webhook then."""
+        posted = text_parameters(number, body, NumMedia=str(len(files)), **changes)
+        at = format_datetime(self.now)
+        sids = [f"ME{number:016x}{index:016x}" for index in range(len(files))]
+        self.files |= dict(zip(sids, files, strict=True))
+        listed = {name: posted[key] for name, key in (("sid", "MessageSid"), ("from", "From"), ("to", "To"))}
+        listed |= {"body": body, "num_media": posted["NumMedia"], "num_segments": "1", "status": "received"}
+        listed |= {"direction": "inbound", "date_created": at, "date_sent": at, "account_sid": ACCOUNT}
+        self.messages.append(listed | {"files": sids, "messaging_service_sid": posted.get("MessagingServiceSid")})
+        return posted
 
     async def look(self, request: web.Request) -> web.StreamResponse:
         """GET …/Accounts/SID.json, and what lies below it that tells where texts are sent."""
@@ -128,6 +148,16 @@ class FakeTwilio:
                 return web.json_response({key: [each for each in self.numbers if each.get(name) == asked]})
         return web.json_response({"sid": ACCOUNT, **self.account})
 
+    async def senders(self, request: web.Request) -> web.StreamResponse:
+        """GET …/Services/SID/PhoneNumbers or …/ShortCodes, as the service's `senders` say."""
+        if refusal := self._refusal(request):
+            return refusal
+        key = {"PhoneNumbers": "phone_number", "ShortCodes": "short_code"}[request.match_info["senders"]]
+        known = self.services[request.match_info["service"]].get("senders", ())
+        return web.json_response(
+            {f"{key}s": [{key: each} for each in known if each.startswith("+") == (key[0] == "p")]}
+        )
+
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST …/Messages.json."""
         self.requests.append("POST")
@@ -141,6 +171,8 @@ class FakeTwilio:
             "messaging_service_sid": form.get("MessagingServiceSid"),
             "body": form["Body"],
             "status": "queued",
+            "direction": "outbound-api",
+            "status_callback": form.get("StatusCallback", ""),
             "error_code": self.error_code,
             "date_created": format_datetime(self.now),
         }
@@ -152,13 +184,43 @@ class FakeTwilio:
         return web.json_response(message, status=201)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
-        """GET …/Messages.json, newest first."""
+        """GET …/Messages.json, newest first; the date is Twilio's own."""
         self.requests.append("GET")
         if refusal := self._refusal(request):
             return refusal
-        to = request.query.get("To")
-        found = [message for message in reversed(self.messages) if to in (None, message["to"])]
-        return web.json_response({"messages": found[: int(request.query.get("PageSize", "50"))]})
+        to, since = request.query.get("To"), request.query.get("DateSent>", "")[:10]  # a filter by the day alone
+        found = [
+            message for message in reversed(self.messages) if to in (None, message["to"]) and _is_since(message, since)
+        ]
+        size = min(int(request.query.get("PageSize", "50")), self.most_on_a_page)
+        begin = int(request.query.get("Page", "0")) * size
+        following = request.rel_url.update_query(Page=str(begin // size + 1), PageToken="PA").raw_path_qs
+        answer = {"messages": found[begin : begin + size], "next_page_uri": following}
+        if begin + size >= len(found) or self.next_page:
+            answer["next_page_uri"] = self.next_page or None
+        return web.json_response(answer, headers={"Date": format_datetime(self.now, usegmt=True)})
+
+    async def list_files(self, request: web.Request) -> web.StreamResponse:
+        """GET …/Messages/SID/Media.json, newest first."""
+        if refusal := self._refusal(request):
+            return refusal
+        found = [message for message in self.messages if message["sid"] == request.match_info["text"]]
+        return web.json_response({"media_list": [{"sid": sid} for each in found for sid in reversed(each["files"])]})
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """GET …/Media/SID: leads to where the file lies, which asks for no credentials."""
+        sid = request.match_info["file"]
+        self.shown_files.append((request.path, "Authorization" in request.headers))
+        if "Media" in request.path:
+            if refusal := self._refusal(request):
+                return refusal
+            raise web.HTTPTemporaryRedirect(self.lead_to.get(sid, f"/stored/{sid}"))
+        if sid in self.hanging:
+            await self.let_go.wait()
+        if sid not in self.files:
+            raise web.HTTPNotFound
+        kind, data = self.files[sid]
+        return web.Response(body=data, content_type=kind)
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         if self.failures:
@@ -169,6 +231,11 @@ class FakeTwilio:
         if request.headers.get("Authorization") != f"Basic {wanted}":
             return web.json_response({"code": 20003, "message": "Authenticate", "status": 401}, status=401)
         return None
+
+
+def _is_since(message: Mapping[str, Any], since: str) -> bool:
+    at = message.get("date_sent") or message["date_created"]
+    return f"{parsedate_to_datetime(at):%Y-%m-%d}" >= since
 
 
 @asynccontextmanager
@@ -183,6 +250,10 @@ async def fake_twilio() -> AsyncIterator[FakeTwilio]:
     for looked_at in (".json", "/IncomingPhoneNumbers.json", "/SMS/ShortCodes.json"):
         application.router.add_get(account + looked_at, fake.look)
     application.router.add_get("/v1/Services/{service}", fake.look)
+    application.router.add_get("/v1/Services/{service}/{senders}", fake.senders)
+    application.router.add_get(f"{account}/Messages/{{text}}/Media.json", fake.list_files)
+    application.router.add_get(f"{account}/Messages/{{text}}/Media/{{file}}", fake.file)
+    application.router.add_get("/stored/{file}", fake.file)
     async with TestServer(application) as server:
         fake.base = str(server.make_url("")).rstrip("/")
         try:

@@ -119,7 +119,22 @@ def test_a_department_reads_the_message_and_the_link():
     )
 
 
-@pytest.mark.parametrize("text", ["word " * 1000, "🚌" * 2000, "x" * 5000])
+@pytest.mark.case("T06")
+@pytest.mark.parametrize("body", ["x" * 1601, "🚌" * 40, "ñ" * 1600 + "🚌"])
+def test_a_long_text_comes_in_whole(body):
+    """1,601 characters, 40 emoji: every one of them is in the original, and in what is read of it."""
+    assert understood(body=body).text.strip() == body
+
+
+@pytest.mark.case("T06")
+def test_forty_emoji_go_out_whole():
+    """They fit, so nothing is cut."""
+    message = replace(sample_forward().message, content=sample_content(text="🚌" * 40))
+    assert f"\n\n{'🚌' * 40}\n\n" in text_of(sample_forward(message=message))
+
+
+@pytest.mark.case("T06")
+@pytest.mark.parametrize("text", ["word " * 1000, "🚌" * 2000, "x" * 5000, "x" * 1601])
 def test_a_long_message_is_cut_and_the_link_is_whole(text):
     """At most 1,600 characters as Twilio counts them, and no half characters."""
     forward = sample_forward()
