@@ -1,0 +1,169 @@
+"""A store that comes out of a backup: what has happened since then it doesn't know, and must not deny.
+
+A backup carries a mark with the moment that it is of. The first daemon that starts on it finds the mark. Numbers of
+deliveries, of which Message-IDs and links are made, then go on far above those that may have been given since, and what
+may have been sent already says so when it is sent again.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select, update
+
+from router.errors import Conflict
+from router.records import DeliveryKind, DeliveryState
+from router.store import daemons, marks
+from router.store.tables import decisions, deliveries, messages
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from router.store.engine import Store
+
+BACKUP = "backup"  # a mark of the copy alone: the moment that it is of
+AFTER_RESTORE = "after-restore"
+"""The tag of a decision about a message that may have been forwarded before the store was restored."""
+
+AGAIN = "Signpost was restored from a backup: you may have been told of this before."
+_RESTORED = "restored"  # a mark: when a daemon first ran on what was restored
+_LASTS = timedelta(days=30)  # so long after it something may still come in that came in before
+_LOCK = 0x5197058  # the advisory lock of whoever makes a backup: another number than the migrations'
+_MOST_PER_S, _AT_LEAST = 1_000, 1_000_000  # deliveries that nobody can have exceeded
+_ANSWERED = "the store was restored from a backup, and this may have been sent already"
+_NUMBERS = "numbers below this one may have been given after the backup that this store was restored from"
+
+
+def begin_again(connection: Connection, now: datetime) -> datetime | None:
+    """If the store comes out of a backup, make it fit to be used, once; return the moment that the backup is of."""
+    backup_at = marks.get(connection, BACKUP)
+    if backup_at is None or _is_being_made(connection) or not marks.take(connection, BACKUP):
+        return None
+    marks.clear(connection, _RESTORED)
+    marks.claim(connection, _RESTORED, now, timedelta(0))
+    _mark_waiting(connection)
+    _drop_answers(connection, now)
+    _leave_numbers_out(connection, backup_at, now)
+    return backup_at
+
+
+def since(connection: Connection, now: datetime) -> datetime | None:
+    """Return when the store was restored, None if it wasn't, or so long ago that nothing of before can still come."""
+    at = marks.get(connection, _RESTORED)
+    return at if at is not None and now - at < _LASTS else None
+
+
+def earlier(connection: Connection, ids: Sequence[str], than: datetime) -> set[str]:
+    """Return which of these messages had come to us, or to the mailbox where we found them, before that time."""
+    rows = connection.execute(
+        select(messages.c.id, messages.c.received_at, messages.c.facts).where(messages.c.id.in_(ids))
+    )
+    return {row.id for row in rows if min(row.received_at, _arrived(row.facts) or row.received_at) < than}
+
+
+def _arrived(facts: dict[str, Any]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(facts["arrived_at"]).astimezone()
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def say(connection: Connection, of: datetime | None, now: datetime) -> datetime:
+    """Note by hand that the store comes out of a backup that carries no mark; return the moment that it is taken for.
+
+    Without one it is the last that the store knows of. Raises `Conflict` while a daemon runs.
+    """
+    alive = daemons.living(connection, None if connection.dialect.name == "postgresql" else now)
+    if alive:
+        raise Conflict("a daemon runs on this store: stop it first, or it will have sent things again already")
+    of = of or _last_known(connection) or now
+    marks.clear(connection, BACKUP)
+    marks.claim(connection, BACKUP, min(of, now), timedelta(0))
+    return min(of, now)
+
+
+@asynccontextmanager
+async def marked(store: Store) -> AsyncIterator[None]:
+    """Let a PostgreSQL database carry the mark while it is copied; daemons that start meanwhile aren't misled by it.
+
+    Raises `Conflict` while another backup is made.
+    """
+    async with store.line() as line:
+        if not await line.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            raise Conflict("another backup of this database is being made")
+        mark = "INSERT INTO marks (name, at) VALUES ($1, now()) ON CONFLICT (name) DO UPDATE SET at = now()"
+        await line.execute(mark, BACKUP)
+        try:
+            yield
+        finally:
+            await line.execute("DELETE FROM marks WHERE name = $1", BACKUP)
+            await line.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+def _is_being_made(connection: Connection) -> bool:
+    """Return whether the mark is there only because somebody is just making a backup of this very database."""
+    if connection.dialect.name != "postgresql":
+        return False
+    alone = connection.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one()
+    return not alone or daemons.living(connection, None) > 0
+
+
+def _last_known(connection: Connection) -> datetime | None:
+    latest = (select(func.max(column)) for column in (messages.c.received_at, deliveries.c.settled_at))
+    known = [at for statement in latest if (at := connection.execute(statement).scalar()) is not None]
+    return max(known, default=None)
+
+
+def _mark_waiting(connection: Connection) -> None:
+    """Let everybody who gets what waits know that they may have had it."""
+    waits = (deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.kind == DeliveryKind.ROUTE.value)
+    about = select(deliveries.c.decision_id).where(*waits)
+    rows = connection.execute(select(decisions.c.id, decisions.c.tags).where(decisions.c.id.in_(about))).all()
+    for row in rows:
+        tags = [*(tag for tag in row.tags if tag != AFTER_RESTORE), AFTER_RESTORE]
+        connection.execute(update(decisions).where(decisions.c.id == row.id).values(tags=tags))
+    told = (deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.kind == DeliveryKind.ALERT.value)
+    for alert in connection.execute(select(deliveries.c.id, deliveries.c.notice).where(*told)).all():
+        if alert.notice:
+            notice = {**alert.notice, "text": f"{AGAIN}\n{alert.notice.get('text', '')}"}
+            connection.execute(update(deliveries).where(deliveries.c.id == alert.id).values(notice=notice))
+
+
+def _drop_answers(connection: Connection, now: datetime) -> None:
+    """Send no family an automatic answer twice."""
+    waits = (deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.kind == DeliveryKind.ANSWER.value)
+    dropped = {"state": DeliveryState.DROPPED.value, "settled_at": now, "last_error": _ANSWERED, "owner": None}
+    connection.execute(update(deliveries).where(*waits).values(**dropped))
+
+
+def _leave_numbers_out(connection: Connection, backup_at: datetime, now: datetime) -> None:
+    """Let the numbers of deliveries go on above all that can have been given since the backup.
+
+    Else a mail would carry the Message-ID of another that was sent meanwhile, and mail servers throw away what they
+    take for a copy; and the link in that other mail would move the wrong message. A row holds the place: SQLite counts
+    on from the highest number that is there.
+    """
+    given = select(func.coalesce(func.max(deliveries.c.id), 0))
+    highest: int = connection.execute(given).scalar_one()
+    passed_s = max(0, int((now - backup_at).total_seconds()))
+    number = highest + _AT_LEAST + _MOST_PER_S * passed_s
+    place = {
+        "id": number,
+        "kind": DeliveryKind.ALERT.value,
+        "via": "",
+        "to": "",
+        "state": DeliveryState.DROPPED.value,
+        "urgent": False,
+        "created_at": now,
+        "next_attempt_at": now,
+        "settled_at": now,
+        "last_error": _NUMBERS,
+    }
+    connection.execute(insert(deliveries).values(**place))
+    if connection.dialect.name == "postgresql":
+        sequence = func.pg_get_serial_sequence(deliveries.name, deliveries.c.id.name)
+        connection.execute(select(func.setval(sequence, number)))
