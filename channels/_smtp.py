@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiosmtplib.errors import (
     SMTPDataError,
@@ -18,6 +20,7 @@ from aiosmtplib.errors import (
     SMTPServerDisconnected,
 )
 
+from channels._smtp_replies import Replies
 from router.aside import aside
 from router.errors import Unclear
 from router.failpoints import reach
@@ -26,29 +29,40 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aiosmtplib import SMTP
-    from aiosmtplib.protocol import SMTPProtocol
     from aiosmtplib.response import SMTPResponse
 
 _START_INPUT, _COMPLETED, _WILL_FORWARD = 354, 250, 251
-_PIECE = 256 * 1024  # octets of a mail that are written at a time
+_PIECE = 64 * 1024  # octets of a mail that are written at a time
+_WAKING_S = 30.0  # for the first answer on a connection that was idle: it may be dead without anybody having said so
 _QUEUE_ID = re.compile(r"\bqueued as ([!-~]{1,200})|\bid=([!-~]{1,200})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long each phase may take, in seconds (RFC 5321, section 4.5.3.2); answers to commands have the client's."""
+
+    connect_s: float = 30.0
+    greeting_s: float = 300.0
+    piece_s: float = 180.0  # until the other side has taken the next 64 kB of a mail, however long all of it takes
+    dot_s: float = 600.0
 
 
 class Link:
     """A connection that is ready for mail. Its user serialises the calls and closes it after any error."""
 
-    def __init__(self, client: SMTP, *, answer_timeout_s: float, greeting: str = "") -> None:
+    def __init__(self, client: SMTP, patience: Patience, greeting: str = "") -> None:
         self._client = client
         self.greeting = greeting  # what the server said first
-        self._answer_timeout_s = answer_timeout_s
+        self._patience = patience
+        self._replies: Replies | None = None  # once the first mail is on its way
         self.mails = 0
 
     @classmethod
-    async def open(cls, client: SMTP, *, connect_timeout_s: float, answer_timeout_s: float) -> Link:
-        """Connect, encrypt, sign in and say hello; raise what aiosmtplib raises."""
-        greeting = await client.connect(timeout=connect_timeout_s)
+    async def open(cls, client: SMTP, patience: Patience) -> Link:
+        """Connect, encrypt, sign in and say hello; raise OSError, or what aiosmtplib raises."""
+        greeting = await _greeted(client, patience)
         reach("connected")
-        link = cls(client, answer_timeout_s=answer_timeout_s, greeting=greeting.message)
+        link = cls(client, patience, greeting.message)
         try:
             if client.is_ehlo_or_helo_needed:
                 await _say_hello(client)
@@ -75,20 +89,38 @@ class Link:
         return self._client.is_connected
 
     async def address(self, sender: str, recipient: str, size: int) -> None:
-        """Give the envelope; `size` in octets (RFC 1870). Nothing has been sent yet when this fails.
+        """Give the envelope; `size` in octets (RFC 1870). Nothing of the mail has been sent yet when this fails.
 
-        `sender` and `recipient` are plain addresses, so that they needn't be taken apart and quoted for each mail.
+        `sender` and `recipient` are plain addresses, so that they needn't be taken apart and quoted for each mail. A
+        server that reads ahead (RFC 2920) is asked for the mail in the same breath.
         """
-        offers = self._client.supports_extension
+        offers, within_s = self._client.supports_extension, self._client.timeout
         stated = f" SIZE={size}" if offers("size") else ""
-        reply = await self._client.execute_command(f"MAIL FROM:<{sender}>{stated}".encode("ascii"))
-        if reply.code != _COMPLETED:
-            raise SMTPSenderRefused(reply.code, reply.message, sender)
         # So that a report names the address that we wrote to, wherever an alias leads (RFC 3461, section 4.2).
         original = f" ORCPT=rfc822;{_xtext(recipient)}" if offers("dsn") else ""
-        reply = await self._client.execute_command(f"RCPT TO:<{recipient}>{original}".encode("ascii"))
-        if reply.code not in (_COMPLETED, _WILL_FORWARD):
+        commands = [f"MAIL FROM:<{sender}>{stated}", f"RCPT TO:<{recipient}>{original}", "DATA"]
+        replies, left = self._replies or self._take_over(), [command.encode("ascii") for command in commands]
+
+        async def answer(within_s: float | None) -> SMTPResponse:
+            if left:
+                ahead = len(left) if offers("pipelining") else 1
+                replies.say(*left[:ahead])
+                del left[:ahead]
+            return await replies.next(within_s)
+
+        first_s = within_s if not self.mails else _WAKING_S if within_s is None else min(within_s, _WAKING_S)
+        if (reply := await answer(first_s)).code != _COMPLETED:
+            raise SMTPSenderRefused(reply.code, reply.message, sender)
+        if (reply := await answer(within_s)).code not in (_COMPLETED, _WILL_FORWARD):
             raise SMTPRecipientRefused(reply.code, reply.message, recipient)
+        if (reply := await answer(within_s)).code != _START_INPUT:
+            raise SMTPDataError(reply.code, reply.message)
+
+    def _take_over(self) -> Replies:
+        if self._client.protocol is None:
+            raise SMTPServerDisconnected("the connection was lost")
+        self._replies = Replies(self._client.protocol)
+        return self._replies
 
     async def ask(self, sender: str, recipients: Sequence[str]) -> list[SMTPResponse]:
         """Return how the server answers to a sender and, unless it refuses that, to recipients; nothing is sent."""
@@ -100,38 +132,31 @@ class Link:
         return answers
 
     async def transmit(self, mail: bytes) -> str:
-        """Send the mail and return the server's id for it ("" if it named none).
+        """Send the mail for which `address` has given the envelope; return the server's id for it, "" without one.
 
         The last dot is held back until everything before it has left, so that a connection lost earlier is known to
         have delivered nothing; lost afterwards it is `Unclear` (RFC 1047).
         """
-        body = await aside(_stuffed, mail)
-        reply = await self._client.execute_command(b"DATA")
-        protocol = self._client.protocol
-        if reply.code != _START_INPUT:
-            raise SMTPDataError(reply.code, reply.message)
-        if protocol is None:
+        body, replies = await aside(_stuffed, mail), self._replies
+        if replies is None:
             raise SMTPServerDisconnected("the connection was lost")
-        reply = await self._converse(protocol, body)
+        replies.expect(1)
+        for begin in range(0, len(body), _PIECE):  # a large mail at once would stop the event loop
+            replies.write(body[begin : begin + _PIECE])
+            if not await replies.left(self._patience.piece_s):
+                await _too_early(replies)
+        replies.write(b".\r\n")
+        reply = await _after_the_dot(replies, self._patience.dot_s)
         if reply.code != _COMPLETED:
             raise SMTPDataError(reply.code, reply.message)
         self.mails += 1
         return _remote_id(reply.message)
 
-    async def _converse(self, protocol: SMTPProtocol, body: bytes) -> SMTPResponse:
-        answer = asyncio.create_task(protocol.read_response(timeout=self._answer_timeout_s))
-        answer.add_done_callback(lambda task: task.cancelled() or task.exception())  # so it counts as seen
-        try:
-            if await _write(protocol, body, answer):
-                protocol.write(b".\r\n")
-                return await _after_the_dot(answer)
-            return await _too_early(answer)
-        finally:
-            answer.cancel()
-
     async def quit(self) -> None:
         """Say goodbye, without waiting long and whatever the other side does."""
         with suppress(SMTPException, OSError, TimeoutError):
+            if self._replies:
+                self._replies.give_back()
             await self._client.quit(timeout=2)
         self.close()
 
@@ -152,36 +177,40 @@ def _stuffed(mail: bytes) -> bytes:
     return b"." + stuffed if mail.startswith(b".") else stuffed
 
 
-async def _write(protocol: SMTPProtocol, body: bytes, answer: asyncio.Task[SMTPResponse]) -> bool:
-    """Write all but the last dot; return whether it has all left and nothing has been answered yet."""
-    transport = protocol.transport
-    if not isinstance(transport, asyncio.WriteTransport):
-        raise SMTPServerDisconnected("the connection was lost")
-    transport.set_write_buffer_limits(high=0)
-    left = asyncio.create_task(_has_left(protocol, body))
-    try:
-        await asyncio.wait({left, answer}, return_when=asyncio.FIRST_COMPLETED)
-        return not answer.done() and left.result()
-    finally:
-        left.cancel()
-
-
-async def _has_left(protocol: SMTPProtocol, body: bytes) -> bool:
-    """Write piece by piece: a large mail at once would stop the event loop. Return False if the connection is lost."""
-    try:
-        for begin in range(0, len(body), _PIECE):
-            protocol.write(body[begin : begin + _PIECE])
-            await protocol._drain_helper()  # what asyncio's own StreamWriter.drain calls
-    except (OSError, SMTPServerDisconnected):
-        return False
-    return True
-
-
-async def _too_early(answer: asyncio.Task[SMTPResponse]) -> SMTPResponse:
-    reply = await answer  # a lost connection, or a server that says in the middle why it won't take the mail
+async def _too_early(replies: Replies) -> NoReturn:
+    """Raise what it means that a mail was answered, or the connection lost, before it was complete."""
+    reply = await replies.next(None)  # why it won't take the mail
     if reply.code < 400:
         raise SMTPServerDisconnected("the server answered before the mail was complete")
-    return reply
+    raise SMTPDataError(reply.code, reply.message)
+
+
+async def _greeted(client: SMTP, patience: Patience) -> SMTPResponse:
+    """Connect, and wait for the greeting for longer than for the connection: a busy server greets late."""
+    assert client.hostname is not None
+    assert client.port is not None
+    async with asyncio.timeout(patience.connect_s):
+        connected = await _connected(client.hostname, client.port)
+    return await client.connect(sock=connected, port=None, timeout=patience.greeting_s)  # which closes it, too
+
+
+async def _connected(host: str, port: int) -> socket.socket:
+    """Return a socket that is connected to the first of the host's addresses that answers; raise OSError."""
+    loop, failures = asyncio.get_running_loop(), list[OSError]()
+    for family, kind, protocol, _, place in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        found = socket.socket(family, kind, protocol)
+        found.setblocking(False)
+        try:
+            await loop.sock_connect(found, place)
+        except OSError as error:
+            found.close()
+            failures.append(error)
+        except BaseException:
+            found.close()
+            raise
+        else:
+            return found
+    raise failures[0] if failures else OSError("the host has no address")
 
 
 async def _say_hello(client: SMTP) -> None:
@@ -191,11 +220,11 @@ async def _say_hello(client: SMTP) -> None:
         await client.helo()
 
 
-async def _after_the_dot(answer: asyncio.Task[SMTPResponse]) -> SMTPResponse:
+async def _after_the_dot(replies: Replies, within_s: float) -> SMTPResponse:
     try:
         reach("data_sent")
-        reply = await answer
-    except (SMTPException, OSError, TimeoutError) as error:
+        reply = await replies.next(within_s)
+    except (SMTPException, OSError) as error:
         raise Unclear("the connection was lost before the server confirmed the mail") from error
     if not 200 <= reply.code <= 599:
         raise Unclear("the server's confirmation couldn't be understood") from SMTPResponseException(*reply)

@@ -19,14 +19,21 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Envelope
     from aiosmtpd.smtp import Session as Peer
 
+    from channels._room import Room
+
 _END = b"\r\n.\r\n"
 _BYTES_PER_TIMEOUT = 65_536  # a sender slower than this per idle timeout is cut off
+
+
+class Crowded(Exception):
+    """There is no room for this mail now."""
 
 
 class Desk(Protocol):
     """What a session needs of its listener; aiosmtpd finds further hooks on it by name (`handle_RCPT` …)."""
 
     closing: bool
+    room: Room  # for the bytes of mails that are coming in
 
     def admit(self, session: Session) -> bool:
         """Tell whether there is room for one more, and count it."""
@@ -52,6 +59,7 @@ class Session(SMTP):
         self._desk = desk
         self._max_bytes = max_bytes
         self.in_data = False
+        self._held = 0  # bytes of the desk's room
         super().__init__(
             desk,
             data_size_limit=max_bytes,
@@ -111,8 +119,11 @@ class Session(SMTP):
             data = await self._read_data()
             self._reset_timeout()
             await self.push(await self._answer(None if data is None else await aside(_unstuffed, data)))
+        except Crowded:
+            await self.push("452 4.3.1 too much mail is coming in at once, please try again later")
         finally:
             self.in_data = False
+            self._leave_room()
             self.envelope = self._create_envelope()
         if self._desk.closing:
             self.hang_up()
@@ -129,22 +140,44 @@ class Session(SMTP):
         return await self._desk.take(self.session, self.envelope, data)
 
     async def _read_data(self) -> bytearray | None:
-        """Return the mail as sent, between a CRLF and the last dot; None if it is too large (read to its end)."""
-        data, total, counted, ended = bytearray(), 0, 0, False
+        """Return the mail as sent, between a CRLF and the last dot; None if it is too large (read to its end).
+
+        Raises `Crowded`, after its end too, if there was no room for it.
+        """
+        data, total, counted, ended, crowded = bytearray(), 0, 0, False, False
         while not ended:
             try:
                 chunk, ended = await self._reader.readuntil(_END), True
             except asyncio.LimitOverrunError as error:
                 chunk = await self._reader.read(error.consumed)
             total += len(chunk)
-            if total <= self._max_bytes + len(_END):
+            crowded = crowded or not self._takes_room(len(chunk), total)
+            if not crowded and total <= self._max_bytes + len(_END):
                 data += chunk
+            elif data:
+                data = bytearray()
+                self._leave_room()
             if total - counted > _BYTES_PER_TIMEOUT:
                 counted = total
                 self._reset_timeout()
         if total > self._max_bytes + len(_END):
             return None
+        if crowded:
+            raise Crowded
         return data
+
+    def _takes_room(self, size: int, total: int) -> bool:
+        """Tell whether there is room for the next bytes; a mail that is too large anyway needs none."""
+        if total > self._max_bytes + len(_END):
+            return True
+        if not self._desk.room.take(size):
+            return False
+        self._held += size
+        return True
+
+    def _leave_room(self) -> None:
+        self._desk.room.leave(self._held)
+        self._held = 0
 
     def _begin_a_line(self) -> None:
         """Put a line's end before what comes, so that a dot in the very first line also stands between two of them."""

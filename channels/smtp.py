@@ -16,7 +16,7 @@ from channels._check_smtp import check_relay
 from channels._failures import failure
 from channels._forward import compose, is_address
 from channels._oauth import OAuthSettings, Tokens, sign_in_faults
-from channels._smtp import Link
+from channels._smtp import Link, Patience
 from router.aside import aside
 from router.errors import DeliveryError, Permanent, Retryable
 from router.interfaces import Channel, Context
@@ -83,7 +83,14 @@ class SmtpSettings(WithPassword):
     )
     idle: Duration = Field(parse_duration("30s"), description="How long an unused connection stays open.")
     connect_timeout: Duration = Field(parse_duration("30s"), description="How long connecting may take.")
-    command_timeout: Duration = Field(parse_duration("1m"), description="How long an answer to a command may take.")
+    greeting_timeout: Duration = Field(
+        parse_duration("5m"), description="How long the greeting may take: a busy server takes its time."
+    )
+    command_timeout: Duration = Field(parse_duration("5m"), description="How long an answer to a command may take.")
+    transfer_timeout: Duration = Field(
+        parse_duration("3m"),
+        description="How long the server may take no more of a mail. The whole of it may take longer.",
+    )
     data_timeout: Duration = Field(
         parse_duration("10m"),
         description="How long the confirmation of a mail may take (RFC 5321 section 4.5.3.2.6); sooner makes copies.",
@@ -243,11 +250,7 @@ class SmtpSink:
             start_tls=settings.tls == "starttls",
             tls_context=None if settings.tls == "none" else await self._tls_context(),
         )
-        link = await Link.open(
-            client,
-            connect_timeout_s=settings.connect_timeout.total_seconds(),
-            answer_timeout_s=settings.data_timeout.total_seconds(),
-        )
+        link = await Link.open(client, _patience(settings))
         self._context.on_proof()
         return link
 
@@ -286,6 +289,15 @@ class SmtpSink:
 
 async def _given(token: str) -> str:
     return token
+
+
+def _patience(settings: SmtpSettings) -> Patience:
+    return Patience(
+        connect_s=settings.connect_timeout.total_seconds(),
+        greeting_s=settings.greeting_timeout.total_seconds(),
+        piece_s=settings.transfer_timeout.total_seconds(),
+        dot_s=settings.data_timeout.total_seconds(),
+    )
 
 
 def _tokens(settings: SmtpSettings, context: Context) -> Tokens | None:

@@ -20,6 +20,7 @@ from channels._certificates import Served
 from channels._check_listener import check_listener
 from channels._door import Door, why_shut
 from channels._mime_fields import one_line
+from channels._room import Room
 from channels._smtp_session import Session
 from router.acknowledging import Acknowledging
 from router.errors import Refused, SourceUnavailable, StoreBusy, TooLarge
@@ -68,6 +69,12 @@ class SmtpServerSettings(Acknowledging):
         [], description="Addresses, and domains with or without @, that mail is taken for; left out: any."
     )
     max_message_bytes: int = Field(26_214_400, ge=1_000, description="Larger mails are refused (552).")
+    max_receiving_bytes: int = Field(
+        104_857_600,
+        ge=1,
+        description="Bytes of mails that may be on their way in at once, from all senders together; beyond that they "
+        "are asked to come back later (452). One mail always fits.",
+    )
     max_connections: int = Field(50, ge=1, description="Further connections are told to come back later (421).")
     idle_timeout: Duration = Field(
         parse_duration("5m"), description="A silent connection is closed after this time (RFC 5321 wants five minutes)."
@@ -98,6 +105,8 @@ class SmtpServer:
             Served(base / settings.tls_cert, base / secret_path(settings.tls_key)) if settings.tls_cert else None
         )
         self._sessions: set[Session] = set()
+        self._max_bytes = min(settings.max_message_bytes, context.max_message_bytes)
+        self.room = Room(max(settings.max_receiving_bytes, self._max_bytes + 1_000))  # and the mail's last dot
         self._left = asyncio.Event()
         self._accept: Accept | None = None
         self._log = structlog.get_logger().bind(channel=context.name)
@@ -170,7 +179,7 @@ class SmtpServer:
         return Session(
             self,
             hostname=self.hostname,
-            max_bytes=min(self._settings.max_message_bytes, self._context.max_message_bytes),
+            max_bytes=self._max_bytes,
             timeout_s=self._settings.idle_timeout.total_seconds(),
             tls=tls,
             must_tls=self._settings.require_tls,

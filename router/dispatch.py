@@ -8,12 +8,12 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from router.breaker import Breaker
 from router.errors import Permanent, Retryable, StoreBusy, Unclear
 from router.failpoints import reach
+from router.lanes import AHEAD, Lanes
 from router.records import Delivery, DeliveryKind, DeliveryState, Forward
 from router.retry import ANSWERS_LAST, RetryPolicy, one_line
-from router.store import deliveries
+from router.store import deliveries, messages
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 MOST_LOST_LEASES = 3
-_AHEAD = 16  # leased at once beyond what is being sent, so that a sink never waits for the store
 _ALERTS_EVERY_S = 1.0  # looked for while there is no room for anything else
 _SETTLE_PAUSE_S = 0.5
 _SUSPECTS_EVERY_S = 0.5  # while there is much to do: to find none costs a look at all that waits
@@ -67,7 +66,7 @@ class Dispatcher:
         self._log = log.bind(via=via)
         self._policy = policy or RetryPolicy()
         self._policy_of_answers, self._policy_of_alerts = self._policy.for_answers(), self._policy.for_alerts()
-        self._breaker = Breaker(rng)
+        self._lanes = Lanes(sink, rng)
         self._slots = asyncio.Semaphore(sink.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
         self.holding: set[int] = set()  # leased here, not yet settled (see router.orphans)
@@ -86,15 +85,17 @@ class Dispatcher:
         leased = await self._lease()
         for forward in leased:
             self.holding.add(forward.delivery.id)
+            self._lanes.begin(forward.delivery, len(forward.original))
             attempt = asyncio.create_task(self._attempt(forward), name=f"deliver-{forward.delivery.id}")
             self._sending.add(attempt)
             if forward.delivery.lost_leases:
                 self._suspects.add(attempt)
-            attempt.add_done_callback(partial(self._finished, delivery_id=forward.delivery.id))
+            attempt.add_done_callback(partial(self._finished, delivery=forward.delivery))
         return len(leased)
 
-    def _finished(self, attempt: asyncio.Task[None], *, delivery_id: int) -> None:
-        self.holding.discard(delivery_id)
+    def _finished(self, attempt: asyncio.Task[None], *, delivery: Delivery) -> None:
+        self.holding.discard(delivery.id)
+        self._lanes.end(delivery)
         self._more = self._more or attempt in self._suspects  # the next of those may come now
         self._sending.discard(attempt)
         self._suspects.discard(attempt)
@@ -129,7 +130,7 @@ class Dispatcher:
         if not self._alive():
             self._more = True
             return []
-        room = self._breaker.allows(self._store.clock.now(), self._sink.concurrency + _AHEAD) - len(self._sending)
+        room = self._lanes.room(self._store.clock.now())
         if room <= 0 or len(self._sending) > self._sink.concurrency:
             self._more = True  # not now: a lease of few costs as much as one of many
             found = await self._take_alerts()
@@ -139,15 +140,26 @@ class Dispatcher:
             return []
         try:
             reach("leased")
-            return await self._store.read(lambda c: self.forwarding.load(c, found))
+            return await self._loaded(found)
         except BaseException:
             await asyncio.shield(self._store.write(lambda c: _give_back(c, found)))
             raise
 
+    async def _loaded(self, found: Sequence[Delivery]) -> list[Forward]:
+        """Load what may be sent now, and give the rest back."""
+        ids = [delivery.message_id for delivery in found if delivery.message_id]
+        sizes = await self._store.read(lambda c: messages.sizes_of(c, ids))
+        fitting = self._lanes.fitting(found, sizes, self._store.clock.now())
+        if left := [delivery for delivery in found if delivery not in fitting]:
+            self._more = True
+            await self._store.write(lambda c: _give_back(c, left))
+        return await self._store.read(lambda c: self.forwarding.load(c, fitting))
+
     async def _take(self, room: int) -> list[Delivery]:
         suspects = self._suspects_wanted()
-        found = await self._store.write(self._leasing(room, suspects))
-        self._more = len(found) >= room
+        shut = self._lanes.shut(self._store.clock.now())
+        found = await self._store.write(self._leasing(room, suspects, shut=shut))
+        self._more = bool(shut) or len(found) >= room
         if suspects and self._more and not any(delivery.lost_leases for delivery in found):
             self._suspects_from = monotonic() + _SUSPECTS_EVERY_S
         return found
@@ -160,13 +172,13 @@ class Dispatcher:
         if monotonic() < self._alerts_from:
             return []
         self._alerts_from = monotonic() + _ALERTS_EVERY_S
-        return await self._store.write(self._leasing(_AHEAD, self._suspects_wanted(), only_alerts=True))
+        return await self._store.write(self._leasing(AHEAD, self._suspects_wanted(), only_alerts=True))
 
     def _suspects_wanted(self) -> int:
         return 0 if self._suspects or monotonic() < self._suspects_from else 1  # one at a time: who is to blame?
 
     def _leasing(
-        self, limit: int, suspects: int, *, only_alerts: bool = False
+        self, limit: int, suspects: int, *, only_alerts: bool = False, shut: Sequence[str] = ()
     ) -> Callable[[Connection], list[Delivery]]:
         return partial(
             deliveries.lease,
@@ -176,6 +188,7 @@ class Dispatcher:
             limit=limit,
             suspects=suspects,
             only_alerts=only_alerts,
+            shut=shut,
         )
 
     async def _attempt(self, forward: Forward) -> None:
@@ -187,7 +200,8 @@ class Dispatcher:
             if why := _useless(delivery, self._store.clock.now()):
                 await self._settle(delivery, DeliveryState.DROPPED, error=why)
                 return
-            if self._retired or not self._alive():  # or our lease may be gone: whoever has it sends it
+            # Our lease may be gone, and whoever has it sends it; or others before it have found the host down.
+            if self._retired or not self._alive() or self._is_shut(delivery):
                 await self._write(partial(self._store.write, partial(deliveries.unlease, delivery=delivery)))
                 return
             try:
@@ -199,15 +213,18 @@ class Dispatcher:
                 await self._failed(delivery, error)
                 return
         reach("answer_seen")
-        self._breaker.succeeded()
+        self._lanes.of(delivery.to).breaker.succeeded()
         sent = deliveries.Sent(delivery, one_line(remote_id, 200), self._store.clock.now())
         await self._write(partial(self._store.write_together, deliveries.delivered, sent))
         reach("settled")
         self._report_delivered(forward)
 
+    def _is_shut(self, delivery: Delivery) -> bool:
+        return delivery.kind is not DeliveryKind.ALERT and self._lanes.is_shut(delivery.to, self._store.clock.now())
+
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         now = self._store.clock.now()
-        self._tell_breaker(error, now)
+        self._tell_breaker(delivery, error, now)
         verdict = self._policy_of(delivery).after(delivery, error, now, self._rng)
         doubtful = verdict.unclear > delivery.unclear
         if verdict.next_attempt_at is not None:
@@ -238,12 +255,16 @@ class Dispatcher:
         about_a_message = delivery.message_id is not None
         return self._policy_of_alerts if delivery.kind is DeliveryKind.ALERT and about_a_message else self._policy
 
-    def _tell_breaker(self, error: Exception, now: datetime) -> None:
-        """Count what speaks against the whole destination; who refuses one recipient is alive."""
+    def _tell_breaker(self, delivery: Delivery, error: Exception, now: datetime) -> None:
+        """Count what speaks against the whole destination; who refuses one recipient is alive.
+
+        Lost answers count, too: where all are lost, each further attempt would make a copy.
+        """
+        breaker = self._lanes.of(delivery.to).breaker
         if isinstance(error, Permanent) or (isinstance(error, Retryable) and not error.host):
-            self._breaker.succeeded()
-        elif not isinstance(error, Unclear):
-            self._breaker.failed(now)
+            breaker.succeeded()
+        else:
+            breaker.failed(now, error.retry_after if isinstance(error, Retryable) else None)
 
     async def _settle(self, delivery: Delivery, state: DeliveryState, *, error: str, unclear: bool = False) -> None:
         now = self._store.clock.now()

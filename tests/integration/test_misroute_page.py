@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from router.forwarding import MISROUTE
 from router.learning import corrections as rules
 from router.records import CorrectionState, DeliveryState, State
-from router.store import corrections, decisions, deliveries, messages
+from router.store import corrections, counts, decisions, deliveries, messages
 from router.store.tables import metadata
 from tests.unit.router.district import RING, District
 from tests.unit.router.web.site import LogLines, serving
@@ -73,7 +73,7 @@ async def row_counts(store):
         tables = {
             t.name: connection.execute(select(func.count()).select_from(t)).scalar() for t in metadata.sorted_tables
         }
-        return tables, messages.count_by_state(connection), deliveries.count(connection)
+        return tables, counts.messages_by_state(connection), counts.deliveries_by_state(connection)
 
     return await store.read(count)
 

@@ -213,12 +213,12 @@ async def test_nobody_there_is_retryable():
 
 
 async def test_a_silent_server_is_retryable():
-    """A server that takes the connection and says nothing is given up after the connect timeout."""
+    """A server that takes the connection and says nothing is given up after a while."""
 
     async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with talking(say_nothing) as server, sink_to(server, connect_timeout="50ms") as sink:
+    async with talking(say_nothing) as server, sink_to(server, greeting_timeout="50ms") as sink:
         with pytest.raises(Retryable, match="in time"):
             await sink.send(sample_forward())
 

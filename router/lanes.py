@@ -1,0 +1,99 @@
+"""Where one sink's deliveries go: each host has a breaker of its own, and a slow one can't hold up the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from router.breaker import Breaker
+from router.records import DeliveryKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from random import Random
+
+    from router.interfaces import Sink
+    from router.records import Delivery
+
+AHEAD = 16  # leased at once beyond what is being sent, so that a sink never waits for the store
+MOST_BYTES = 48_000_000  # of originals under way at one sink: two of the largest, or one and many small ones
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """The way to one host."""
+
+    breaker: Breaker
+    addresses: set[str] = field(default_factory=set)  # that lead there, as far as is known
+    under_way: int = 0
+
+
+class Lanes:
+    """The lanes of one sink, and what is under way on them.
+
+    A sink that reaches one server, whatever the address, has one lane. Of one that reaches many (`Sink.host_of`) each
+    host may take three quarters of the attempts, and one that failed last time a single one.
+    """
+
+    def __init__(self, sink: Sink, rng: Random) -> None:
+        self._sink = sink
+        self._rng = rng
+        self._host_of = getattr(sink, "host_of", None)
+        self._lanes: dict[str, Lane] = {}
+        self._sizes: dict[int, int] = {}  # of what is under way, in octets of its original
+
+    def of(self, to: str) -> Lane:
+        """Return the lane of an address."""
+        host = self._host_of(to) if self._host_of else ""
+        lane = self._lanes.get(host)
+        if lane is None:
+            lane = self._lanes[host] = Lane(Breaker(self._rng))
+        if self._host_of:
+            lane.addresses.add(to)
+        return lane
+
+    def room(self, now: datetime) -> int:
+        """Return how many more deliveries may be leased."""
+        most = self._sink.concurrency + AHEAD
+        if not self._host_of and "" in self._lanes:
+            most = self._lanes[""].breaker.allows(now, most)
+        return most - len(self._sizes)
+
+    def shut(self, now: datetime) -> list[str]:
+        """Return the addresses for which nothing is to be leased now, though there is room."""
+        if not self._host_of:
+            return []
+        lanes = self._lanes.values()
+        return [to for lane in lanes if lane.under_way >= self._most(lane, now) for to in sorted(lane.addresses)]
+
+    def is_shut(self, to: str, now: datetime) -> bool:
+        """Tell whether the host of an address is to be left alone now."""
+        return not self.of(to).breaker.allows(now, 1)
+
+    def fitting(self, leased: Sequence[Delivery], sizes: Mapping[str, int], now: datetime) -> list[Delivery]:
+        """Return those that may be sent now; `sizes` of the originals by message id. An alert always may."""
+        taken: dict[int, int] = {}
+        octets, fits = sum(self._sizes.values()), []
+        for delivery in leased:
+            size, lane = sizes.get(delivery.message_id or "", 0), self.of(delivery.to)
+            free = not self._host_of or lane.under_way + taken.get(id(lane), 0) < self._most(lane, now)
+            if delivery.kind is DeliveryKind.ALERT or (free and (not octets or octets + size <= MOST_BYTES)):
+                taken[id(lane)] = taken.get(id(lane), 0) + 1
+                octets += size
+                fits.append(delivery)
+        return fits
+
+    def _most(self, lane: Lane, now: datetime) -> int:
+        share = max(1, self._sink.concurrency * 3 // 4)
+        return lane.breaker.allows(now, 1 if lane.breaker.in_doubt else share)
+
+    def begin(self, delivery: Delivery, size: int) -> None:
+        """A delivery is under way."""
+        self._sizes[delivery.id] = size
+        self.of(delivery.to).under_way += 1
+
+    def end(self, delivery: Delivery) -> None:
+        """It isn't any more."""
+        del self._sizes[delivery.id]
+        self.of(delivery.to).under_way -= 1
