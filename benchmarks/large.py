@@ -55,14 +55,14 @@ async def _by_smtp() -> Figure:
         listen = free_port()
         sources = {"mail-in": {"type": "smtp_server", "listen": f"127.0.0.1:{listen}"}}
         async with sink() as mails, district(where, sink_port=mails.port, sources=sources) as ours:
-            await _send(listen, letter(0), b"250")
+            await send(listen, letter(0), b"250")
             await mails.until(numbers(0, 1), ARRIVE_S)
 
             async def deliver() -> None:
-                await _send(listen, large_letter(1, LARGEST), b"250")
-                await _send(listen, large_letter(2, TOO_LARGE), b"552")
+                await send(listen, large_letter(1, LARGEST), b"250")
+                await send(listen, large_letter(2, TOO_LARGE), b"552")
                 for number in range(3, _ORDINARY):
-                    await _send(listen, letter(number), b"250")
+                    await send(listen, letter(number), b"250")
                 await mails.until([token(1), *numbers(3, _ORDINARY - 3)], ARRIVE_S)
 
             figure = await _figure("large.smtp_server", ours, deliver)
@@ -70,7 +70,7 @@ async def _by_smtp() -> Figure:
     return figure
 
 
-async def _send(port: int, mail: bytes, expected: bytes) -> None:
+async def send(port: int, mail: bytes, expected: bytes) -> None:
     """Send a mail by SMTP and look at the answer to its last dot."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     await reader.readline()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BACKLOG, SINGLES = 2_000, 60
-RATE_LIMIT = 150.0
+RATE_LIMIT = 400.0
 NOTICE_MS, P50_MS = 500.0, 100.0  # Dovecot's own delay before it tells of a new mail, and what is ours
 ARRIVE_S = 120.0
 _FIRST_SINGLE = 100_000

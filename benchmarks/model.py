@@ -5,20 +5,25 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from benchmarks.processes import ROOT
 from classifiers._artifact import unpack
 from router.learning.bundled import bundled
 from router.plugins import classifier_types
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from classifiers._artifact import Artifact
 
 TYPE = "linear"
+ENCODER = ROOT / "var" / "encoders" / "minilm"  # made by `make encoder`
 
 
-def bundled_model() -> Artifact:
-    """Return the bundled model with its default settings; afterwards it is in the cache."""
+def bundled_model(encoder: Path | None = None) -> Artifact:
+    """Return the bundled model with its default settings, or with an encoder too; afterwards it is in the cache."""
     kind = classifier_types().get(TYPE)
-    data, sha256 = bundled(kind, kind.settings(), _tell)
+    settings = kind.settings(encoder=str(encoder)) if encoder else kind.settings()
+    data, sha256 = bundled(kind, settings, _tell)
     return unpack(data, sha256)
 
 

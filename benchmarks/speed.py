@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.public import Row
+    from router.interfaces import Classifier
 
 ROUNDS, ASKED = 5, 600
 _ABSENT = "skipped: the public sets aren't beside this repository (they are for measuring and aren't shipped)"
@@ -47,16 +48,20 @@ def _skipped(name: str) -> list[Figure]:
     return [Figure(name=name, value=None, unit="messages/s", n=0, note=_ABSENT)]
 
 
+def asked_alone(name: str, model: Classifier, inputs: Sequence[ModelInput], limit: float | None = None) -> Figure:
+    """Return how many messages a second of processor time a model answers, one at a time in one thread."""
+    rate = median(_rate(inputs, lambda one: model.predict([one])) for _ in range(ROUNDS))
+    letters = sum(len(one.body) for one in inputs) / len(inputs)
+    return _rates(name, rate, None, limit, n=len(inputs), detail={"mean_characters": round(letters)})
+
+
 def _full_length() -> list[Figure]:
     """Ask the bundled model about messages of full length."""
     if not VALIDATION.exists():
         return _skipped("speed.full_length")
     rows = [json.loads(line) for line in VALIDATION.read_text(encoding="utf-8").splitlines() if line.strip()]
     asked = [from_row(row) for row in rows]
-    model = linear.load(bundled_model())
-    rate = median(_rate(asked, lambda one: model.predict([one])) for _ in range(ROUNDS))
-    letters = sum(len(one.body) for one in asked) / len(asked)
-    return [_rates("speed.full_length", rate, None, 1_500, n=len(asked), detail={"mean_characters": round(letters)})]
+    return [asked_alone("speed.full_length", linear.load(bundled_model()), asked, 1_500)]
 
 
 def _short(*, quick: bool) -> Iterator[Figure]:
@@ -83,7 +88,9 @@ def _short(*, quick: bool) -> Iterator[Figure]:
         )  # fmt: skip
 
 
-def _rates(name: str, ours: float, peer: float | None, limit: float, *, n: int, detail: dict[str, Any]) -> Figure:
+def _rates(
+    name: str, ours: float, peer: float | None, limit: float | None, *, n: int, detail: dict[str, Any]
+) -> Figure:
     return Figure(
         name=name,
         value=round(ours),

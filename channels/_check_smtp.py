@@ -60,7 +60,11 @@ async def check_relay(
     """Yield what is fine and what isn't. `make` builds the sink."""
     limit = patience(settings.connect_timeout, context.within_s)
     answers = timedelta(seconds=context.within_s * 0.6)  # so that it can be told which answer didn't come
-    limits = {"connect_timeout": limit, "command_timeout": min(settings.command_timeout, answers)}
+    limits = {
+        "connect_timeout": limit,
+        "greeting_timeout": min(settings.greeting_timeout, limit),
+        "command_timeout": min(settings.command_timeout, answers),
+    }
     sink = make(settings.model_copy(update=limits), context)
     place = Place(
         host=settings.host,

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from channels import _failures_mending as mending
 from channels._check_http import Answer, ask
 from channels._check_line import clocks, looked_at
+from channels._twilio_news import AGAIN
 from channels._twilio_request import SignatureCheck
 from router.findings import Checking, Finding, failed, fine, remark
 from router.secrets import SecretMissing
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _VERSION = "2010-04-01"
 _CODE = re.compile(r"[0-9]{3,6}")
 _ALGORITHMS = {"sha1": "HMAC_SHA1", "sha256": "HMAC_SHA256"}
-_AGAIN = "#rc=5&rp=all&ct=2000&rt=4000"  # connection overrides: Twilio tries again, and signs the address without them
 _SAMPLE = {"MessageSid": "SM" + 32 * "0", "From": "+15555550111", "Body": "A sample, ñ", "FromCity": ""}
 
 
@@ -152,7 +152,7 @@ def _service(sid: str, answer: Answer | Finding, webhook: str) -> list[Finding]:
 
 
 def _wired(sender: str, url: str, method: str, webhook: str) -> Iterator[Finding]:
-    mend = f'set "A message comes in" in Twilio\'s console to Webhook, {webhook}{_AGAIN}, HTTP POST'
+    mend = f'set "A message comes in" in Twilio\'s console to Webhook, {webhook}{AGAIN}, HTTP POST'
     address, _, again = url.partition("#")
     if address.partition("?")[0] != webhook:
         where = f"to {url}" if url else "nowhere"

@@ -100,6 +100,15 @@ _MENDABLE_WORDS = re.compile(
     r"|client host|(helo|ehlo) command|sender (address )?rejected|banned sending|blocked using",
     re.IGNORECASE,
 )
+# What concerns our account or the whole server, though it is a recipient or a mail that is answered: the others would
+# hear the same now. Not so if the status is about the recipient (X.1.x, X.2.x).
+_FOR_ALL = frozenset({"1.90", "3.1", "3.2", "4.5", "7.57", "7.139", "7.705", "7.708"})
+_FOR_ALL_WORDS = re.compile(
+    r"\bdaily\b|sending (limit|quota|rate)|(message|submission|send) (rate|limit)|rate (limit )?exceeded|rate[- ]limit"
+    r"|too (many (messages|mails)|much mail)|throttl|(thread|connections?) limit"
+    r"|insufficient (system )?(storage|resources)",
+    re.IGNORECASE,
+)
 _NOISE = re.compile(r"\S+@\S+|https?://\S+", re.IGNORECASE)  # an address or a link in a reply is no statement
 
 _TEXT_LIMIT = 1000  # characters of a reply that are read: the patterns above are quadratic at worst
@@ -114,7 +123,15 @@ def smtp_failure(code: int, text: str, phase: Phase) -> DeliveryError:
     if 500 <= code <= 599 and not _can_be_mended(code, text, phase):
         return Permanent(reason)
     # 421 ends the session whenever it comes (RFC 5321 section 3.8): that is the host's trouble.
-    return Retryable(reason, host=phase in {Phase.SESSION, Phase.SENDER} or code == 421)
+    return Retryable(reason, host=phase in {Phase.SESSION, Phase.SENDER} or code == 421 or _is_for_all(text))
+
+
+def _is_for_all(text: str) -> bool:
+    enhanced = _ENHANCED.search(text)
+    status = f"{enhanced[2]}.{enhanced[3]}" if enhanced else ""
+    return status in _FOR_ALL or (
+        not status.startswith(("1.", "2.")) and bool(_FOR_ALL_WORDS.search(_NOISE.sub("", text)))
+    )
 
 
 def _can_be_mended(code: int, text: str, phase: Phase) -> bool:
@@ -223,8 +240,9 @@ def _system_words(error: OSError) -> str:
 
 # --- requests that we post: the twilio_sms and webhook sinks ----------------------------------------------------------
 
-_TWILIO_RECIPIENT = frozenset({21408, 21612, 30001, 30003})  # says nothing about other numbers
-_TWILIO_PERMANENT = {
+_TWILIO_PAGE = "twilio.com/docs/api/errors"
+# What a code says; a text with one of these will never arrive. Source: twilio.com/docs/api/errors/CODE, for each.
+_TWILIO_FINAL = {
     21211: "Twilio says that this isn't a telephone number",
     21214: "Twilio says that this number can't be reached",
     21217: "Twilio says that this isn't a telephone number",
@@ -237,6 +255,17 @@ _TWILIO_PERMANENT = {
     30005: "the number doesn't exist any more, or can't be reached",
     30006: "this is a landline, or its carrier takes no texts",
     30007: "the carrier took the text for spam",
+    63003: "there is no such number on WhatsApp",
+    63016: "the person wrote last more than 24 hours ago, and WhatsApp wants a template then",
+}
+# Of those that time or a person can mend, the ones that say nothing about other numbers; others may concern them all.
+_TWILIO_RECIPIENT = {
+    21408: "texts to this country are switched off",
+    21608: "a trial account writes to verified numbers only",
+    21612: "this number can't be reached from ours",
+    30001: "the queue is full",
+    30003: "the telephone is off or out of reach",
+    30008: "the carrier doesn't say why",
 }
 
 
@@ -246,12 +275,30 @@ def twilio_failure(status: int, code: int | None, retry_after: float | None = No
     Twilio's own sentences are left out: they repeat the number. Only what is wrong with this recipient or text is
     permanent; credentials, registrations, quotas and regions can be mended while the text waits.
     """
-    if code in _TWILIO_PERMANENT:
-        return Permanent(f"{_TWILIO_PERMANENT[code]} ({code})")
+    if code in _TWILIO_FINAL:
+        return Permanent(f"{_TWILIO_FINAL[code]} ({code})")
     if code:
-        reason = f"Twilio answered {status} with code {code} (twilio.com/docs/api/errors/{code})"
+        reason = f"Twilio answered {status} with code {_twilio_code(code)}"
         return Retryable(reason, retry_after, host=code not in _TWILIO_RECIPIENT)
     return Retryable(f"Twilio answered {status}", retry_after)
+
+
+def twilio_fate(code: int | None) -> tuple[str, bool]:
+    """Tell why a text that Twilio had taken wasn't delivered, and whether trying again is no use.
+
+    By the same codes as `twilio_failure` (twilio.com/docs/messaging/guides/debugging-common-issues).
+    """
+    if code in _TWILIO_FINAL:
+        return f"{_TWILIO_FINAL[code]} ({code})", True
+    return (
+        f"Twilio took it and didn't deliver it: {'code ' + _twilio_code(code) if code else 'it gives no code'}",
+        False,
+    )
+
+
+def _twilio_code(code: int) -> str:
+    says = _TWILIO_RECIPIENT.get(code)
+    return f"{code}{f', {says}' if says else ''} ({_TWILIO_PAGE}/{code})"
 
 
 def post_failure(error: Exception) -> DeliveryError:

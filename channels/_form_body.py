@@ -19,6 +19,8 @@ from router.errors import Malformed, Refused, TooLarge
 if TYPE_CHECKING:
     from aiohttp import MultipartReader, web
 
+    from channels._room import Room
+
 FIELDS = ("name", "email", "phone", "topic", "school", "subject", "message", "language", "reference")
 TOKEN_FIELD = "form_token"  # noqa: S105 - a field's name
 TRAP_FIELD = "leave_blank"  # hidden from people; programs fill it in
@@ -71,29 +73,21 @@ class Submission:
     uploads: list[Upload] = field(default_factory=list)
     not_text: list[str] = field(default_factory=list)  # JSON members of another type
     text_bytes: int = 0
-    held_bytes: int = 0  # of `Room`
+    held_bytes: int = 0  # of the room for files
     trouble: Refused | None = None  # why it won't be taken; what follows is read and thrown away
 
-
-class Room:
-    """How many bytes of files may be in memory at once, in all submissions together."""
-
-    def __init__(self, most: int) -> None:
-        self._free = most
-
-    def take(self, submission: Submission, size: int) -> bool:
-        """Make room for some more of a submission's files; False if there is none."""
-        if size > self._free:
+    def hold(self, size: int, room: Room) -> bool:
+        """Make room for some more of the files; False if there is none."""
+        if not room.take(size):
             return False
-        self._free -= size
-        submission.held_bytes += size
+        self.held_bytes += size
         return True
 
-    def leave(self, submission: Submission) -> None:
-        """Let a submission's files go."""
-        submission.uploads.clear()
-        self._free += submission.held_bytes
-        submission.held_bytes = 0
+    def let_go(self, room: Room) -> None:
+        """Let the files go."""
+        self.uploads.clear()
+        room.leave(self.held_bytes)
+        self.held_bytes = 0
 
 
 async def read_into(submission: Submission, request: web.Request, limits: Limits, room: Room) -> None:
@@ -210,7 +204,7 @@ async def _read_file(submission: Submission, part: BodyPartReader, limits: Limit
         if submission.trouble:
             continue  # to its end, without keeping it
         data += chunk
-        trouble = _too_much(submission, len(data), limits) or (None if room.take(submission, len(chunk)) else Busy())
+        trouble = _too_much(submission, len(data), limits) or (None if submission.hold(len(chunk), room) else Busy())
         if trouble:
             data.clear()
             _give_up(submission, trouble, room)
@@ -232,4 +226,4 @@ def _too_much(submission: Submission, size: int, limits: Limits) -> TooLarge | N
 
 def _give_up(submission: Submission, trouble: Refused, room: Room) -> None:
     submission.trouble = trouble
-    room.leave(submission)
+    submission.let_go(room)

@@ -6,8 +6,10 @@ The position only saves work: what is a copy is decided by `accept`, from source
 from __future__ import annotations
 
 import hashlib
+import imaplib
+import time
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from channels._mime import mail_id
@@ -107,6 +109,15 @@ def key_of_name(mailbox: str) -> str:
     """Return a mailbox's name for use in a key."""
     long = len(mailbox) > _LONGEST_NAME
     return hashlib.sha256(mailbox.encode()).hexdigest()[:32] if long else mailbox
+
+
+def arrived_at(internal_date: bytes) -> str:
+    """Return in ISO 8601 when a mail arrived in its mailbox (INTERNALDATE, RFC 3501 section 2.3.3); "" if unknown."""
+    try:
+        local = imaplib.Internaldate2tuple(b'INTERNALDATE "' + internal_date.strip(b'"').rjust(26) + b'"')
+        return "" if local is None else datetime.fromtimestamp(time.mktime(local), UTC).isoformat()
+    except (KeyError, OverflowError, ValueError, OSError):
+        return ""
 
 
 def source_key(mailbox: str, position: Position, uid: int, arrived: bytes, original: bytes) -> str:

@@ -17,7 +17,7 @@ import structlog
 from channels._imap_batches import Doubts, Entry, batches, chunks, entries
 from channels._imap_connection import Refusal
 from channels._imap_notice import MOST_HEADER_BYTES, notice
-from channels._imap_position import Position, notice_key, source_key
+from channels._imap_position import Position, arrived_at, notice_key, source_key
 from router.aside import aside
 from router.errors import Refused, SignpostError, StoreBroken, StoreBusy
 from router.failpoints import reach
@@ -158,7 +158,7 @@ class Sweep:
 
     async def _hand_over(self, entry: Entry, original: bytes) -> None:
         key = await aside(partial(source_key, self._mailbox, self.position, entry.uid, entry.arrived), original)
-        await self._accept(self._inbound(key, original))
+        await self._accept(self._inbound(key, original, arrived_at(entry.arrived)))
 
     async def _note(self, entry: Entry, original: bytes, result: BaseException | None, outcome: _Outcome) -> None:
         if result is None:
@@ -199,7 +199,7 @@ class Sweep:
         )
         try:
             key = notice_key(self._mailbox, self.position, entry.uid, entry.arrived)
-            await self._accept(self._inbound(key, text))
+            await self._accept(self._inbound(key, text, arrived_at(entry.arrived)))
         except Refused as error:  # nothing is left to say; it stays flagged
             self._log.error("message_refused", error=type(error).__name__)
         except StoreBroken:
@@ -210,13 +210,14 @@ class Sweep:
         self._log.error("mail_left_in_mailbox", uid=entry.uid, why=why)
         outcome.noticed.add(entry.uid)
 
-    def _inbound(self, key: str, original: bytes) -> Inbound:
+    def _inbound(self, key: str, original: bytes, arrived: str) -> Inbound:
         return Inbound(
             source_key=key,
             channel=self._context.name,
             medium=Medium.EMAIL,
             received_at=self._context.clock.now(),
             original=original,
+            facts={"arrived_at": arrived} if arrived else {},  # of old mails it may be known that they were here before
         )
 
     def _too_large(self, size: int) -> str:

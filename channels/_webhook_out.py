@@ -67,10 +67,14 @@ class WebhookSink:
         try:
             return await self._post(to, body, await self._headers(forward, body))
         except Exception as error:
-            failure = post_failure(error)
-            if isinstance(failure, Retryable):
-                failure.host = False  # one sink reaches many hosts: a dead one doesn't stop the others
-            raise failure from error
+            raise post_failure(error) from error
+
+    def host_of(self, to: str) -> str:
+        """Return the host that an address leads to, with its port."""
+        try:
+            return urlsplit(to).netloc.lower()
+        except ValueError:
+            return ""
 
     async def aclose(self) -> None:
         """Let go of the session."""

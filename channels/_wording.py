@@ -22,6 +22,7 @@ _MARKER_LINE = re.compile(rf"^[> \t*_]*{MARKER}[ \t*_\r]*$", re.MULTILINE)
 OTHERS = "Other likely departments:"
 _TAGS = {
     "evaluation-request": "This may be a request to evaluate a student (IEP, 504): a legal deadline may run.",
+    "after-restore": "Signpost was restored from a backup: you may have had this message before.",
     "records-request": "This may be a request for records (FERPA, public records): a legal deadline may run.",
 }
 _LIKELIEST = 3

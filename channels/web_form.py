@@ -13,8 +13,9 @@ from aiohttp import web
 from pydantic import Field
 
 from channels._form_answers import Answers, check
-from channels._form_body import JSON, PAIRS, TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Room, Submission, read_into
+from channels._form_body import JSON, PAIRS, TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Submission, read_into
 from channels._form_pages import Pages, languages
+from channels._room import Room
 from router.acknowledging import Acknowledging
 from router.errors import NotAuthentic, Refused, StoreBusy
 from router.interfaces import Accept, Channel, Context, mail_domain
@@ -97,7 +98,7 @@ class WebForm:
         except StoreBusy:
             return self._refuse(request, submission, Busy())
         finally:
-            self._room.leave(submission)
+            submission.let_go(self._room)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """Show the form, or the receipt named in `?receipt=`; this is also what the site's `/` shows."""

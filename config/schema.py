@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, field_va
 
 from config._acknowledge import Acknowledgements
 from config._learning import Learning
+from config._loops import Loops
 from config._rules import Rule  # noqa: TC001 (pydantic evaluates annotations)
 from config._typed import choose_type, typed_block
 from config._types import (
@@ -203,6 +204,7 @@ class Routing(Section):
         timedelta(minutes=30),
         description="A text that comes so soon after another one from the same phone follows it; `0s`: never.",
     )
+    loops: Loops = Field(Loops(), description="When mails that programs may have written are held.")
     urgent: Urgent = Field(Urgent(), description="Who is told at once of an urgent message.")
     statutory: tuple[Statutory, ...] = Field(
         (), description="Who also gets evaluation and records requests, which are tagged in any case."

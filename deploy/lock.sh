@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Renew requirements.lock, requirements-embed.lock and requirements-dev.lock from pyproject.toml, and deploy/encoder.lock: exact versions with SHA-256, no addresses.
+# Renew requirements.lock, requirements-embed.lock and requirements-dev.lock from pyproject.toml, deploy/encoder.lock and deploy/fuzzer.lock: exact versions with SHA-256, no addresses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,3 +17,5 @@ echo "Renewing requirements-dev.lock…"
 "${compile[@]}" --extra build --extra embed --extra dev -o requirements-dev.lock "$@"
 echo "Renewing deploy/encoder.lock…" # what builds an encoder, in an environment of its own
 printf 'onnx\nonnxruntime\n' | uv pip compile "${options[@]}" - -o deploy/encoder.lock "$@"
+echo "Renewing deploy/fuzzer.lock…" # what `make torture` looks for crashing mails with
+printf 'atheris\n' | uv pip compile "${options[@]}" - -o deploy/fuzzer.lock "$@"

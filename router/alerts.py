@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from router.records import DeliveryKind, DeliveryState, Destination, Notice
 from router.store import alarms, deliveries, marks
+from router.store.restored import AFTER_RESTORE, AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -119,6 +120,8 @@ class Alerts:
             f"Message {verdict.message.id} looks urgent ({verdict.urgent}). It goes to: {where}.\n"
             "Please open the link to say that you have it. What the person wrote follows; the original is attached.\n"
         )
+        if verdict.decision and AFTER_RESTORE in verdict.decision.tags:
+            text = f"{AGAIN}\n{text}"
         notice = Notice(subject=f"URGENT message {verdict.message.id}: {verdict.urgent}", text=text)
         deliveries.add(
             connection,

@@ -13,16 +13,18 @@ from router import control, garbage
 from router.assemble import MAX_MESSAGE_BYTES, assemble
 from router.clock_watch import LOOK_S, ClockWatch
 from router.errors import ConfigError, SignpostError
+from router.hints import Hints
 from router.lag import watch_lag
 from router.learning import registry
 from router.learning.build import learner_of
 from router.notify import Notify
 from router.reload import Reloads
 from router.shift import ENDING, STAGES, Shift
+from router.store import restored
 from router.store.daemons import BEAT_S
 from router.store.engine import open_store
 from router.supervise import Tasks
-from router.upkeep import every
+from router.upkeep import every, restored_notice
 from router.web import server
 from router.web.front import Behind, Front
 
@@ -103,7 +105,11 @@ class Daemon:
         store = open_store(self._configuration.store.url_with_password(), self._clock)
         await store.open()
         try:
+            backup_at = await store.write(lambda c: restored.begin_again(c, self._clock.now()))
             parts = await self._assemble(self._configuration, store)
+            if backup_at is not None:
+                self._log.warning("store_restored", backup_at=backup_at.isoformat())
+                await parts.lasting.tell("restored", restored_notice(backup_at))
             await registry.ensure_champion(store, self._provide)
             await parts.refresh_model()
             await self._have_a_model(parts)
@@ -165,6 +171,10 @@ class Daemon:
             *learner.acts(),
         ):
             self._tasks.start(name, every(seconds, act, self._log, name))
+        if parts.store.dialect == "postgresql":
+            hints = Hints(parts.store, parts.heartbeat.daemon_id, parts.crew.wake, self._log)
+            parts.crew.on_busy = partial(_tell_others, hints)
+            self._tasks.start("hints", hints.run())
         self._tasks.start("lag", watch_lag(parts.metrics.lagged))
         heartbeat = parts.heartbeat
         self._tasks.start("watchdog", self._notify.keep_watchdog(lambda: heartbeat.silent_s() < _STUCK_S))
@@ -293,6 +303,12 @@ async def _at_most(seconds: float, tasks: set[asyncio.Task[None]]) -> None:
 def _restart_for(configuration: Configuration, section: str, what: str) -> ConfigError:
     hint = "restart Signpost to use it, or set it back"
     return ConfigError([problem_at(configuration.path, (section,), what, hint)])
+
+
+def _tell_others(hints: Hints, worker: str) -> None:
+    """Let other daemons help with what all of them do."""
+    if worker.startswith(STAGES):
+        hints.tell(worker)
 
 
 def _not_ready(parts: Parts) -> list[str]:

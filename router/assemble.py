@@ -18,6 +18,7 @@ from router.destinations import Desks, addresses
 from router.dispatch import Dispatcher
 from router.files import content
 from router.forwarding import Forwarding
+from router.hearing import Hearing
 from router.intake import Intake
 from router.interfaces import Context, mail_domain
 from router.learning.build import corrections_of, learning_workers, offer_commands
@@ -29,11 +30,14 @@ from router.orphans import Orphans
 from router.parts import Lasting, Outlet, Parts
 from router.plugins import classifier_types
 from router.records import Notice
+from router.returns import Returns
+from router.routing.breakers import Breakers, Limits
 from router.routing.build import POLL_S, SUSPECTS_AFTER_S, add_deciders
 from router.routing.lookout import Lookout
 from router.routing.model import Model
 from router.routing.quotes import Quotes
 from router.routing.reports import Reports
+from router.routing.restored import Restored
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
 from router.routing.schools import Schools
@@ -44,7 +48,7 @@ from router.routing.threads import Threads
 from router.routing.urgent import Urgent
 from router.serving import Serving
 from router.signing import KeyRing
-from router.store import keys
+from router.store import keys, restored
 from router.store.cursors import StoredCursor
 from router.understand import ParserPool
 from router.upkeep import Heartbeat
@@ -136,8 +140,8 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
 
     serving = Serving(store, classifier_types(), configuration.routing.target_error, refused, reduced)
     parsers = ParserPool(_PARSE)
-    wake = partial(crew.wake, "lookout")
-    lookout = Lookout(store, parsers.understand, Urgent(serving.classifier, readings, log).reasons, wake=wake, log=log)
+    wake, reasons = partial(crew.wake, "lookout"), Urgent(serving.classifier, readings, log).reasons_in_turns
+    lookout = Lookout(store, parsers.understand, reasons, wake=wake, log=log)
     lasting = Lasting(
         store=store,
         clock=store.clock,
@@ -163,6 +167,7 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
         lives=lives,
         looker=_looker(store, alerts, lives, log),
         lookout=lookout,
+        restored_at=await store.read(lambda c: restored.since(c, store.clock.now())),
         deciding=deciding,
         sending=sending,
     )
@@ -218,13 +223,15 @@ def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> t
     spam = Spam(fallback=routing.fallback, where=routing.spam)
     zone = ZoneInfo(configuration.organization.timezone)
     domain = mail_domain(configuration.organization.public_url)
-    quotes = Quotes(store, keys_, domain)
+    quotes, desks = Quotes(store, keys_, domain), _desk_addresses(configuration)
     rules = [Rule(name=rule.name, to=rule.to, conditions=rule.conditions()) for rule in configuration.rules]
     return (
         Urgent(lasting.serving.classifier, readings, lasting.log, quotes.said_anew),
         Statutory(),
+        Restored(store, lasting.restored_at),
         Reports(store, keys_, domain, _mailboxes(configuration), _failures.is_for_good),
-        Loops(store, keys_, domain, _desk_addresses(configuration)),
+        Loops(store, keys_, domain, desks),
+        Breakers(store, desks, Limits(**dict(routing.loops)), lambda content: prepare(content, "email").body),
         OptOut(),
         Threads(store, keys_, domain, routing.thread_window),
         Rules(rules, schools.recognise, zone),
@@ -298,6 +305,8 @@ def _outlet(parts: Parts, name: str, sink: Sink) -> Outlet:
 
 def _context(parts: Parts, name: str) -> Context:
     configuration = parts.configuration
+    returns = Returns(parts.alerts, parts.desks, parts.rng)
+    hearing = Hearing(parts.store, returns, partial(parts.crew.wake, "dispatch"), parts.log)
     return Context(
         name=name,
         organization=configuration.organization.name,
@@ -310,6 +319,7 @@ def _context(parts: Parts, name: str) -> Context:
         fallback=configuration.routing.fallback,
         max_message_bytes=MAX_MESSAGE_BYTES,
         cursor=partial(StoredCursor, parts.store, name),
+        hear=partial(hearing.hear, name),
     )
 
 

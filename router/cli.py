@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "models": Entry("models", "Look at the registry of models, promote one, or go back."),
         "encoder": Entry("encoder", "List the sentence encoders, or fetch one."),
         "backup": Entry("backup", "Copy the store to a file while the daemon runs."),
+        "store": Entry("store", "Move the store from SQLite to PostgreSQL, or say that it was restored."),
         "channels": Entry("settings", "List the channel types, their settings and defaults."),
         "classifiers": Entry("settings", "List the classifier types, their settings and defaults."),
     }

@@ -36,6 +36,7 @@ PLACES = {
     "answer_seen": "a sink has confirmed; that isn't stored",
     "settled": "the delivery is on disk as delivered",
     "corrected": "a misroute is on disk; whoever flagged it hasn't heard so",
+    "model_stored": "a new model's bytes are on disk; the registry doesn't know it",
     "promoted": "another model is the champion; it doesn't serve yet",
 }
 _SLOW_S = 0.25

@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
 from router.findings import Checking  # noqa: TC001 -- pydantic reads it at run time
+from router.news import News, nobody_hears
 from router.records import Department, Forward, Inbound, Prediction, Receipt, School
 
 if TYPE_CHECKING:
@@ -172,6 +173,8 @@ class Context:
     # with a sentence: a request was turned away that didn't prove whose it is (anybody can send such)
     on_refusal: Callable[[str], None] = field(default=lambda _why: None)
     cursor: Callable[[str], Cursor] = field(default_factory=memory_cursors)  # kept by a key of its own
+    # with what a provider says later of a delivery; returns, once it is on disk, whether it changed anything
+    hear: Callable[[News], Awaitable[bool]] = field(default=nobody_hears)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +210,7 @@ class Sink(Protocol):
     """A channel that delivers. One instance serves several attempts at once."""
 
     concurrency: int  # attempts it wants at the same time
+    # It may have `host_of(to: str) -> str`, if addresses lead to different servers: a slow one holds up no other then.
 
     async def send(self, forward: Forward) -> str:
         """Deliver and return the other side's id ("" if it gave none); raise a `DeliveryError` otherwise.

@@ -6,10 +6,13 @@ Language is a remark beside a message, never a gate, so no answer is better than
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from router.records import Content
 
 MAX_TEXT = 2_000  # characters looked at
 _MIN_WORDS = 3
@@ -103,6 +106,12 @@ class Language:
         self._scripts = [(code, re.compile(letters)) for code, letters in _SCRIPTS.items()]
         self._letters = [(code, re.compile(f"[{letters}]")) for code, letters in _LETTERS.items()]
         self._weights = _weights({code: frozenset(words.split()) for code, words in _COMMON.items()})
+
+    def of(self, content: Content) -> Content:
+        """Return a content with its language, if it doesn't say one and it can be told."""
+        if content.language or not (found := self.detect(f"{content.subject}\n{content.text}")):
+            return content
+        return replace(content, language=found)
 
     def detect(self, text: str, hint_languages: Sequence[str] = ()) -> str:
         """Return an ISO 639-1 code, or "" for fewer than three words or where no language leads clearly.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from random import Random
 
     from structlog.typing import FilteringBoundLogger
@@ -55,6 +56,7 @@ class Lasting:
     lives: Lives
     looker: Worker  # at how the channels are
     lookout: Lookout  # for alarms among what waits
+    restored_at: datetime | None  # if the store comes out of a backup: when a daemon first ran on it
     deciding: list[DecideStage]  # the stages that hold messages, and
     sending: list[Dispatcher]  # the dispatchers that hold deliveries: those of former configurations until they end
 

@@ -143,9 +143,8 @@ class Returned:
 class Content:
     """What was understood of an original, without an id: the result of parsing, or of failing to.
 
-    `text` is what the person wrote (from the HTML part where there is no honest plain part), `html_text` the text of
-    the HTML part, "" if there is none. `headers` holds the headers that routing looks at, by lower-case name
-    (`channels._mime.NOTED_HEADERS`). `unreadable` says why parsing failed. Strings hold no NUL and no lone surrogate.
+    `text` is what the person wrote (from the HTML part where there is no honest plain part), `html_text` the HTML
+    part's. `headers`: `channels._mime.NOTED_HEADERS`, by lower-case name. Strings hold no NUL and no lone surrogate.
     """
 
     sender: str = ""  # e-mail address or E.164 number; "" if unknown
@@ -169,7 +168,7 @@ class Content:
     suspicion: str = ""  # why this looks like spam; "" if it doesn't. Parked for a person, never dropped
     keyword: str = ""  # all that a text message says: stop, help or start (see `channels._keywords`); "" for any other
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
-    unreadable: str = ""
+    unreadable: str = ""  # why parsing failed
     report: Report | None = None  # of a mail server, on a mail that may be ours
 
 
@@ -184,6 +183,7 @@ class Message:
     content: Content = field(default_factory=Content)
     lost_leases: int = 0  # how often a process died over it
     released: bool = False  # a person let it go after it was held: loops don't stop it again
+    foreseen: str | None = None  # why it is urgent ("": it isn't), if that was found out while it waited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

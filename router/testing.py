@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from router.interfaces import Source, Webhook
+    from router.interfaces import Accept, Source, Webhook
 
 _PATIENCE_S = 20.0  # a bound for what should happen at once; only a failing test waits this long
 
@@ -123,7 +123,7 @@ class SourceContract(ABC):
         """The upstream is told that a message is taken only after `accept` returned."""
         intake = RecordingIntake()
         intake.gate.clear()
-        async with _running(self.build(tmp_path), intake):
+        async with running_source(self.build(tmp_path), intake.accept):
             offering = asyncio.create_task(self.offer("first message"))
             await until(lambda: intake.calls)
             for _ in range(50):  # whatever could run on its own has run
@@ -136,7 +136,7 @@ class SourceContract(ABC):
     async def test_a_busy_store_loses_nothing(self, tmp_path: Path) -> None:
         """A message that can't be stored now is not acknowledged, and gets in when the store is free again."""
         intake = RecordingIntake(StoreBusy("busy"), StoreBusy("still busy"))
-        async with _running(self.build(tmp_path), intake):
+        async with running_source(self.build(tmp_path), intake.accept):
             await within(self.offer("patient message"))
         assert len(intake.holding("patient message")) == 1
         assert intake.calls >= 3
@@ -144,7 +144,7 @@ class SourceContract(ABC):
     async def test_an_unforeseen_failure_loses_nothing(self, tmp_path: Path) -> None:
         """Any other exception of `accept` costs neither the message nor the next one."""
         intake = RecordingIntake(RuntimeError("unforeseen"))
-        async with _running(self.build(tmp_path), intake):
+        async with running_source(self.build(tmp_path), intake.accept):
             await within(self.offer("unlucky message"))
             await within(self.offer("next message"))
         assert intake.holding("unlucky message")
@@ -153,7 +153,7 @@ class SourceContract(ABC):
     async def test_what_it_hands_over_is_well_formed(self, tmp_path: Path) -> None:
         """Every message has an aware UTC time, bytes, facts that are JSON, and a source key of its own."""
         intake = RecordingIntake()
-        async with _running(self.build(tmp_path), intake):
+        async with running_source(self.build(tmp_path), intake.accept):
             for number in range(3):
                 await within(self.offer(f"message number {number}"))
         for inbound in intake.offered:
@@ -164,14 +164,14 @@ class SourceContract(ABC):
         """Cancelling ends `run` soon, also while `accept` waits, and a fresh start takes what comes next."""
         intake = RecordingIntake()
         intake.gate.clear()
-        async with _running(self.build(tmp_path), intake) as running:
+        async with running_source(self.build(tmp_path), intake.accept) as running:
             offering = asyncio.create_task(self.offer("message in the middle"))
             await until(lambda: intake.calls)
             running.cancel()
             intake.gate.set()
             await within(asyncio.wait([running]))
             assert running.cancelled()
-        async with _running(self.build(tmp_path), intake):
+        async with running_source(self.build(tmp_path), intake.accept):
             await within(self.offer("message after the restart"))
             await within(_done(offering))
         assert intake.holding("message in the middle")
@@ -278,9 +278,9 @@ async def _done(task: asyncio.Task[Any]) -> Any:
 
 
 @asynccontextmanager
-async def _running(source: Source, intake: RecordingIntake) -> AsyncIterator[asyncio.Task[None]]:
+async def running_source(source: Source, accept: Accept) -> AsyncIterator[asyncio.Task[None]]:
     """Run a source for the length of a `with` block; what it raises by itself is raised here."""
-    task = asyncio.create_task(source.run(intake.accept))
+    task = asyncio.create_task(source.run(accept))
     try:
         yield task
     finally:

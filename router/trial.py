@@ -132,11 +132,7 @@ class Trial:
         ]
 
     def _with_language(self, message: Message) -> Message:
-        content = message.content
-        if content.language:
-            return message
-        found = self._language.detect(f"{content.subject}\n{content.text}")
-        return replace(message, content=replace(content, language=found))
+        return replace(message, content=self._language.of(message.content))
 
     def explain(self, message: Message) -> dict[str, Any]:
         """Return why a message would go where it would go."""

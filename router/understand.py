@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from router.errors import SignpostError
+from router.language import Language
 from router.records import Content
 from router.understand_child import FRAME, decode_content
 
@@ -59,6 +60,7 @@ class ParserPool:
 
     def __init__(self, parse: str, *, size: int = 2, limits: Limits | None = None) -> None:
         self.glance = _glance_beside(parse)
+        self._language = Language()  # of what no child could read: the children tell that of all others
         self._limits = limits or Limits()
         self._spec = _spec(parse, self._limits)
         self._places = [_Place() for _ in range(size)]
@@ -85,7 +87,7 @@ class ParserPool:
         try:
             return await self._ask(place, original, facts, medium)
         except _Gone as gone:
-            return self.glance(original, facts, medium, str(gone))
+            return self._language.of(self.glance(original, facts, medium, str(gone)))
         finally:
             self._give_back(place)
 

@@ -1,7 +1,8 @@
 """The child process that parses hostile bytes under limits, and the frames it exchanges with its parent.
 
 It is started as `python -m router.understand_child SPEC`, SPEC being JSON, by `router.understand`. It imports the
-named parse function, and nothing heavy besides: its resident memory is what N of them cost the daemon.
+named parse function, and nothing heavy besides: its resident memory is what N of them cost the daemon. It also guesses
+the language, which is work on the same text.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import resource
 import signal
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import asdict, fields
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from router.language import Language
 from router.records import Attachment, Content
 from router.store.codec import report_from_json
 
@@ -80,8 +83,12 @@ def main(spec: str) -> None:
         _send(answers, f"{type(error).__name__}: {error}".encode())
         return
     _send(answers, b"")
+    language = Language()
     while (frame := _receive(source)) is not None:
-        _send(answers, encode_content(_limited(parse, frame, _receive(source) or b"", wanted["cpu"])))
+        content = _limited(parse, frame, _receive(source) or b"", wanted["cpu"])
+        with suppress(Exception):  # no language is better than no content
+            content = language.of(content)
+        _send(answers, encode_content(content))
 
 
 def _imported(path: str) -> Parse:

@@ -6,9 +6,9 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from router.errors import SignpostError
+from router.errors import SignpostError, StoreBroken, StoreBusy
 from router.records import DeliveryState, Notice, State
-from router.store import daemons, deliveries, ledger, marks, messages
+from router.store import daemons, deliveries, ledger, marks, messages, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 _SAFETY_S = 5.0  # a lease counts as gone this long before others may take it
+_PATIENCE_S = daemons.LIFETIME.total_seconds() - _SAFETY_S  # then our leases have gone anyway
 _LISTED = 20
 
 
@@ -54,11 +55,24 @@ class Heartbeat:
         return asyncio.get_running_loop().time() - self._answered_at
 
     async def beat(self) -> None:
-        """Prolong our life, and free the leases of those whose life has ended."""
+        """Prolong our life, and free the leases of those whose life has ended.
+
+        A database that says nothing in all that time isn't listened to any longer: where a line was cut in between,
+        nobody hangs up, and whatever is under way on it would wait for ever. Raises `StoreBusy`.
+        """
         try:
-            await self._beat()
-        finally:
-            self._answered_at = asyncio.get_running_loop().time()
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._beat()
+        except TimeoutError as error:
+            self._store.hang_up()
+            raise StoreBusy(f"it hasn't answered for {_PATIENCE_S:.0f} s, so its connections were given up") from error
+        except SignpostError:
+            self._hear()
+            raise
+        self._hear()
+
+    def _hear(self) -> None:
+        self._answered_at = asyncio.get_running_loop().time()
 
     async def _beat(self) -> None:
         began = asyncio.get_running_loop().time()
@@ -67,6 +81,7 @@ class Heartbeat:
             self._prolong(began)
         else:
             self._log.error("taken_for_dead")
+            await self._store.read(migrate.require_fit)  # while we were dead, the schema may have changed
             await self.register()
         await self._store.write(lambda c: daemons.reap(c, now))
 
@@ -132,12 +147,27 @@ def digest_text(connection: Connection, now: datetime) -> str:
     return "\n".join(lines) + "\n"
 
 
+def restored_notice(backup_at: datetime) -> Notice:
+    """Return what operations are told when a daemon starts on a store that comes out of a backup."""
+    return Notice(
+        subject="Signpost was restored from a backup",
+        text=(
+            f"The store is that of {backup_at:%Y-%m-%d %H:%M} UTC. What mailboxes and Twilio still hold of what came\n"
+            "in since is taken in again. Forms, and mail that was handed over by SMTP, since then are lost, and so\n"
+            "are decisions, corrections and models. Departments get some messages a second time: those say so\n"
+            "(X-Signpost-Tags: after-restore). Links in mails of that time lead nowhere.\n"
+        ),
+    )
+
+
 async def every(seconds: float, act: Callable[[], Awaitable[object]], log: FilteringBoundLogger, name: str) -> None:
-    """Do something for ever, again after a failure."""
+    """Do something for ever, again after a failure; only `StoreBroken` gets out."""
     while True:
         await asyncio.sleep(seconds)
         try:
             await act()
+        except StoreBroken:
+            raise
         except SignpostError as error:
             log.warning("upkeep_failed", what=name, error=str(error))
         except Exception:

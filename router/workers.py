@@ -33,6 +33,7 @@ class Worker:
         self._awake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._failures = 0
+        self.on_busy: Callable[[str], None] = lambda _name: None  # called while there is more than is done at once
 
     def wake(self) -> None:
         """There may be work."""
@@ -45,10 +46,13 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped; only `StoreBroken` gets out."""
+        did = 0
         while not self._stopping.is_set():
             self._awake.clear()
-            did = await self._try_once()
+            before, did = did, await self._try_once()
             if did > 0:
+                if before > 0:
+                    self.on_busy(self.name)
                 continue
             await self._pause(self._poll_s if did == 0 else min(_LONGEST_PAUSE_S, 2.0 ** min(self._failures, 5) / 2))
 
@@ -85,10 +89,16 @@ class Crew:
 
     def __init__(self) -> None:
         self._workers: tuple[Worker, ...] = ()
+        self.on_busy: Callable[[str], None] = lambda _name: None  # of a worker: other daemons might help (router.hints)
 
     def change(self, workers: Iterable[Worker]) -> None:
         """From now on it is these."""
         self._workers = tuple(workers)
+        for worker in self._workers:
+            worker.on_busy = self._busy
+
+    def _busy(self, name: str) -> None:
+        self.on_busy(name)
 
     def stop(self) -> None:
         """Let them finish the batch at hand, and no more."""

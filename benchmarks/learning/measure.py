@@ -16,7 +16,7 @@ from benchmarks.figures import Figure
 from benchmarks.learning import pair, plot, poison, streams, traffic
 from benchmarks.learning.replay import Staff, replay
 from benchmarks.learning.simulated import Mechanisms
-from benchmarks.processes import ROOT
+from benchmarks.model import ENCODER
 from benchmarks.public import DATA
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from benchmarks.learning.streams import Stream
 
 OUT = "SIGNPOST_BENCH_OUT"
-ENCODER = ROOT / "var" / "encoders" / "minilm"
 SOON = 3_000  # messages within which the first limit is to be reached
 LIMITS = {"pure": (0.84, 0.865), "embed": (0.85, 0.88)}  # by then, and at the end of the stream
 BEFORE = 0.858  # measured before at the end of the stream, on every message, nothing held out
@@ -59,9 +58,9 @@ async def measure(*, quick: bool = False) -> list[Figure]:
 
 async def pairs() -> list[Figure]:
     """Return what fifty corrections do about two departments that are taken for one another, in four cases."""
-    figures = await pair.measure("moved", pair.moved(streams.bundled(start=0.45, asked=0.2)), pair.MOVED)
+    figures = await pair.measure("moved", pair.moved(streams.bundled(start=0.45, asked=0.2)), pair.MOVED, bundled=True)
     hardly = pair.thinned(streams.bundled(start=0.65, asked=0.25))
-    figures += await pair.measure("hardly_known", hardly, pair.HARDLY_KNOWN)
+    figures += await pair.measure("hardly_known", hardly, pair.HARDLY_KNOWN, bundled=True)
     if not (DATA / "intents").is_dir():
         return [*figures, Figure(name="learning.pair.confused", value=None, unit="share", n=0, note=_ABSENT)]
     figures += await pair.measure("confused", pair.confused(streams.hwu64()))

@@ -90,13 +90,14 @@ def thinned(stream: Stream, pair: Pair = HARDLY_KNOWN) -> Stream:
 # --- the measurement --------------------------------------------------------------------------------------------------
 
 
-async def measure(name: str, stream: Stream, pair: Pair | None = None) -> list[Figure]:
+async def measure(name: str, stream: Stream, pair: Pair | None = None, *, bundled: bool = False) -> list[Figure]:
     """Return which share of the confusion is mended, and what the other departments lose.
 
     Without a pair it is the one that is confused most often among the messages that come; what is asked doesn't count.
+    `bundled`: what is known at the start comes with the product.
     """
     with folder() as where:
-        async with simulated(where, stream, _MECHANISMS) as district:
+        async with simulated(where, stream, replace(_MECHANISMS, bundled=bundled)) as district:
             routed = await _routed(district, stream.messages)
             pair = pair or commonest(routed)
             before = _ended(district, stream, pair)
@@ -110,6 +111,7 @@ async def measure(name: str, stream: Stream, pair: Pair | None = None) -> list[F
         "corrections": given,
         "confused": [before.confused, after.confused],
         "others_right": [round(before.others_right, 4), round(after.others_right, 4)],
+        "outvoted": verdict["outvoted"],
         "held_out": verdict["held_out"],
         "verdict": verdict["sentence"],
     }

@@ -24,7 +24,7 @@ LIMIT_SHARE = 0.05  # the limits are for this one
 MOST_OVERALL, MOST_DEPARTMENT = 0.01, 0.03
 TO = "communications"
 _NORMAL = 1.96  # standard deviations on either side hold 95 %
-_PLAIN = Mechanisms(classifier={"augment": False})  # noisy copies take three quarters of the time
+_PLAIN = Mechanisms(classifier={"augment": False}, bundled=True)  # noisy copies take three quarters of the time
 _WITHOUT = {
     "without the gate": replace(_PLAIN, gate=False),
     "without caps": replace(_PLAIN, caps=False),

@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import select
 
 from channels._mime_compose import compose
+from classifiers._corpus import Corpus
 from classifiers._text import from_text
 from config.load import load
 from router.assemble import assemble
@@ -59,13 +60,14 @@ _OPEN = {"person": 1_000_000, "department": 1_000_000, "cycle": 1_000_000, "flag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mechanisms:
-    """What is switched on. `settings` are further ones under `learning`."""
+    """What is switched on. `bundled`: what is known comes with the product. `settings` are more under `learning`."""
 
     learning: bool = True
     silence: bool = True
     audit: bool = True
     caps: bool = True
     gate: bool = True
+    bundled: bool = False
     target_error: float = EVERYTHING
     settings: Mapping[str, Any] = field(default_factory=dict)
     classifier: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class Mechanisms:
         given = dict(self.settings)
         silence = {"min_confidence": 0.7, "after": "7d", "most": 20_000, **given.pop("silence", {})}
         return {
-            "corpus": False,
+            "corpus": self.bundled,
             "shadow": 0,
             "retrain_after": 50,
             "audit_rate": 0.01 if self.audit else 0,
@@ -99,10 +101,17 @@ class Simulated:
     `verdicts` is what the gate said of each model that was trained.
     """
 
-    def __init__(self, parts: Parts, configuration: Configuration, clock: FakeClock, mechanisms: Mechanisms) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        configuration: Configuration,
+        clock: FakeClock,
+        mechanisms: Mechanisms,
+        corpus: Corpus | None = None,
+    ) -> None:
         self.clock = clock
         self.verdicts: list[dict[str, Any]] = []
-        self._parts, self._configuration, self._mechanisms = parts, configuration, mechanisms
+        self._parts, self._configuration, self._mechanisms, self._corpus = parts, configuration, mechanisms, corpus
         self._sent = 0
         self._audits: AuditCommands = audit_commands(configuration, parts.store)
         heartbeat = parts.heartbeat
@@ -203,7 +212,7 @@ class Simulated:
     async def _train(self, order: Order, _within_s: float) -> Trained:
         """Do what the daemon's training process does, in a thread."""
         seen = await snapshot(self._parts.store, order.rules)
-        model = await asyncio.to_thread(challenger, order, seen)
+        model = await asyncio.to_thread(challenger, order, seen, corpus=self._corpus)
         self.verdicts.append(_about(model))
         if not self._mechanisms.gate:
             model = replace(model, verdict=replace(model.verdict, passed=True, checks=()))
@@ -238,6 +247,7 @@ def _about(model: Trained) -> dict[str, Any]:
         "sentence": verdict.sentence,
         "counts": dict(model.metrics["counts"]),
         "left_out": dict(model.metrics["left_out"]),
+        "outvoted": list(model.metrics["outvoted"]),
         "doubted": len(verdict.doubted),
     }
 
@@ -273,7 +283,7 @@ async def simulated(where: Path, stream: Stream, mechanisms: Mechanisms) -> Asyn
         parts = await assemble(configuration, store, Random(0), quiet)
         await parts.heartbeat.register()
         beating = asyncio.create_task(every(BEAT_S, parts.heartbeat.beat, quiet, "heartbeat"))
-        district = Simulated(parts, configuration, clock, mechanisms)
+        district = Simulated(parts, configuration, clock, mechanisms, _corpus(stream) if mechanisms.bundled else None)
         await district.begin()
         yield district
         await parts.parsers.aclose()
@@ -281,6 +291,12 @@ async def simulated(where: Path, stream: Stream, mechanisms: Mechanisms) -> Asyn
         if beating is not None:
             beating.cancel()
         await store.close()
+
+
+def _corpus(stream: Stream) -> Corpus:
+    """Return what is known at the start as the messages that come with the product."""
+    rows = tuple({"subject": row.subject, "body": row.text, "department": row.label} for row in stream.start)
+    return Corpus(rows, "of the stream")
 
 
 def _written(where: Path, stream: Stream, mechanisms: Mechanisms) -> Path:
@@ -302,7 +318,7 @@ def _written(where: Path, stream: Stream, mechanisms: Mechanisms) -> Path:
         "operations": {"alerts": relay},
         "routing": {"fallback": FALLBACK, "target_error": mechanisms.target_error},
         "classifier": {"type": "linear", **mechanisms.classifier},
-        "learning": {**mechanisms.block(), "data": [str(rows)]},
+        "learning": {**mechanisms.block(), "data": [] if mechanisms.bundled else [str(rows)]},
         "channels": {
             "contact": {"type": "web_form"},
             "relay": {

@@ -13,6 +13,7 @@ from router.answers.answerable import address_of, domain_of, key_of, way_to, why
 from router.records import DeliveryKind, Destination, Medium, Reason, State
 from router.routing.steps import answered_delivery
 from router.store import answers, deliveries, messages, opt_outs
+from router.store.restored import AFTER_RESTORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -148,6 +149,8 @@ class Answers:
         why = why_not(message, self._ours | self._at_desks, self._authserv_id)
         if message.released:
             why = why or "was held"  # what held it may have been right
+        if AFTER_RESTORE in decision.tags:
+            why = why or "may have been acknowledged before the store was restored"
         if decision.suspicion:
             why = why or "suspicious"
         if why or not self._reaches(via, to):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from router.commandline.frame import Command, Invocation
 from router.commandline.reach import require_store
 from router.errors import NotFound
 from router.store.backup import Backup, copy_sqlite, dump_command, dump_postgresql
+from router.store.engine import open_store
+from router.store.restored import marked
 
 if TYPE_CHECKING:
     from config.load import Configuration
@@ -58,8 +61,19 @@ def _dump(configuration: Configuration, to: Path) -> Backup:
     def tell(size: int) -> None:
         click.echo(f"Backing up: {size / _MB:,.0f} MB written", err=True)
 
+    url = configuration.store.url_with_password()
+
+    async def dump() -> Backup:
+        store = open_store(url, read_only=True)
+        await store.open()
+        try:
+            async with marked(store):
+                return await asyncio.to_thread(dump_postgresql, url, to, tell)
+        finally:
+            await store.close()
+
     try:
-        return dump_postgresql(configuration.store.url_with_password(), to, tell)
+        return asyncio.run(dump())
     except NotFound as error:
         how = shlex.join(dump_command(configuration.store.url, to))
         raise NotFound(f"{error}. Install it, or run this where it is:\n  {how}") from error

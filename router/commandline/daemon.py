@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from config.files import files_of
-from router import failpoints
+from router import descriptors, failpoints
 from router import log as logs
 from router.app import Daemon, run_until_signal
 from router.commandline.demo import MAIL_IN, Feeder, demo_path, mount, redirected
@@ -66,6 +66,7 @@ def _start(
     read: Callable[[], Configuration] | None = None,
     watch: FileWatch | None = None,
 ) -> None:
+    descriptors.allow_enough()
     faulthandler.enable()  # a crash, or a watchdog's SIGABRT: what every thread was doing goes to standard error
     notify = Notify.from_environment(os.environ)
     notify.starting()

@@ -141,6 +141,7 @@ class WatchedSink:
     def __init__(self, sink: Sink, proven: Callable[[], None], failed: Callable[[str], None]) -> None:
         self.sink = sink
         self.concurrency = sink.concurrency
+        self.host_of: Callable[[str], str] | None = getattr(sink, "host_of", None)
         self._proven = proven
         self._failed = failed
 

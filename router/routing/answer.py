@@ -37,6 +37,7 @@ class Hold:
     detail: str
     delivery_id: int = 0  # it answers this delivery of ours by itself: its words are ours
     unless_urgent: bool = False  # an urgent message isn't held for this: it goes to the fallback
+    told: bool = False  # people were told of the same words before: they aren't alarmed again
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from router.answers.build import answers_of
 from router.destinations import addresses
-from router.language import Language
 from router.learning.audit import Audit
 from router.returns import Returns
 from router.routing.stage import DecideStage
@@ -25,7 +24,7 @@ POLL_S = 1.0
 
 def add_deciders(parts: Parts) -> None:
     """Put what decides, what looks ahead of it, and what passes alarms on among the workers of these parts."""
-    configuration, language = parts.configuration, Language()
+    configuration = parts.configuration
     told = addresses(configuration.departments, configuration.schools, configuration.told)
     parts.stage = stage = DecideStage(
         parts.store,
@@ -33,7 +32,6 @@ def add_deciders(parts: Parts) -> None:
         daemon_id=parts.heartbeat.daemon_id,
         understand=parts.parsers.understand,
         glance=parts.parsers.glance,
-        language_of=lambda content: language.detect(f"{content.subject}\n{content.text}"),
         desks=parts.desks,
         alerts=parts.alerts,
         returns=Returns(parts.alerts, parts.desks, parts.rng),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
     Understand = Callable[[bytes, Mapping[str, object], str], Awaitable[Content]]
-    Reasons = Callable[[Sequence[tuple[Content, str]]], list[str]]
+    Reasons = Callable[[Sequence[tuple[Content, str]]], Awaitable[list[str]]]
 
 FEWEST = 128
 """Messages that wait: fewer are decided in a second, as soon as they would have been looked through."""
@@ -30,15 +31,29 @@ FEWEST = 128
 MOST = 100_000
 """Messages that are remembered, some 10 MB of ids: of more, the oldest are decided before they were looked through."""
 
+MOST_KEPT = 16_000_000
+"""Octets of contents that are kept until their messages are decided: some five thousand forms."""
+
 _PAGE = 32
+_BESIDE = 2_000  # octets that a content takes beside its texts, about
 _MOST_BYTES = 262_144  # of an original: a larger one costs as much as a hundred others, and waits its turn
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found of a message: what it says, and why it is urgent, "" if it isn't."""
+
+    content: Content
+    reason: str
+    size: int  # in octets, about
 
 
 class Lookout:
     """Finds urgent messages among those that wait, the newest first: the deciders come from the other end.
 
-    `reasons` says why messages are urgent (`router.routing.urgent.Urgent.reasons`). Only message ids are remembered;
-    what came in before is read from the store when a backlog begins, what comes in later is noted.
+    `reasons` says why messages are urgent (`router.routing.urgent.Urgent.reasons_in_turns`). What came in before is
+    read from the store when a backlog begins, what comes in later is noted. What was found is kept until the message is
+    decided, so that nothing is read or asked twice, as far as memory allows (`MOST_KEPT`).
     """
 
     def __init__(
@@ -58,6 +73,8 @@ class Lookout:
         self._behind = False  # whether the deciders are
         self._unseen: deque[str] | None = None  # None: what waits has not been read yet
         self.found: deque[str] = deque()  # to be decided first
+        self._seen: dict[str, Seen] = {}
+        self._kept = 0  # octets
 
     def note(self, message_id: str) -> None:
         """A message came in."""
@@ -76,6 +93,12 @@ class Lookout:
         """Return messages to decide first, and forget them."""
         return [self.found.popleft() for _ in range(min(most, len(self.found)))]
 
+    def recall(self, message_id: str) -> Seen | None:
+        """Return what was found of a message, and forget it; None if nothing was, or it isn't known any more."""
+        seen = self._seen.pop(message_id, None)
+        self._kept -= seen.size if seen else 0
+        return seen
+
     def put_back(self, ids: Sequence[str]) -> None:
         """Let messages come first once more: the batch they were in has failed."""
         self.found.extendleft(reversed(ids))
@@ -87,13 +110,15 @@ class Lookout:
         if self._unseen is None:
             self._unseen = deque(maxlen=MOST)  # from here on what comes in is noted
             before = await self._store.read(partial(messages.waiting, most=MOST))
+            for gone in self._seen.keys() - set(before):  # another daemon has decided it
+                self.recall(gone)
             if self._unseen is None or len(before) < FEWEST:
                 self._unseen = None
                 return 0
             self._unseen.extendleft(islice(reversed(before), MOST - len(self._unseen)))
         ids = [self._unseen.pop() for _ in range(min(_PAGE, len(self._unseen)))]
         try:
-            await self._look(ids)
+            await self._look([each for each in ids if each not in self._seen])
         except Exception:
             if self._unseen is not None:  # again, after the others: they mustn't wait for what can't be read
                 self._unseen.extendleft(ids)
@@ -107,8 +132,18 @@ class Lookout:
         read = (self._understand(each.original, each.facts, each.medium.value) for each in page)
         contents = await asyncio.gather(*read)
         asked = [(content, each.medium.value) for content, each in zip(contents, page, strict=True)]
-        reasons = await asyncio.to_thread(self._reasons, asked)
+        reasons = await self._reasons(asked)
+        for each, content, reason in zip(page, contents, reasons, strict=True):
+            self._keep(each.id, Seen(content, reason, _BESIDE + len(each.original)))
         urgent = [each.id for each, reason in zip(page, reasons, strict=True) if reason]
         self.found.extend(urgent)
         for message_id in urgent:
             self._log.info("urgent_comes_first", message_id=message_id)
+
+    def _keep(self, message_id: str, seen: Seen) -> None:
+        """Keep what was found, instead of what was found first: that came in last, and is decided last."""
+        self.recall(message_id)
+        self._seen[message_id] = seen
+        self._kept += seen.size
+        while self._kept > MOST_KEPT:
+            self.recall(next(iter(self._seen)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -14,6 +13,7 @@ import re2
 
 from router.records import Reason
 from router.routing.answer import Answer, Route
+from router.routing.turns import one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,7 +74,8 @@ class Rules:
         """Route what a rule names."""
         if not self._rules:
             return [None] * len(batch)
-        return await asyncio.to_thread(lambda: list(map(self._one, batch)))  # a long hostile text: 20 ms for its school
+        # A long hostile text: 20 ms for its school.
+        return await one_by_one(self._one, batch, lambda message: message.content)
 
     def _one(self, message: Message) -> Answer:
         school = cache(lambda: self._school_of(message))  # once, however many rules ask

@@ -78,8 +78,9 @@ def tokens_of(text: str) -> list[Token]:
     found: list[Token] = []
     end = 0
     for match in _TOKEN.finditer(text):
-        found.append(Token(_folded(match[0]), match[0], text[end : match.start()][-40:]))
-        end = match.end()
+        if word := _folded(match[0]):  # nothing is left of a mark that stands alone
+            found.append(Token(word, match[0], text[end : match.start()][-40:]))
+            end = match.end()
     return found
 
 

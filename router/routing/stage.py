@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from router.failpoints import reach
 from router.records import Content, Message, State
+from router.shares import Shares
 from router.store import messages, outbox
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from router.store.messages import Undecided
 
 BATCH = 32
+_HEAVY = 8_000_000  # octets: a batch of so many may have ended early, for memory's sake
 _SUSPECTS_EVERY_S = 0.5  # while there is much to do: to find none costs a look at all that waits
 MOST_LOST_LEASES = 3  # a message that took three processes with it isn't understood a fourth time
 
@@ -48,7 +49,6 @@ class DecideStage:
         daemon_id: str,
         understand: Callable[[bytes, Mapping[str, object], str], Awaitable[Content]],
         glance: Callable[[bytes, Mapping[str, object], str, str], Content],
-        language_of: Callable[[Content], str],
         desks: Desks,
         alerts: Alerts,
         returns: Returns,
@@ -66,7 +66,6 @@ class DecideStage:
         self._daemon_id = daemon_id
         self._understand = understand
         self._glance = glance
-        self._language_of = language_of
         self._desks = desks
         self._alerts = alerts
         self._returns = returns
@@ -76,6 +75,7 @@ class DecideStage:
         self._wake = wake
         self._metrics = metrics
         self._log = log
+        self._shares = Shares()
         self.holding: set[str] = set()  # leased here, not yet committed (see router.orphans)
 
     async def run_once(self) -> int:
@@ -114,13 +114,16 @@ class DecideStage:
         """Say whether there is more to do than one batch; what came first, or alone as a suspect, doesn't tell."""
         tells = not leased or not (leased[0].id in first or leased[0].lost_leases)
         if self._lookout and tells:
-            self._lookout.tell(behind=len(leased) == BATCH)
+            heavy = sum(len(undecided.original) for undecided in leased) >= _HEAVY
+            self._lookout.tell(behind=heavy or len(leased) == BATCH)
 
     async def _take_on(self, leased: Sequence[Undecided]) -> None:
         verdicts = await self._decide(leased)
         reach("decided")
         fences = {undecided.id: undecided.fence for undecided in leased}
-        written, withheld = await self._store.write(lambda c: self._commit(c, verdicts, fences))
+        routed = (verdict.message for verdict in verdicts if verdict.decision)
+        turns = self._shares.turns(routed, self._store.clock.now())
+        written, withheld = await self._store.write(lambda c: self._commit(c, verdicts, fences, turns))
         reach("routed")
         self._wake()
         for verdict in written:
@@ -132,13 +135,14 @@ class DecideStage:
         return await self.router.decide(await asyncio.gather(*(self._read(undecided) for undecided in leased)))
 
     async def _read(self, undecided: Undecided) -> Message:
+        seen = self._lookout.recall(undecided.id) if self._lookout else None
         if undecided.lost_leases >= MOST_LOST_LEASES:
             why = f"{undecided.lost_leases} processes died over it"
             content = self._glance(undecided.original, undecided.facts, undecided.medium.value, why)
+        elif seen:
+            content = seen.content
         else:
             content = await self._understand(undecided.original, undecided.facts, undecided.medium.value)
-            if not content.language:
-                content = replace(content, language=self._guessed(content))
             reach("parsed")
         return Message(
             id=undecided.id,
@@ -148,17 +152,15 @@ class DecideStage:
             content=content,
             lost_leases=undecided.lost_leases,
             released=bool(undecided.facts.get("released")),
+            foreseen=seen.reason if seen else None,
         )
 
-    def _guessed(self, content: Content) -> str:
-        try:
-            return self._language_of(content)
-        except Exception:  # no language is better than no decision for the whole batch
-            self._log.exception("language_failed")
-            return ""
-
     def _commit(
-        self, connection: Connection, verdicts: Sequence[Verdict], fences: Mapping[str, int]
+        self,
+        connection: Connection,
+        verdicts: Sequence[Verdict],
+        fences: Mapping[str, int],
+        turns: Mapping[str, datetime],
     ) -> tuple[list[Verdict], list[Withheld]]:
         """Write the verdicts whose messages are still ours: another daemon may have taken over a lost lease."""
         now = self._store.clock.now()
@@ -166,7 +168,7 @@ class DecideStage:
         writing = [verdict for verdict in verdicts if verdict.message.id in ours]
         if not writing:
             return [], []
-        ids = outbox.commit_verdicts(connection, writing, self._desks.destinations, now)
+        ids = outbox.commit_verdicts(connection, writing, self._desks.destinations, now, turns)
         if self._audit:
             self._audit.choose(connection, writing, ids)
         for verdict in writing:

@@ -6,11 +6,11 @@ itself goes where it goes.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from router.routing.answer import Answer, Tagged
 from router.routing.phrases import shipped
+from router.routing.turns import one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Statutory:
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Tag each message that makes such a request."""
-        found = await asyncio.to_thread(lambda: [tags_of(message.content) for message in batch])  # hostile text
+        found = await one_by_one(tags_of, (message.content for message in batch), lambda content: content)
         return [Tagged(tags) if tags else None for tags in found]
 
 

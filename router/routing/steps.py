@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from router.errors import NotAuthentic
+from router.forwarding import ACKNOWLEDGE, MISROUTE
 from router.ids import normalise
 from router.records import DeliveryKind, Medium, Reason
 from router.routing.answer import Answer, File, Hold, Route
-from router.store import deliveries, messages, threads
+from router.store import deliveries, messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,15 +23,16 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 MAX_HOPS = 25  # Received headers; Postfix gives up at 50, but ours is the last desk
-MOST_FROM_A_DESK, SPAN = 10, timedelta(hours=1)
+_LINK = re.compile(r"/[mu]/([\w-]{1,16}\.[\w.-]{20,400})")
+_MOST_LINKS = 5
 
 
 class Loops:
     """Hold what we sent ourselves, what answers our own mail automatically, and what has gone round too often.
 
     Other automatic mail (scanners, voicemail, form mailers) is routed like any other, and never answered. `desks` are
-    the addresses that we deliver to, in lower case. A program at one of them that says nothing of being one, and names
-    no mail that it answers, is known by its zeal alone: what it says to our mail is forwarded to it as another.
+    the addresses that we deliver to, in lower case. A mail that names none which it answers may still quote one of
+    ours, with a link that only that has. What says nothing at all of where it comes from is left to the `Breakers`.
     """
 
     name = "loops"
@@ -48,15 +53,19 @@ class Loops:
     async def _one(self, message: Message) -> Answer:
         content = message.content
         ours = answered_delivery(content, self._keys, self._domain)
-        if ours:
-            answered = await self._answer_to(content, ours)
-            if answered is not None:
-                return answered
+        if ours and (answered := await self._answer_to(content, ours)):
+            return answered
         if await self._stamped(content):
             return Hold("our own forwarded mail came back")
-        return circling(content, self._desks) or await self._too_zealous(message)
+        if (
+            not ours
+            and (quoted := self._quoted(content))
+            and (answered := await self._answer_to(content, quoted, quotes=True))
+        ):
+            return answered
+        return circling(content, self._desks)
 
-    async def _answer_to(self, content: Content, delivery: int) -> Answer:
+    async def _answer_to(self, content: Content, delivery: int, *, quotes: bool = False) -> Answer:
         if content.auto_submitted:
             return Hold(f"an automatic answer to our own mail (delivery {delivery})", delivery)
         sent = await self._store.read(lambda c: deliveries.get(c, delivery))
@@ -64,7 +73,9 @@ class Loops:
             # Anybody of a family may write back to its acknowledgement. What we told staff is answered by programs.
             return None if sent.decision_id else Hold(f"a reply to our own answer (delivery {delivery})")
         if not await self._from_the_family(content, delivery):
-            return Hold(f"a reply to our own mail (delivery {delivery}); it has not reached the family")
+            # What quotes an alert comes from whom it told: it would alarm them again, and again.
+            told = quotes and sent is not None and sent.kind is DeliveryKind.ALERT
+            return Hold(f"a reply to our own mail (delivery {delivery}); it has not reached the family", told=told)
         return None
 
     async def _from_the_family(self, content: Content, delivery_id: int) -> bool:
@@ -73,14 +84,16 @@ class Loops:
         wrote = {first.content.sender.casefold(), first.content.reply_to.casefold()} if first else set()
         return bool(content.sender) and content.sender.casefold() in wrote
 
-    async def _too_zealous(self, message: Message) -> Hold | None:
-        sender, since = message.content.sender, message.received_at - SPAN
-        if sender.casefold() not in self._desks:
-            return None
-        count = await self._store.read(lambda c: threads.count_of(c, sender, since, MOST_FROM_A_DESK))
-        if count < MOST_FROM_A_DESK:
-            return None
-        return Hold(f"more than {count} mails in an hour from an address that we deliver to: probably a program")
+    def _quoted(self, content: Content) -> int | None:
+        """Return the delivery whose link a mail quotes: it was made of our mail, whatever else it says."""
+        links = islice(_LINK.finditer(f"{content.text}\n{content.html_text}"), _MOST_LINKS)
+        return next(filter(None, (self._delivery_of(link[1]) for link in links)), None)
+
+    def _delivery_of(self, token: str) -> int | None:
+        for purpose in (MISROUTE, ACKNOWLEDGE):
+            with suppress(NotAuthentic, ValueError):
+                return int(self._keys.unsign(token.rstrip("."), purpose))
+        return None
 
     async def _stamped(self, content: Content) -> bool:
         """Return whether the mail bears the id of a message of ours; a stranger can't know one."""

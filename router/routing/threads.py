@@ -93,6 +93,9 @@ class Threads:
 
     def _beside(self, message: Message, batch: Sequence[Message]) -> Answer:
         """Follow the text that came just before in the same batch, which isn't in the store yet as decided."""
+        named = set(map(normalise, message.content.references))
+        if answered := next((other for other in batch if other.id in named and _same_writer(other, message)), None):
+            return Follow(answered.id)
         if not self._may_follow(message):
             return None
         sender, since = message.content.sender.casefold(), message.received_at - self._window
@@ -116,6 +119,10 @@ def _references(content: Content) -> list[str]:
     text = f"{content.subject}\n{content.text[:_LOOKED_AT]}"
     said += [match[0] for match in _REFERENCE.finditer(text) if any(char.isdigit() for char in match[0])]
     return [found for each in dict.fromkeys(said) if (found := normalise(each))][:_MOST_REFERENCES]
+
+
+def _same_writer(one: Message, other: Message) -> bool:
+    return bool(_keys_of(one.content) & _keys_of(other.content))
 
 
 def _keys_of(content: Content) -> set[str]:

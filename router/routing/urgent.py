@@ -7,12 +7,13 @@ words ("caught fire", "hit list") are a weak sign: they count unless the model i
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from router.routing.answer import Answer, MarkUrgent
 from router.routing.phrases import shipped
+from router.routing.turns import one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -57,8 +58,14 @@ class Urgent:
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
         """Mark each message that speaks of danger, with the category and the words that said so."""
-        contents = [(await self._said(each), each.medium.value) for each in batch]
-        reasons = await asyncio.to_thread(self.reasons, contents)
+        said = [await self._said(each) for each in batch]
+        # What a look ahead found holds where nothing had to be left out.
+        known = [each.foreseen if content is each.content else None for each, content in zip(batch, said, strict=True)]
+        asked = [
+            (content, each.medium.value) for each, content, why in zip(batch, said, known, strict=True) if why is None
+        ]
+        found = iter(await self.reasons_in_turns(asked))
+        reasons = (next(found) if why is None else why for why in known)
         return [MarkUrgent(reason) if reason else None for reason in reasons]
 
     async def _said(self, message: Message) -> Content:
@@ -71,10 +78,17 @@ class Urgent:
 
     def reasons(self, contents: Sequence[tuple[Content, str]]) -> list[str]:
         """Return for contents with their media why each is urgent, "" if it isn't. Hostile text: 60 ms each."""
-        sense = sense_of(self._classifier())
-        return [self._reason(content, medium, sense) for content, medium in contents]
+        return list(map(self._asking(), contents))
 
-    def _reason(self, content: Content, medium: str, sense: UrgentSense | None) -> str:
+    async def reasons_in_turns(self, contents: Sequence[tuple[Content, str]]) -> list[str]:
+        """Return what `reasons` returns, and keep nobody waiting for it."""
+        return await one_by_one(self._asking(), contents, lambda pair: pair[0])
+
+    def _asking(self) -> Callable[[tuple[Content, str]], str]:
+        return partial(self._reason, sense_of(self._classifier()))
+
+    def _reason(self, sense: UrgentSense | None, pair: tuple[Content, str]) -> str:
+        content, medium = pair
         said = _said(content)
         if said.strong or sense is None or self._readings is None:
             return said.phrase

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import WeakSet
 
+import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -20,14 +23,17 @@ from sqlalchemy.pool import StaticPool
 
 from router.errors import StoreBroken, StoreBusy
 from router.store.lock import FileLock
+from router.store.prepared import as_json, of_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     Draw = Callable[[], Sequence[Callable[[Connection], Any]]]
 
 T = TypeVar("T")
 _READERS = 4
+_ENGINE: dict[str, Any] = {"hide_parameters": True, "json_serializer": as_json, "json_deserializer": of_json}
+_CONNECT_S = 10.0
 
 
 class Backend(Protocol):
@@ -54,6 +60,10 @@ class Backend(Protocol):
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a unit that only reads."""
+        ...
+
+    def hang_up(self) -> None:
+        """Give up every connection: whoever waits for an answer on one is told that it is gone."""
         ...
 
 
@@ -105,12 +115,15 @@ class SqliteBackend:
         """Run a unit on a read-only connection."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
+    def hang_up(self) -> None:
+        """Do nothing: a file has no line that could be cut."""
+
     async def _in_writer(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function)
 
     def _connect(self) -> None:
         keep_private(self.path)
-        self._engine = create_engine(f"sqlite:///{self.path}", poolclass=StaticPool, hide_parameters=True)
+        self._engine = create_engine(f"sqlite:///{self.path}", poolclass=StaticPool, **_ENGINE)
         event.listen(self._engine, "connect", _prepare_writer)
         event.listen(self._engine, "begin", _begin_immediate)
         self._writing = self._engine.connect()
@@ -118,7 +131,7 @@ class SqliteBackend:
 
     def _connect_reader(self) -> None:
         uri = f"sqlite:///file:{self.path}?mode=ro&uri=true"
-        self._reading = create_engine(uri, pool_size=_READERS, max_overflow=0, hide_parameters=True)
+        self._reading = create_engine(uri, pool_size=_READERS, max_overflow=0, **_ENGINE)
         event.listen(self._reading, "connect", _prepare_reader)
 
     def _disconnect(self) -> None:
@@ -155,19 +168,22 @@ class PostgresBackend:
     def __init__(self, url: str) -> None:
         self._url = make_url(url).set(drivername="postgresql+asyncpg")
         self._engine: AsyncEngine | None = None
+        self._lines: WeakSet[Any] = WeakSet()  # the driver's connections
 
     async def open(self) -> None:
         """Connect; raise `StoreBusy` if the server can't be reached."""
         self._engine = create_async_engine(
-            self._url, pool_size=6, max_overflow=4, pool_pre_ping=True, hide_parameters=True
+            self._url, pool_size=6, max_overflow=4, pool_pre_ping=True, async_creator=self._dial, **_ENGINE
         )
+        event.listen(self._engine.sync_engine, "connect", self._note_line)
         try:
             async with self._engine.connect():
                 pass
         except (DBAPIError, OSError) as error:
             await self._engine.dispose()
-            where = self._url.render_as_string(hide_password=True)
-            raise StoreBusy(f"{where} can't be reached: {error}") from error
+            where = self._url.set(drivername="postgresql").render_as_string(hide_password=True)
+            why = getattr(error, "orig", None) or error
+            raise StoreBusy(f"{where} can't be reached: {why}") from error
 
     async def close(self) -> None:
         """Disconnect."""
@@ -193,6 +209,26 @@ class PostgresBackend:
         async with self._engine.connect() as connection:
             await connection.execution_options(postgresql_readonly=True)
             return await connection.run_sync(work)
+
+    def hang_up(self) -> None:
+        """Cut every line to the server: one that was cut in between would be waited on for ever."""
+        for line in list(self._lines):
+            line.terminate()
+
+    @asynccontextmanager
+    async def line(self) -> AsyncIterator[Any]:
+        """Lend one of the driver's connections, in no transaction, for as long as the block runs."""
+        assert self._engine is not None
+        async with self._engine.connect() as connection:
+            yield (await connection.get_raw_connection()).driver_connection
+
+    async def _dial(self) -> Any:
+        """Connect. The driver itself reads the address, as libpq would: sslmode, sslrootcert, several hosts."""
+        address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return await asyncpg.connect(address, timeout=_CONNECT_S)
+
+    def _note_line(self, connection: Any, _record: object) -> None:
+        self._lines.add(connection.driver_connection)
 
 
 def keep_private(path: Path) -> None:

@@ -9,12 +9,14 @@ import subprocess
 import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
 from router.errors import Conflict, NotFound, SignpostError, StoreBroken
+from router.store.restored import BACKUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +47,9 @@ def copy_sqlite(source: Path, to: Path, progress: Progress) -> Backup:
     """
     with _growing(to) as growing:
         try:
+            began = datetime.now(UTC)
             _copy_pages(source, growing, progress)
+            _mark(growing, began)
             progress("checking the copy", 1.0)
             messages = _checked(growing)
         except sqlite3.Error as error:
@@ -164,6 +168,14 @@ def _copy_pages(source: Path, growing: Path, progress: Progress) -> None:
             progress(f"{done * page_size / _MB:,.0f} of {total * page_size / _MB:,.0f} MB", done / max(total, 1))
 
         store.backup(copy, pages=_STEP, progress=tell)
+
+
+def _mark(growing: Path, began: datetime) -> None:
+    """Let the copy say what it is: whoever starts on it then knows that there was something after it."""
+    with closing(sqlite3.connect(growing, isolation_level=None)) as copy:
+        if copy.execute("SELECT 1 FROM sqlite_schema WHERE name = 'marks'").fetchone():
+            at = began.isoformat(" ", "microseconds").removesuffix("+00:00")  # as the column's type writes it
+            copy.execute("INSERT OR REPLACE INTO marks (name, at) VALUES (?, ?)", (BACKUP, at))
 
 
 def _checked(growing: Path) -> int:

@@ -137,7 +137,9 @@ def _file_system(path: Path) -> str:
 
 
 def _facts(connection: Connection) -> dict[str, Any]:
-    facts: dict[str, Any] = {"revision": migrate.revision(connection), "dialect": connection.dialect.name}
+    revision = migrate.revision(connection)
+    fits = revision <= migrate.HEAD or migrate.fits(connection)
+    facts: dict[str, Any] = {"revision": revision, "fits": fits, "dialect": connection.dialect.name}
     if connection.dialect.name == "postgresql":
         asked = {name: connection.execute(text(f"SHOW {name}")).scalar() for name in ("server_version_num", "fsync")}
         facts |= asked | {
@@ -150,7 +152,7 @@ def _facts(connection: Connection) -> dict[str, Any]:
 
 
 def _judged(facts: dict[str, Any], now: datetime, *, daemon_runs: bool) -> Iterator[Finding]:
-    yield _schema(facts["revision"], daemon_runs=daemon_runs)
+    yield _schema(facts["revision"], fits=facts["fits"], daemon_runs=daemon_runs)
     if facts["dialect"] != "postgresql":
         return
     version = int(facts["server_version_num"]) // 10_000
@@ -172,9 +174,14 @@ def _judged(facts: dict[str, Any], now: datetime, *, daemon_runs: bool) -> Itera
     yield from _clock(facts["now"], now)
 
 
-def _schema(revision: str, *, daemon_runs: bool) -> Finding:
+def _schema(revision: str, *, fits: bool, daemon_runs: bool) -> Finding:
     if not revision:
         return fine("No tables are there yet: the first start makes them.")
+    if revision > migrate.HEAD and fits:
+        newer = (
+            f"The store was brought up to date by a newer Signpost (schema {revision}), which this one can live with."
+        )
+        return remark(newer, "install that version here, too")
     if revision > migrate.HEAD:
         return failed(
             f"The store was written by a newer Signpost (schema {revision}; this one knows {migrate.HEAD}).",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, select, update
 
+from router.records import DeliveryState, State
 from router.store.tables import daemons, deliveries, messages
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ def reap(connection: Connection, now: datetime | None) -> int:
     """Free the leases of daemons that are dead or unknown; return how many."""
     connection.execute(delete(daemons).where(daemons.c.expires_at <= _time(connection, now)))
     lost = 0
-    for table in (messages, deliveries):
+    for table, state in ((messages, State.UNDECIDED.value), (deliveries, DeliveryState.WAITING.value)):
         freed = connection.execute(
             update(table)
-            .where(table.c.owner.is_not(None), table.c.owner.not_in(select(daemons.c.id)))
+            .where(table.c.state == state, table.c.owner.is_not(None), table.c.owner.not_in(select(daemons.c.id)))
             .values(owner=None, lost_leases=table.c.lost_leases + 1)
         )
         lost += freed.rowcount

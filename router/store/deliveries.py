@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, bindparam, func, insert, or_, select, true, update
+from sqlalchemy import Integer, bindparam, func, insert, select, true, union_all, update
 
 from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice
 from router.store import decisions
@@ -60,23 +60,23 @@ def lease(
     *,
     suspects: int = 1,
     only_alerts: bool = False,
+    shut: Sequence[str] = (),
 ) -> list[Delivery]:
-    """Lease what is due at one sink, urgent first (their alerts before them), then by age.
+    """Lease what is due at one sink, but for the addresses in `shut`: alerts, other urgent ones, then by turn and age.
 
     The attempt counts from here: a crash is one, too. Automatic answers wait until nothing else does. With
-    `only_alerts` nothing is leased but urgent alerts.
-
-    Of those that were leased when a process died, at most `suspects` more are taken, the least suspected first: were
-    they leased together again, a few crashes in a row would bury them all for what one of them did, or none.
+    `only_alerts` nothing is leased but urgent alerts. Of those that were leased when a process died, at most `suspects`
+    more are taken, the least suspected first: were they leased together again, a few crashes in a row would bury them
+    all for what one of them did, or none.
     """
-    wanted = {"sink": via, "at": now, "most": limit, "most_suspects": suspects, "new_owner": owner}
-    rows = connection.execute(_LEASE[only_alerts, suspects > 0], wanted).all()
+    wanted = {"sink": via, "at": now, "most": limit, "most_suspects": suspects, "new_owner": owner, "shut": shut}
+    rows = connection.execute(_LEASE[only_alerts, suspects > 0, bool(shut)], wanted).all()
     return [to_delivery(row) for row in sorted(rows, key=_precedence)]
 
 
 def _precedence(row: Row[Any]) -> tuple[Any, ...]:
     is_answer, is_alert = row.kind == DeliveryKind.ANSWER.value, row.kind == DeliveryKind.ALERT.value
-    return is_answer, not row.urgent, row.urgent and not is_alert, row.next_attempt_at, row.id
+    return is_answer, not row.urgent, row.urgent and not is_alert, row.turn_at or row.next_attempt_at, row.id
 
 
 def _due(which: ColumnElement[bool], limit: str) -> Select[tuple[int]]:
@@ -94,7 +94,7 @@ def _due(which: ColumnElement[bool], limit: str) -> Select[tuple[int]]:
             deliveries.c.urgent & (deliveries.c.kind != DeliveryKind.ALERT.value),
             deliveries.c.kind == DeliveryKind.ANSWER.value,
             deliveries.c.lost_leases,
-            deliveries.c.next_attempt_at,
+            func.coalesce(deliveries.c.turn_at, deliveries.c.next_attempt_at),
             deliveries.c.id,
         )
         .limit(bindparam(limit, type_=Integer))
@@ -103,9 +103,10 @@ def _due(which: ColumnElement[bool], limit: str) -> Select[tuple[int]]:
 
 
 def _leasing(*chosen: Select[tuple[int]]) -> UpdateBase:
+    ids = union_all(*(select(due.subquery().c.id) for due in chosen))  # of two sets PostgreSQL would look at every row
     return (
         update(deliveries)
-        .where(or_(*(deliveries.c.id.in_(due) for due in chosen)))
+        .where(deliveries.c.id.in_(ids))
         .values(owner=bindparam("new_owner"), fence=deliveries.c.fence + 1, attempts=deliveries.c.attempts + 1)
         .returning(deliveries)
     )
@@ -114,12 +115,15 @@ def _leasing(*chosen: Select[tuple[int]]) -> UpdateBase:
 # Made once: to put such a statement together costs as much as to run it.
 _SOUND, _SUSPECT = deliveries.c.lost_leases == 0, deliveries.c.lost_leases > 0
 _ALARMING = deliveries.c.urgent & (deliveries.c.kind == DeliveryKind.ALERT.value)
+_OPEN = deliveries.c.to.not_in(bindparam("shut", expanding=True))
 _LEASE = {
-    (only_alerts, suspects): _leasing(
-        _due(_SOUND & which, "most"), *([_due(_SUSPECT & which, "most_suspects")] if suspects else [])
+    (only_alerts, suspects, shut): _leasing(
+        _due(_SOUND & which & where, "most"),
+        *([_due(_SUSPECT & which & where, "most_suspects")] if suspects else []),
     )
     for only_alerts, which in ((False, true()), (True, _ALARMING))
     for suspects in (False, True)
+    for shut, where in ((False, true()), (True, _OPEN))
 }
 
 
@@ -247,9 +251,8 @@ def moved_on(connection: Connection, delivery: Delivery) -> bool:
 
 def release_leases(connection: Connection, owner: str) -> None:
     """Give back what this daemon leased and didn't attempt (a graceful stop: no attempt, no lost lease)."""
-    connection.execute(
-        update(deliveries).where(deliveries.c.owner == owner).values(owner=None, attempts=deliveries.c.attempts - 1)
-    )
+    mine = deliveries.c.owner == owner, deliveries.c.state == DeliveryState.WAITING.value
+    connection.execute(update(deliveries).where(*mine).values(owner=None, attempts=deliveries.c.attempts - 1))
 
 
 def unlease(connection: Connection, delivery: Delivery) -> None:
@@ -314,13 +317,6 @@ def in_states(connection: Connection, states: list[str], limit: int) -> list[Del
         select(deliveries).where(deliveries.c.state.in_(states)).order_by(deliveries.c.id.desc()).limit(limit)
     )
     return [to_delivery(row) for row in rows]
-
-
-def count(connection: Connection) -> dict[tuple[DeliveryKind, str], int]:
-    """Return how many deliveries there are of each kind in each state."""
-    kind, state = deliveries.c.kind, deliveries.c.state
-    rows = connection.execute(select(kind, state, func.count()).group_by(kind, state))
-    return {(DeliveryKind(kind), state): int(n) for kind, state, n in rows}
 
 
 def to_delivery(row: Row[Any]) -> Delivery:

@@ -25,6 +25,7 @@ from router.store.backends import Backend, PostgresBackend, SqliteBackend
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy import Connection
 
@@ -154,6 +155,15 @@ class Store:
             return await self._backend.read(work)
         except Exception as error:
             _raise(error)
+
+    def line(self) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection of PostgreSQL's driver (asyncpg) for what isn't a unit of work, such as LISTEN."""
+        assert isinstance(self._backend, PostgresBackend)
+        return self._backend.line()
+
+    def hang_up(self) -> None:
+        """Give up every connection to the database; what waits for an answer on one fails with `StoreBusy`."""
+        self._backend.hang_up()
 
     def _begin(self) -> None:
         """Begin a commit if there is need for one: the next may queue while one runs, and draws what waits by then."""

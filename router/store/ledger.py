@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from router.records import DeliveryKind, DeliveryState, State
-from router.store import alarms, audits, corrections, deliveries, drift, messages, tables
+from router.store import alarms, audits, corrections, counts, drift, tables
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,9 +24,9 @@ def status(connection: Connection, now: datetime) -> dict[str, Any]:
 
     Automatic answers are counted apart, so that nobody takes one for a message that is under way.
     """
-    by_state = messages.count_by_state(connection)
+    by_state = counts.messages_by_state(connection)
     stands = {state.value: by_state.get(state.value, 0) for state in (State.ROUTED, State.HELD, State.FILED)}
-    sent = deliveries.count(connection)
+    sent = counts.deliveries_by_state(connection)
     forwarded = [DeliveryKind.ROUTE, DeliveryKind.ALERT]
     return {
         "messages": {

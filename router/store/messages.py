@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, and_, bindparam, func, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, func, or_, select, union_all, update
 
 from router.records import Medium, Message, State
 from router.store.codec import content_from_json
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
     from sqlalchemy.sql.dml import ReturningUpdate
+
+_NEWEST = 4  # one in so many of a batch: who writes during a backlog needn't wait for all of it
+_MOST_BYTES = 32_000_000  # of the originals of a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +39,31 @@ class Undecided:
 def lease_undecided(
     connection: Connection, owner: str, limit: int, *, suspects: bool = True, first: Sequence[str] = ()
 ) -> list[Undecided]:
-    """Lease the oldest undecided messages to this daemon and return them with their originals, oldest first.
+    """Lease undecided messages to this daemon and return them with their originals, oldest first.
 
-    Those named in `first` that wait come before all others, and alone. One that was leased when a process died comes
-    alone, too, the least suspected first, or not at all without `suspects`: in a batch again, a few crashes in a row
-    would set all of it aside for what one of them did, or none.
+    Most of them are the oldest, a quarter the newest, and together they aren't too large for memory. Those named in
+    `first` that wait come before all others, and alone. One that was leased when a process died comes alone, too, the
+    least suspected first, or not at all without `suspects`: in a batch again, a few crashes in a row would set all of
+    it aside for what one of them did, or none.
     """
     ids = _lease_first(connection, owner, first[:limit]) or _lease_next(connection, owner, limit, suspects=suspects)
+    ids = _fitting(connection, owner, ids)
     return [_undecided(row) for row in connection.execute(_LEASED, {"ids": ids})] if ids else []
+
+
+def _fitting(connection: Connection, owner: str, ids: Sequence[str]) -> list[str]:
+    """Return those of a batch that fit into memory together, the oldest in any case, and give back the others."""
+    sizes = sizes_of(connection, ids)
+    if sum(sizes.values()) <= _MOST_BYTES:
+        return list(ids)
+    rows = connection.execute(_IN_ORDER, {"ids": ids}).scalars()
+    fitting, octets = list[str](), 0
+    for message_id in rows:
+        if not fitting or octets + sizes[message_id] <= _MOST_BYTES:
+            fitting.append(message_id)
+            octets += sizes[message_id]
+    give_back(connection, owner, [message_id for message_id in ids if message_id not in fitting])
+    return fitting
 
 
 def _lease_first(connection: Connection, owner: str, ids: Sequence[str]) -> list[Any]:
@@ -53,7 +73,9 @@ def _lease_first(connection: Connection, owner: str, ids: Sequence[str]) -> list
 def _lease_next(connection: Connection, owner: str, limit: int, *, suspects: bool) -> list[Any]:
     suspect = connection.execute(_SUSPECT, {"most": 1}).scalar() if suspects else None
     if suspect is None:
-        leased = connection.execute(_LEASE, {"most": limit, "new_owner": owner})
+        newest = limit // _NEWEST
+        wanted = {"most": limit - newest, "newest": newest, "new_owner": owner}
+        leased = connection.execute(_LEASE if newest else _LEASE_OLDEST, wanted)
     else:
         leased = connection.execute(_LEASE_THESE, {"ids": [suspect], "new_owner": owner})
     return list(leased.scalars())
@@ -90,12 +112,12 @@ _IS_FREE = and_(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(
 _IS_SOUND = messages.c.lost_leases == 0
 
 
-def _free(which: ColumnElement[bool]) -> Select[tuple[str]]:
+def _free(which: ColumnElement[bool], *order: ColumnElement[Any], most: str = "most") -> Select[tuple[str]]:
     return (
         select(messages.c.id)
         .where(_IS_FREE, which)
-        .order_by(messages.c.lost_leases, messages.c.received_at)
-        .limit(bindparam("most", type_=Integer))
+        .order_by(*order)
+        .limit(bindparam(most, type_=Integer))
         .with_for_update(skip_locked=True)
     )
 
@@ -105,8 +127,11 @@ def _leasing(which: ColumnElement[bool]) -> ReturningUpdate[tuple[str]]:
     return leased.returning(messages.c.id)
 
 
-_SUSPECT = _free(messages.c.lost_leases > 0)
-_LEASE = _leasing(messages.c.id.in_(_free(_IS_SOUND)))
+_SUSPECT = _free(messages.c.lost_leases > 0, messages.c.lost_leases, messages.c.received_at)
+_OLDEST = _free(_IS_SOUND, messages.c.received_at)
+_LATEST = _free(_IS_SOUND, messages.c.received_at.desc(), most="newest")
+_BOTH = union_all(*(select(part.subquery().c.id) for part in (_OLDEST, _LATEST)))
+_LEASE, _LEASE_OLDEST = (_leasing(messages.c.id.in_(ids)) for ids in (_BOTH, _OLDEST))
 _FREE_OF_THESE = select(messages.c.id).where(_OF_THESE, _IS_FREE, _IS_SOUND).with_for_update(skip_locked=True)
 _LEASE_FIRST = _leasing(messages.c.id.in_(_FREE_OF_THESE))  # other daemons may want the same ones
 _LEASE_THESE = _leasing(_OF_THESE)
@@ -123,6 +148,7 @@ _LEASED = (
     .where(_OF_THESE)
     .order_by(messages.c.received_at, messages.c.id)
 )
+_IN_ORDER = select(messages.c.id).where(_OF_THESE).order_by(messages.c.received_at, messages.c.id)
 _STILL_WAITING = _LEASED.where(
     _IS_FREE, _IS_SOUND, func.length(originals.c.content) <= bindparam("most_bytes", type_=Integer)
 )
@@ -156,7 +182,8 @@ def give_back(connection: Connection, owner: str, ids: list[str]) -> None:
 
 def release_leases(connection: Connection, owner: str) -> None:
     """Give back what this daemon leased but didn't finish (a graceful stop loses no lease)."""
-    connection.execute(update(messages).where(messages.c.owner == owner).values(owner=None))
+    mine = messages.c.owner == owner, messages.c.state == State.UNDECIDED.value
+    connection.execute(update(messages).where(*mine).values(owner=None))
 
 
 def get(connection: Connection, message_id: str) -> Message | None:
@@ -193,6 +220,11 @@ def get_many(connection: Connection, ids: list[str]) -> dict[str, Message]:
     return {row.id: to_message(row) for row in connection.execute(_MANY, {"ids": ids})}
 
 
+def sizes_of(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Return how many octets the originals of several messages have, by message id; none of them is read for that."""
+    return {row.message_id: row.size for row in connection.execute(_SIZES, {"ids": ids})} if ids else {}
+
+
 def originals_of(connection: Connection, ids: list[str]) -> dict[str, bytes]:
     """Return the bytes of several messages as they were accepted, by message id."""
     return {row.message_id: row.content for row in connection.execute(_ORIGINALS, {"ids": ids})}
@@ -200,6 +232,9 @@ def originals_of(connection: Connection, ids: list[str]) -> dict[str, bytes]:
 
 _SHOWN = ("id", "channel", "medium", "received_at", "content", "lost_leases")
 _MANY = select(*(messages.c[name] for name in _SHOWN)).where(_OF_THESE)
+_SIZES = select(originals.c.message_id, func.length(originals.c.content).label("size")).where(
+    originals.c.message_id.in_(bindparam("ids", expanding=True))
+)
 _ORIGINALS = select(originals).where(originals.c.message_id.in_(bindparam("ids", expanding=True)))
 
 
@@ -235,12 +270,6 @@ def listing(state: str | None, department: str | None, limit: int, before_id: st
         same_moment = and_(messages.c.received_at == end, messages.c.id < before_id)
         statement = statement.where(or_(messages.c.received_at < end, same_moment))
     return statement
-
-
-def count_by_state(connection: Connection) -> dict[str, int]:
-    """Return how many messages there are in each state."""
-    rows = connection.execute(select(messages.c.state, func.count()).group_by(messages.c.state))
-    return {state: int(n) for state, n in rows}
 
 
 def to_message(row: Row[Any]) -> Message:

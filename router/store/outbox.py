@@ -58,14 +58,19 @@ def commit_verdicts(
     verdicts: Sequence[Verdict],
     destinations: Callable[[Decision], Sequence[Destination]],
     now: datetime,
+    turns: Mapping[str, datetime] | None = None,
 ) -> dict[str, int]:
-    """Write what was understood and decided about leased messages; return the decision ids by message id."""
+    """Write what was understood and decided about leased messages; return the decision ids by message id.
+
+    `turns` are those of senders of very many messages, by message id (`router.shares`).
+    """
     decided = [verdict.decision for verdict in verdicts if verdict.decision is not None]
     ids = _insert_decisions(connection, decided)
     connection.execute(_SETTLE, [_settled(verdict, ids) for verdict in verdicts])
     opt_outs.note(connection, (verdict.message for verdict in verdicts))
     outgoing = [
         _delivery(replace(decision, id=ids[decision.message_id], department=department), destination, now)
+        | {"turn_at": turns.get(decision.message_id) if turns else None}
         for decision in decided
         for destination, department in _each(decision, destinations)
     ]

@@ -1,4 +1,4 @@
-"""What a mail server's report changes: a delivery that had left, and came back. Units of work."""
+"""What a server's report, or a provider's news, changes: a delivery that had left, and came back. Units of work."""
 
 from __future__ import annotations
 
@@ -57,6 +57,37 @@ def _came_back(connection: Connection, delivery_id: int, **values: Any) -> bool:
         update(deliveries).where(deliveries.c.id == delivery_id, _SENT).values(owner=None, **values)
     )
     return done.rowcount == 1
+
+
+def is_out(connection: Connection, delivery_id: int, fence: int, remote_id: str) -> bool:
+    """Return whether an attempt is what last became of a delivery: confirmed by this id, or still under way.
+
+    Locks the delivery, so that this is so until the unit of work ends.
+    """
+    confirmed = and_(
+        deliveries.c.state == DeliveryState.DELIVERED.value,
+        or_(deliveries.c.remote_id == remote_id, and_(deliveries.c.remote_id == "", deliveries.c.fence == fence)),
+    )
+    under_way = and_(deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.fence == fence)
+    found = select(deliveries.c.id).where(deliveries.c.id == delivery_id, _SENT, or_(confirmed, under_way))
+    return connection.execute(found.with_for_update()).first() is not None
+
+
+def end_doubt(connection: Connection, delivery_id: int, fence: int, remote_id: str, now: datetime) -> bool:
+    """End a delivery as delivered if the answer to this attempt, its last, was lost; False if nobody doubts it."""
+    waits = and_(deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.owner.is_(None))
+    doubted = or_(deliveries.c.state == DeliveryState.UNCLEAR.value, and_(waits, deliveries.c.unclear > 0))
+    done = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id, deliveries.c.fence == fence, doubted)
+        .values(state=DeliveryState.DELIVERED.value, settled_at=now, last_error="", remote_id=remote_id[:255])
+    )
+    return done.rowcount == 1
+
+
+def outdate(connection: Connection, delivery_id: int) -> None:
+    """Let nothing that is said of a delivery's attempts so far count any more."""
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(fence=deliveries.c.fence + 1))
 
 
 def is_wanted(connection: Connection, delivery: Delivery) -> bool:

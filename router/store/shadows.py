@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, delete, exists, func, select
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 OF_ONE_DESK = 5  # times that "This is ours" counts: a program that presses every button must decide nothing alone
 
 
@@ -68,10 +70,11 @@ def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         connection.execute(dialect.insert(shadows).on_conflict_do_nothing(), list(rows))
 
 
-def counts(connection: Connection, challenger: str, desks: Collection[str]) -> Counts:
+def counts(connection: Connection, challenger: str, desks: Collection[str], heirs: Mapping[str, str] = _NONE) -> Counts:
     """Return how the two compare so far. `desks` are the departments that a model may choose.
 
-    A message that people say belongs to any other, such as the fallback, was rightly left to a person.
+    A message that people say belongs to any other, such as the fallback, was rightly left to a person. `heirs` are the
+    departments that answer now for former ones: one that was renamed amid a trial is the same to models and to people.
     """
     ours = shadows.c.challenger == challenger
 
@@ -87,11 +90,15 @@ def counts(connection: Connection, challenger: str, desks: Collection[str]) -> C
             many(shadows.c.alarm_lost),
         ).where(ours)
     ).one()
-    said = {decision: to if to in desks else "" for decision, to in belongs(connection, challenger).items()}
+    places = {decision: heirs.get(to, to) for decision, to in belongs(connection, challenger).items()}
+    said = {decision: to if to in desks else "" for decision, to in places.items()}
     answers = select(shadows.c.decision_id, shadows.c.before, shadows.c.after)
     rows = connection.execute(answers.where(ours)) if said else ()
-    pairs = [(_treated(row.before, to), _treated(row.after, to)) for row in rows
-             if (to := said.get(row.decision_id)) is not None]  # fmt: skip
+    pairs = [
+        (_treated(heirs.get(row.before, row.before), to), _treated(heirs.get(row.after, row.after), to))
+        for row in rows
+        if (to := said.get(row.decision_id)) is not None
+    ]
     return Counts(
         n=n,
         different=different,

@@ -89,6 +89,11 @@ def _lease() -> tuple[Column[Any], ...]:
     )
 
 
+def _index(name: str, column: str, where: str) -> Index:
+    """Return an index of some rows only."""
+    return Index(name, column, sqlite_where=text(where), postgresql_where=text(where))
+
+
 messages = Table(
     "messages",
     metadata,
@@ -128,15 +133,9 @@ messages = Table(
         sqlite_where=text("sender <> ''"),
         postgresql_where=text("sender <> ''"),
     ),
-    Index(
-        "ix_messages_undecided",
-        "received_at",
-        sqlite_where=text("state = 'undecided'"),
-        postgresql_where=text("state = 'undecided'"),
-    ),
-    Index(
-        "ix_messages_held", "received_at", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")
-    ),
+    _index("ix_messages_undecided", "received_at", "state = 'undecided'"),
+    _index("ix_messages_held", "received_at", "state = 'held'"),
+    _index("ix_messages_filed", "received_at", "state = 'filed'"),
 )
 
 originals = Table(
@@ -180,6 +179,7 @@ deliveries = Table(
     Column("unclear", Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("next_attempt_at", Instant, nullable=False),
+    Column("turn_at", Instant),  # where many wait: after whose turns it comes; NULL: when it is due
     Column("settled_at", Instant),
     Column("last_error", Text, nullable=False, server_default=""),
     Column("remote_id", String(255), nullable=False, server_default=""),
@@ -192,12 +192,9 @@ deliveries = Table(
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
-    Index(
-        "ix_deliveries_unsettled",
-        "state",
-        sqlite_where=text("state IN ('dead', 'unclear')"),
-        postgresql_where=text("state IN ('dead', 'unclear')"),
-    ),
+    _index("ix_deliveries_unsettled", "state", "state IN ('dead', 'unclear')"),
+    _index("ix_deliveries_dropped", "kind", "state = 'dropped'"),
+    _index("ix_deliveries_beside", "kind", "state = 'delivered' AND kind <> 'route'"),
 )
 
 alarms = Table(
@@ -288,7 +285,6 @@ models = Table(
     Column("sha256", String(64), nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("verdict", JSON, nullable=False),
-    Column("artifact", LargeBinary, nullable=False),
     Column("pinned", Boolean, nullable=False, server_default=text("false")),  # never dropped
     Column("since_decision", _Id),  # the last decision when it was promoted
 )

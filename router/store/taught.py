@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def answered(connection: Connection) -> list[Row[Any]]:
     """Return the answers to audits with the message's medium and content, oldest first."""
-    columns = audits.c.message_id, audits.c.answer, audits.c.answer_urgent, audits.c.by, audits.c.answered_at
+    c = audits.c
+    columns = c.message_id, c.answer, c.answer_urgent, c.wrong, c.by, c.answered_at
     statement = (
         select(*columns, messages.c.medium, messages.c.content)
         .join(messages, messages.c.id == audits.c.message_id)

@@ -42,12 +42,16 @@ def late(connection: Connection, since: datetime) -> dict[str, tuple[int, str]]:
 
 
 def give_up(connection: Connection, lost: Delivery, error: str, now: datetime) -> DeliveryState | None:
-    """End a waiting delivery that nobody has leased; return how (an answer is dropped), None if it has ended."""
+    """End a waiting delivery that nobody has leased; return how (an answer is dropped), None if it isn't so."""
     state = DeliveryState.DROPPED if lost.kind is DeliveryKind.ANSWER else DeliveryState.DEAD
     ended = connection.execute(
         update(deliveries)
-        .where(deliveries.c.id == lost.id, deliveries.c.state == DeliveryState.WAITING.value)
-        .values(state=state.value, settled_at=now, last_error=error, owner=None)
+        .where(
+            deliveries.c.id == lost.id,
+            deliveries.c.state == DeliveryState.WAITING.value,
+            deliveries.c.owner.is_(None),  # another daemon, which knows the channel, may have begun to send it
+        )
+        .values(state=state.value, settled_at=now, last_error=error)
     )
     return state if ended.rowcount else None
 

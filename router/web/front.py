@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from router.web.posts import POSTS, Posts
-from router.web.short import Server
+from router.web.short import MOST_CONNECTIONS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -67,8 +67,14 @@ class Front:
     exchanged, and a request that is under way ends where it began.
     """
 
-    def __init__(self, shutdown_s: float) -> None:
-        server = Server(self._answer, self._shortly, request_factory=self._request, access_log=None)
+    def __init__(self, shutdown_s: float, most_connections: int = MOST_CONNECTIONS) -> None:
+        server = Server(
+            self._answer,
+            self._shortly,
+            most_connections=most_connections,
+            request_factory=self._request,
+            access_log=None,
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=shutdown_s)
         self._behind: Behind
 

@@ -23,13 +23,35 @@ Answer = Callable[[Any], Awaitable[web.StreamResponse]]
 Choose = Callable[[RawRequestMessage], Answer | None]
 """Returns what answers a request; it runs outside a task, so it may await futures, and neither time-outs nor groups."""
 
+MOST_CONNECTIONS = 1_000
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 59\r\n\r\n"
+    b"Too many are connected. Please try again in a few seconds.\n"
+)
+
 
 class Server(web.Server):
     """aiohttp's server, with connections that know the short way; `choose` returns what answers those that take it."""
 
-    def __init__(self, handler: Answer, choose: Choose, **more: Any) -> None:
+    def __init__(
+        self, handler: Answer, choose: Choose, *, most_connections: int = MOST_CONNECTIONS, **more: Any
+    ) -> None:
         super().__init__(handler, **more)
         self._choose = choose
+        self._most_connections = most_connections
+
+    def admits(self) -> bool:
+        """Tell whether there is room for one more connection; if need be, the one that has been idle longest ends.
+
+        So whoever connects and says nothing, or goes on with a request for ever, keeps nobody out.
+        """
+        if len(self._connections) < self._most_connections:
+            return True
+        idle = next((each for each in self._connections if isinstance(each, Connection) and each.idle), None)
+        if idle is not None:
+            idle.force_close()
+        return idle is not None
 
     def __call__(self) -> RequestHandler:
         """Return what looks after a new connection."""
@@ -42,22 +64,35 @@ class Connection(RequestHandler):
     Meanwhile aiohttp's task waits on, and what comes in is queued for it: so answers keep the order of requests.
     """
 
-    __slots__ = ("_awaited", "_choose", "_resting", "_steps")
+    __slots__ = ("_awaited", "_choose", "_resting", "_server", "_steps")
 
     def __init__(self, server: Server, choose: Choose, **more: Any) -> None:
         super().__init__(server, **more)
+        self._server = server
         self._choose = choose
         self._resting: asyncio.Future[None]  # what aiohttp's task waits for while a post takes the short way
         self._steps: Coroutine[Any, Any, tuple[web.StreamResponse, bool]]
         self._awaited: asyncio.Future[Any] | None = None  # what the post waits for
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered, or waits for an answer."""
+        return self._current_request is None and not self._messages and not self._force_close
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; when aiohttp's task is cancelled, so is what is under way here."""
+        """Begin, or say that there are too many; when aiohttp's task is cancelled, so is what is under way here."""
+        if not self._server.admits():
+            self._manager = None  # aiohttp's sign that there is nothing to lose
+            transport.write(_FULL)  # type: ignore[attr-defined] # it is a TCP connection's
+            transport.close()
+            return
         super().connection_made(transport)
         self._task_handler.add_done_callback(self._cut_off)  # type: ignore[union-attr] # it was just made
 
     def data_received(self, data: bytes) -> None:
         """Have aiohttp read what came; then take it the short way, or wake aiohttp's task for it."""
+        if self._manager is None:  # it was turned away
+            return
         waiter = self._waiter
         if waiter is None or waiter.done():  # that task is at work, or about to be
             super().data_received(data)

@@ -11,6 +11,7 @@ from tests.acceptance.district import ADDRESSES, smtp_port, steer
 from tests.acceptance.senders import by_form, by_smtp, form_message, mail_message
 
 DESK = "transportation"
+_MORE_S = 120.0
 
 
 async def reload(daemon):
@@ -46,23 +47,35 @@ async def send_mail(daemon, ledger, to=None, port=None):
 @asynccontextmanager
 async def streams(*sends):
     """Repeat each send, one after the other, while the block runs; what one raises, the block raises."""
-    over = asyncio.Event()
+    over, sent = asyncio.Event(), asyncio.Condition()
     counts = [0] * len(sends)
 
     async def repeat(index, send):
-        while not over.is_set():
-            await send()
-            counts[index] += 1
+        try:
+            while not over.is_set():
+                await send()
+                counts[index] += 1
+                await tell()
+        finally:
+            await tell()
+
+    async def tell():
+        async with sent:
+            sent.notify_all()
 
     tasks = [asyncio.create_task(repeat(index, send)) for index, send in enumerate(sends)]
 
     async def more():
         """Return when each stream has handed in two more."""
         goal = [count + 2 for count in counts]
-        while any(count < least for count, least in zip(counts, goal, strict=True)):
+
+        def all_have():
             done = [task for task in tasks if task.done()]
             assert not done, done[0].exception()
-            await asyncio.sleep(0.01)
+            return all(count >= least for count, least in zip(counts, goal, strict=True))
+
+        async with asyncio.timeout(_MORE_S), sent:
+            await sent.wait_for(all_have)
 
     try:
         yield more

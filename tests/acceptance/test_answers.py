@@ -79,6 +79,7 @@ async def acknowledging(daemons, tmp_path, relay):
     return daemon
 
 
+@pytest.mark.case("M07")
 async def test_a_machine_that_answers_everything_gets_one_answer(acknowledging, relay):
     """It writes, gets our acknowledgement, answers that; what it says goes to a desk, and nothing more to it."""
     daemon, port = acknowledging, smtp_port(acknowledging.configuration)
@@ -100,6 +101,7 @@ async def test_a_machine_that_answers_everything_gets_one_answer(acknowledging, 
     assert (await daemon.ask("messages", "show", reference))["state"] == "routed"
 
 
+@pytest.mark.case("M07")
 async def test_a_desk_that_answers_everything_is_told_once(acknowledging, relay, ledger):
     """Its reply to our forwarded mail is held and answered, its reply to that is held: the family gets nothing."""
     daemon, port = acknowledging, smtp_port(acknowledging.configuration)
@@ -119,6 +121,7 @@ async def test_a_desk_that_answers_everything_is_told_once(acknowledging, relay,
     assert office.to("ana@home.example") == []
 
 
+@pytest.mark.case("M07")
 async def test_two_signposts_that_write_each_other(daemons, tmp_path, relay, collector):
     """Each district's desk is the other's mailbox, both acknowledge: the family gets one answer, and that is all."""
     async with smtp_server(port=free_port()) as other_relay:

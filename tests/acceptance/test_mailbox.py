@@ -81,6 +81,7 @@ async def _went_dark(line):
     line.went_dark.clear()
 
 
+@pytest.mark.case("M03")
 async def test_large_mails_by_mailbox(daemons, tmp_path, relay, collector, ledger, dovecot):
     """A mail of 24 MB arrives whole; of one of 30 MB a desk hears, and it stays, flagged; an ordinary one is first."""
     tokens = [ledger.new_token() for _ in range(3)]
@@ -98,6 +99,7 @@ async def test_large_mails_by_mailbox(daemons, tmp_path, relay, collector, ledge
     await until(lambda: dovecot.flags() == ["F", "S", "S"], 30, dovecot.flags)
 
 
+@pytest.mark.case("M03")
 async def test_large_mails_by_smtp(daemon, relay, collector):
     """A mail of 24 MB arrives whole; one of 30 MB is refused, and its sender knows."""
     largest = large("RT-largest-1-end", LARGEST, steer("transportation"))

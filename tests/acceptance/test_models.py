@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import monotonic
 
 import pytest
-from sqlalchemy import update
 
 from classifiers._artifact import Artifact
 from classifiers.linear import CLASSIFIER, LinearSettings
@@ -14,13 +13,14 @@ from router.interfaces import Example, ModelInput
 from router.learning import registry
 from router.learning.train import trained
 from router.learning.verdicts import Verdict
-from router.store import models, tables
+from router.store import models
 from router.store.engine import open_store
 from tests.acceptance.daemon import until
 from tests.acceptance.district import ADDRESSES, ALERTS, district, smtp_port
 from tests.acceptance.reloading import streams
 from tests.acceptance.senders import by_form, by_smtp, form_message, mail_message
 from tests.acceptance.test_faults import all_arrived
+from tests.contract.store_helpers import spoil
 
 BUSES = ADDRESSES["transportation"]
 LATE = "The school bus didn't come to our bus stop this morning; the driver of route 12 was 40 minutes late again."
@@ -190,12 +190,8 @@ async def test_every_daemon_follows_and_a_damaged_model_never_serves(two, names,
     for daemon in two:
         await until(lambda d=daemon: serves(d) == first, 60, "it serves the first again")
 
-    def exchange(connection):
-        spoilt = update(tables.models).where(tables.models.c.version == damaged).values(artifact=b"rubbish")
-        connection.execute(spoilt)
-        models.promote(connection, damaged, store.clock.now())
-
-    await store.write(exchange)
+    await spoil(store, damaged)
+    await store.write(lambda connection: models.promote(connection, damaged, store.clock.now()))
     for daemon in two:
         await until(lambda d=daemon: d.events("model_refused"), 60, "it is refused")
     for daemon in two:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
+
+from alembic import command
+from sqlalchemy import delete
 
 from router.records import Content, Decision, Destination, Inbound, Medium, Message, Reason, State
 from router.routing.route import Verdict
-from router.store import arrivals, messages, outbox
+from router.store import arrivals, artifacts, messages, migrate, outbox
 from router.store.arrivals import Arrival
+from router.store.engine import open_store
+from router.store.model_tables import model_artifacts
 
 NOW = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 DESK = Destination(via="relay", to="bus@district.example")
@@ -51,3 +57,32 @@ async def routed(store, key="k1"):
     leased = await store.write(lambda c: messages.lease_undecided(c, "d1", 1))
     await decide(store, receipt.message_id, leased[0].fence)
     return receipt.message_id
+
+
+async def written_by(revision, store_url, monkeypatch, work):
+    """Let an earlier Signpost, whose newest schema this was, make a store and do a unit of work there."""
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "HEAD", revision)
+        patched.setattr(migrate, "_run", partial(up_to, revision))
+        store = open_store(store_url)
+        await store.open()
+        await store.write(work)
+        await store.close()
+
+
+def up_to(revision, connection):
+    """Run the migrations until this one."""
+    config = migrate._config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+async def spoil(store, version, data=b"rubbish"):
+    """Put other bytes in the place of a model's."""
+
+    def exchange(connection):
+        connection.execute(delete(model_artifacts).where(model_artifacts.c.version == version))
+        for part, piece in artifacts.missing(connection, version, data):
+            artifacts.keep(connection, version, part, piece)
+
+    await store.write(exchange)

@@ -12,9 +12,10 @@ from sqlalchemy import make_url, text
 
 from router.findings import Finding, Level
 from router.interfaces import SystemClock
+from router.store import cursors
 from router.store.checking import check_store
 from router.store.engine import open_store
-from router.store.migrate import HEAD
+from router.store.migrate import HEAD, SCHEMA
 from router.testing_checks import failures
 
 
@@ -24,11 +25,13 @@ async def check(url, *, daemon_runs=False, clock=None):
     return [step async for step in steps if isinstance(step, Finding)]
 
 
-async def make(url, schema=HEAD):
-    """Make a store, as the first start does; then say that it is of another schema."""
+async def make(url, schema=HEAD, oldest=""):
+    """Make a store, as the first start does; then say which schema it has, and which is the oldest that fits."""
     store = open_store(url)
     await store.open()
     await store.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": schema}))
+    if oldest:
+        await store.write(lambda c: cursors.put(c, SCHEMA, "oldest", {"revision": oldest}))
     await store.close()
 
 
@@ -59,10 +62,13 @@ async def test_a_store_that_is_well(store_url):
     assert f"Its schema ({HEAD}) is this version's." in said(found)
 
 
-@pytest.mark.parametrize(("schema", "level"), [("0002", Level.REMARK), ("9999", Level.FAILED)])
-async def test_a_schema_of_another_version(store_url, schema, level):
-    """An older one is brought up to date by itself; one of a newer Signpost isn't touched."""
-    await make(store_url, schema)
+@pytest.mark.parametrize(
+    ("schema", "oldest", "level"),
+    [("0002", "", Level.REMARK), ("9999", "", Level.REMARK), ("9999", "9998", Level.FAILED)],
+)
+async def test_a_schema_of_another_version(store_url, schema, oldest, level):
+    """An older one is brought up to date by itself; a newer one does, unless something was taken away from it."""
+    await make(store_url, schema, oldest)
     (found,) = [finding for finding in await check(store_url) if schema in finding.what]
     assert found.level is level
 

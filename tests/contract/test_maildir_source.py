@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +11,11 @@ import pytest
 from channels.maildir import CHANNEL, MaildirSettings, MaildirSource
 from router.errors import Malformed, SourceUnavailable, StoreBroken, StoreBusy
 from router.records import Inbound, Medium, Receipt
+from router.testing import running_source, until
 from router.testing_sinks import sample_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
 MAIL = b"From: ana@example.org\nSubject: Bus 12\n\nIt was late.\n"
@@ -46,22 +46,6 @@ def source_of(base: Path, *, limit: int = 1_000_000, **changes: Any) -> MaildirS
     return MaildirSource(MaildirSettings.model_validate(values), sample_context(max_message_bytes=limit))
 
 
-@asynccontextmanager
-async def running(source: MaildirSource, intake: Intake) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(source.run(intake.accept))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(fact: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not fact():  # noqa: ASYNC110 - a folder tells nobody when it changes
-            await asyncio.sleep(0.005)
-
-
 def put(base: Path, name: str, mail: bytes = MAIL, folder: str = "new") -> Path:
     (base / folder).mkdir(parents=True, exist_ok=True)
     temporary = base / f"{name}.tmp"
@@ -76,7 +60,7 @@ def listing(base: Path, folder: str) -> list[str]:
 async def test_a_file_is_taken_in_and_moved(tmp_path: Path):
     """A file in new/ becomes a message with its bytes as they are, and lies in cur/ as seen."""
     intake = Intake()
-    async with running(source_of(tmp_path), intake):
+    async with running_source(source_of(tmp_path), intake.accept):
         await until((tmp_path / "new").is_dir)
         put(tmp_path, "1.host")
         await until(lambda: listing(tmp_path, "cur"))
@@ -91,7 +75,7 @@ async def test_it_is_moved_only_after_it_was_accepted(tmp_path: Path):
     intake, seen = Intake(), []
     file = put(tmp_path, "1.host")
     intake.before = lambda _inbound: seen.append(file.exists())
-    async with running(source_of(tmp_path), intake):
+    async with running_source(source_of(tmp_path), intake.accept):
         await until(lambda: not file.exists())
     assert seen == [True]
 
@@ -100,10 +84,10 @@ async def test_a_crash_between_accepting_and_moving_makes_no_copy(tmp_path: Path
     """The same file has the same key after a restart, so the intake recognises it."""
     put(tmp_path, "1.host")
     first, second = Intake(), Intake()
-    async with running(source_of(tmp_path), first):
+    async with running_source(source_of(tmp_path), first.accept):
         await until(lambda: first.taken and listing(tmp_path, "cur"))
     (tmp_path / "cur" / "1.host:2,S").rename(tmp_path / "new" / "1.host")
-    async with running(source_of(tmp_path), second):
+    async with running_source(source_of(tmp_path), second.accept):
         await until(lambda: second.taken)
     assert first.taken[0].source_key == second.taken[0].source_key
 
@@ -111,7 +95,7 @@ async def test_a_crash_between_accepting_and_moving_makes_no_copy(tmp_path: Path
 async def test_a_name_used_twice_is_two_messages(tmp_path: Path):
     """A program that reuses a file name loses nothing: the key covers the bytes, and both files stay in cur/."""
     intake = Intake()
-    async with running(source_of(tmp_path), intake):
+    async with running_source(source_of(tmp_path), intake.accept):
         for mail in (MAIL, MAIL + b"Again.\n"):
             count = len(intake.taken)
             put(tmp_path, "mail", mail)
@@ -126,7 +110,7 @@ async def test_a_failing_store_leaves_the_file(tmp_path: Path, failure: Exceptio
     for number in range(40):
         put(tmp_path, f"{number}.host", MAIL + b"%d\n" % number)
     intake = Intake(failure, failure)
-    async with running(source_of(tmp_path), intake):
+    async with running_source(source_of(tmp_path), intake.accept):
         await until(lambda: not listing(tmp_path, "new"))
     assert len(intake.taken) == 40
     assert intake.calls == 42
@@ -135,9 +119,8 @@ async def test_a_failing_store_leaves_the_file(tmp_path: Path, failure: Exceptio
 async def test_a_broken_store_stops_it(tmp_path: Path):
     """`StoreBroken` gets out."""
     put(tmp_path, "1.host")
-    async with running(source_of(tmp_path), Intake(StoreBroken("corrupt"))) as task:
-        with pytest.raises(StoreBroken):
-            await asyncio.wait_for(task, 10)
+    with pytest.raises(StoreBroken):
+        await asyncio.wait_for(source_of(tmp_path).run(Intake(StoreBroken("corrupt")).accept), 10)
     assert listing(tmp_path, "new") == ["1.host"]
 
 
@@ -146,7 +129,7 @@ async def test_a_refused_message_is_flagged(tmp_path: Path):
     put(tmp_path, "1.refused")
     put(tmp_path, "2.large", b"x" * 5000)
     intake = Intake(Malformed("no"))
-    async with running(source_of(tmp_path, limit=1000), intake):
+    async with running_source(source_of(tmp_path, limit=1000), intake.accept):
         await until(lambda: not listing(tmp_path, "new"))
     assert listing(tmp_path, "cur") == ["1.refused:2,F", "2.large:2,F"]
     assert intake.taken == []
@@ -160,7 +143,7 @@ async def test_odd_files_stop_nothing(tmp_path: Path):
     (tmp_path / "new" / "3.link").symlink_to(tmp_path / "secret")
     (tmp_path / "new" / ".hidden").write_bytes(MAIL)
     intake = Intake()
-    async with running(source_of(tmp_path), intake):
+    async with running_source(source_of(tmp_path), intake.accept):
         await until(lambda: listing(tmp_path, "cur"))
         put(tmp_path, "10.host", MAIL + b"second\n")
         await until(lambda: len(listing(tmp_path, "cur")) == 2)
@@ -174,7 +157,7 @@ async def test_a_file_that_vanishes_is_no_trouble(tmp_path: Path):
     put(tmp_path, "2.host", MAIL + b"second\n")
     intake = Intake()
     intake.before = lambda inbound: file.unlink(missing_ok=True)
-    async with running(source_of(tmp_path), intake):
+    async with running_source(source_of(tmp_path), intake.accept):
         await until(lambda: len(intake.taken) >= 1 and not listing(tmp_path, "new"))
     assert "2.host:2,S" in listing(tmp_path, "cur")
 
@@ -184,15 +167,15 @@ async def test_old_mail_is_taken_once_if_asked_for(tmp_path: Path):
     for name in ("1.host:2,S", "2.host:2,RS"):
         put(tmp_path, name, MAIL + name.encode(), "cur")
     first, second, third = Intake(), Intake(), Intake()
-    async with running(source_of(tmp_path), first):
+    async with running_source(source_of(tmp_path), first.accept):
         await until((tmp_path / "new").is_dir)
         put(tmp_path, "3.host")
         await until(lambda: first.taken)
     assert len(first.taken) == 1
-    async with running(source_of(tmp_path, start="all"), second):
+    async with running_source(source_of(tmp_path, start="all"), second.accept):
         await until((tmp_path / ".signpost-sink").exists)
     assert len(second.taken) == 3
-    async with running(source_of(tmp_path, start="all"), third):
+    async with running_source(source_of(tmp_path, start="all"), third.accept):
         put(tmp_path, "4.host")
         await until(lambda: third.taken and not listing(tmp_path, "new"))
     assert [inbound.source_key[:6] for inbound in third.taken] == ["4.host"]
@@ -204,7 +187,7 @@ async def test_it_proves_that_it_polls(tmp_path: Path):
     proofs: list[None] = []
     settings = MaildirSettings.model_validate({"path": str(tmp_path), "mailbox": "in", "poll": "5ms"})
     source = MaildirSource(settings, sample_context(on_proof=lambda: proofs.append(None)))
-    async with running(source, Intake()):
+    async with running_source(source, Intake().accept):
         await until(lambda: len(proofs) >= 3)
     assert (tmp_path / "in" / "new").is_dir()
 

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text
 
 from router.errors import Conflict, StoreBroken, StoreBusy
 from router.records import DeliveryKind, DeliveryState, Destination, Reason
-from router.store import daemons, decisions, deliveries, keys, ledger, marks, messages, migrate
+from router.store import cursors, daemons, decisions, deliveries, keys, ledger, marks, messages, migrate
 from router.store.engine import open_store
 from router.store.model_tables import model_events, shadows
 from router.store.tables import marks as marks_table
@@ -276,10 +276,11 @@ async def test_opening_again_keeps_everything(store_url):
 
 
 async def test_a_store_from_the_future_is_refused(store_url):
-    """An older Signpost doesn't touch a newer schema."""
+    """An older Signpost doesn't touch a schema from which something it needs was taken away."""
     store = open_store(store_url)
     await store.open()
-    await store.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = 'ffff'")))
+    await store.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    await store.write(lambda c: cursors.put(c, ":schema", "oldest", {"revision": "9998"}))
     await store.close()
 
     with pytest.raises(StoreBroken, match="newer Signpost"):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from router.errors import StoreBusy
-from router.store import arrivals, messages
+from router.store import arrivals, counts, messages
 from router.store.engine import open_store
 from tests.contract.store_helpers import NOW, accept, arrival, inbound
 
@@ -145,7 +145,7 @@ async def test_what_cannot_be_stored_spoils_no_neighbour(store):
     results = await asyncio.gather(*(accept(store, item) for item in items), return_exceptions=True)
 
     assert [n for n, result in enumerate(results) if isinstance(result, Exception)] == [7]
-    assert await store.read(messages.count_by_state) == {"undecided": 19}
+    assert await store.read(counts.messages_by_state) == {"undecided": 19}
 
 
 async def test_two_daemons_store_a_message_once(postgres_url):

@@ -6,14 +6,13 @@ import asyncio
 from functools import partial
 
 import pytest
-from alembic import command
 from sqlalchemy import insert, text
 
 from router.records import Correction, CorrectionState
-from router.store import audits, corrections, decisions, migrate
+from router.store import audits, corrections, decisions
 from router.store import tables as present
 from router.store.engine import open_store
-from tests.contract.store_helpers import NOW, inbound, routed
+from tests.contract.store_helpers import NOW, inbound, routed, written_by
 
 PROPOSED, CONFIRMED, WITHDRAWN = CorrectionState
 JO, KIM = "jo@d.example", "kim@d.example"
@@ -93,22 +92,9 @@ async def test_an_audit_is_offered_once(store):
     assert [each.department for each in await store.read(partial(audits.listing, limit=9))] == ["transportation"]
 
 
-def _up_to(revision, connection):
-    config = migrate._config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
-
-
 async def test_corrections_of_an_earlier_version_keep_what_was_known(store_url, monkeypatch):
     """Who withdrew one isn't taken for who confirmed it, and two votes stay two votes."""
-    with monkeypatch.context() as patched:
-        patched.setattr(migrate, "HEAD", "0005")
-        patched.setattr(migrate, "_run", partial(_up_to, "0005"))
-        store = open_store(store_url)
-        await store.open()
-        await store.write(_as_before)
-        await store.close()
-
+    await written_by("0005", store_url, monkeypatch, _as_before)
     store = open_store(store_url)
     await store.open()
     said = {each.id: each for each in await store.read(lambda c: corrections.in_state(c, None, 9))}

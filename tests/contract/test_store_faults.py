@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from router.errors import StoreBroken, StoreBusy
-from router.store import marks, messages
+from router.store import counts, marks
 from router.store.engine import open_store
 from tests.contract.store_helpers import NOW, accept, inbound
 
@@ -72,7 +72,7 @@ async def test_a_lost_connection_was_no_busy_store(postgres_store):
 
     assert {type(result) for result in results} == {StoreBusy}
     assert await postgres_store.write(claim("half"))
-    assert await postgres_store.read(messages.count_by_state) == {}
+    assert await postgres_store.read(counts.messages_by_state) == {}
 
 
 async def test_a_server_that_is_away_is_busy_for_readers_too(postgres_url):
@@ -173,6 +173,6 @@ async def open_and_look(store):
     """Open a store and look into every message."""
     await store.open()
     try:
-        await store.read(messages.count_by_state)
+        await store.read(counts.messages_by_state)
     finally:
         await store.close()

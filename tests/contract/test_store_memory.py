@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from router.store import models
+from router.store import artifacts, models
 from router.store.models import CHALLENGER, ModelRow
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ def own_bytes() -> int:
 
 
 async def test_a_stored_model_leaves_the_memory(sqlite_store: Store) -> None:
-    """SQLite's driver keeps what a statement was given last; a model isn't what that is."""
+    """SQLite's driver keeps what a statement was given last: of a model no more than a piece."""
     before = own_bytes()
     await sqlite_store.write(lambda c: models.add(c, row(sqlite_store), Random(1).randbytes(SIZE)))
     assert own_bytes() - before < SIZE * 2 // 3  # SQLite's own cache of pages is 16 MB
-    assert await sqlite_store.read(lambda c: models.artifact(c, "a" * 12)) == Random(1).randbytes(SIZE)
+    assert await sqlite_store.read(lambda c: artifacts.read(c, "a" * 12)) == Random(1).randbytes(SIZE)
 
 
 def row(store: Store) -> ModelRow:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import sys
 from datetime import timedelta
-from functools import partial
+from random import Random
 
 from sqlalchemy import text
 
 from router.learning.lessons import Rules, gather
 from router.records import CorrectionState
-from router.store import corrections, migrate, model_events, models, shadows
+from router.store import artifacts, corrections, migrate, model_events, models, shadows
 from router.store.engine import open_store
-from tests.contract.store_helpers import NOW
-from tests.contract.test_store_corrections import _up_to
+from tests.contract.store_helpers import NOW, written_by
 
 MESSAGE = "0WE3MXMK4J3E"
 ROWS = (
@@ -51,14 +54,7 @@ def _as_before(connection):
 
 async def test_corrections_and_models_of_0007_go_on(store_url, monkeypatch):
     """What was said is learnt from, the trial is counted, and a rollback goes back to what served last."""
-    with monkeypatch.context() as patched:
-        patched.setattr(migrate, "HEAD", "0007")
-        patched.setattr(migrate, "_run", partial(_up_to, "0007"))
-        store = open_store(store_url)
-        await store.open()
-        await store.write(_as_before)
-        await store.close()
-
+    await written_by("0007", store_url, monkeypatch, _as_before)
     store = open_store(store_url)
     await store.open()
     [said] = await store.read(lambda c: corrections.in_state(c, None, 9))
@@ -74,3 +70,75 @@ async def test_corrections_and_models_of_0007_go_on(store_url, monkeypatch):
     assert (counts.n, counts.judged, counts.better) == (1, 1, 1)
     assert settled == (1, 1)
     assert again.state is CorrectionState.WITHDRAWN
+
+
+SIZES = {"small": 12, "even": 2 * artifacts.PART, "large": 2 * artifacts.PART + 5, "empty": 0}
+
+
+def bytes_of(version):
+    """Return what a version consists of."""
+    return Random(version).randbytes(SIZES[version])
+
+
+def _models_of_0009(connection):
+    """Store models as they were before their bytes stood apart."""
+    statement = text(
+        "INSERT INTO models (version, type, state, created_at, parent, fingerprint, sha256, metrics, verdict, "
+        "artifact, pinned) VALUES (:version, 'linear', 'retired', CURRENT_TIMESTAMP, '', 'f', 's', '{}', '{}', "
+        ":artifact, true)"
+    )
+    for version in SIZES:
+        connection.execute(statement, {"version": version, "artifact": bytes_of(version)})
+
+
+async def kept(store):
+    """Return the versions in the registry, and of each its bytes."""
+    rows = await store.read(models.listing)
+    assert all(row.pinned for row in rows)
+    return {row.version: await store.read(lambda c, row=row: artifacts.read(c, row.version)) for row in rows}
+
+
+async def test_models_of_0009_keep_their_bytes(store_url, monkeypatch):
+    """Whatever their size, they are the same in pieces."""
+    await written_by("0009", store_url, monkeypatch, _models_of_0009)
+    store = open_store(store_url)
+    await store.open()
+    found = await kept(store)
+    await store.close()
+    assert found == {version: bytes_of(version) for version in SIZES}
+
+
+DYING = """
+import asyncio, os, signal, sys
+from router.store import migrate
+from router.store.engine import open_store
+
+run = migrate._run
+
+def die_before_the_end(connection):
+    run(connection)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+migrate._run = die_before_the_end
+asyncio.run(open_store(sys.argv[1]).open())
+"""
+
+
+async def test_killed_while_the_models_are_moved(store_url, monkeypatch):
+    """The schema is the old one, with every byte; the next start moves them all."""
+    await written_by("0009", store_url, monkeypatch, _models_of_0009)
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", DYING, store_url, env={**os.environ})
+    assert await child.wait() == -signal.SIGKILL
+
+    def as_it_was(connection):
+        sizes = connection.execute(text("SELECT version, length(artifact) FROM models")).all()
+        return migrate.revision(connection), dict(sizes)
+
+    beside = open_store(store_url, read_only=True)
+    await beside.open()
+    assert await beside.read(as_it_was) == ("0009", SIZES)
+    await beside.close()
+    store = open_store(store_url)
+    await store.open()
+    assert await kept(store) == {version: bytes_of(version) for version in SIZES}
+    await store.close()

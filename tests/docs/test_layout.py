@@ -22,12 +22,13 @@ ROOTS = (
     "router.app", "router.assemble", "router.parts", "router.shift", "router.answers.build", "router.trial",
     "router.learning.build", "router.routing.build", "router.cli", "router.commandline", "router.__main__",
 )  # fmt: skip
-NOUNS = {"router.records", "router.errors", "router.findings", "router.interfaces"}
+NOUNS = {"router.records", "router.errors", "router.findings", "router.news", "router.interfaces"}
 MAY_IMPORT = {
     "router.records": set(),
     "router.errors": set(),
     "router.findings": set(),
-    "router.interfaces": {"router.records", "router.errors", "router.findings"},
+    "router.news": set(),
+    "router.interfaces": {"router.records", "router.errors", "router.findings", "router.news"},
     "router.aside": set(),
     "router.failpoints": NOUNS,
     "router.settings": NOUNS,

@@ -23,7 +23,10 @@ CASES = {
     "D05": Case("fsync fails once", "no acknowledgement for what isn't on disk"),
     "D06": Case("the Nth write fails, for every N", "done or refused, never half"),
     "D07": Case("the disk is full for a while", "refused before it is acknowledged; heals by itself"),
-    "D08": Case("a daemon is frozen past its lease; two copies by mistake", "at most one copy per pause after the dot"),
+    "D08": Case(
+        "a daemon is frozen past its lease, killed or cut off beside others; two copies by mistake",
+        "taken over within 30 s; at most one copy per fault after the dot",
+    ),
     "D09": Case("the clock jumps: hours, years, past 2038", "nothing lost, no copies, no delivery put off for long"),
     "D10": Case("no memory for a reader; SIGTERM with 100 under way", "the reader dies alone; a stop within 30 s"),
     # Network and the other side

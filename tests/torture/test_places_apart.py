@@ -154,3 +154,51 @@ async def test_killed_when_another_model_is_the_champion(
     copies, doubted = audit.copies, len(books.doubted)
     tally(messages=kills, faults=2 * kills, ambiguous=doubted, copies=copies, **sound(audit))
     assert copies <= doubted
+
+
+@pytest.mark.case("D02")
+async def test_killed_when_a_model_is_stored_and_not_registered(
+    daemons,
+    tmp_path,
+    relay,
+    collector,
+    ledger,
+    versions,  # noqa: F811  the fixture
+    rounds,
+    tally,
+):
+    """Nobody sees half a model: the one before serves on, and the next that is registered leaves nothing behind."""
+    configuration = district(tmp_path, relay.port)
+    [first] = await registered(configuration["store"]["url"], versions, "one")
+    daemon = daemons(tmp_path, configuration)
+    books, kills = Books(daemon, relay), rounds(quick=1, long=20)
+    for n in range(kills):
+        lost, kept = versions(f"lost {n}", first), versions(f"kept {n}", first)
+        await die_at(daemon, "model_stored")
+        token, fields = form_message(ledger, BUSES, steer("transportation"))
+        await by_form(daemon.url, fields, key=token)
+        ledger.acked.add(token)
+        with pytest.raises(Exception):  # noqa: B017, PT011  whatever becomes of a question to a daemon that dies
+            await register(daemon, tmp_path, lost, first)
+        await died(daemon)
+        await books.note_doubts()
+        await daemon.start()
+        assert serves(daemon) == first
+        assert books.number("SELECT count(*) FROM models WHERE version = ?", lost.version) == 0
+        await register(daemon, tmp_path, kept, first)
+        await books.settled()
+        await daemon.kill()
+        unknown = "SELECT count(*) FROM model_artifacts WHERE version NOT IN (SELECT version FROM models)"
+        assert books.number(unknown) == 0
+    audit = await all_arrived(collector, ledger, 10)
+    doubted = len(books.doubted)
+    tally(messages=kills, faults=2 * kills, ambiguous=doubted, copies=audit.copies, **sound(audit))
+    assert audit.copies <= doubted
+
+
+async def register(daemon, folder, model, parent):
+    """Hand a model over as `signpost train` does, but not to serve."""
+    path = folder / "trained.model"
+    path.write_bytes(model.artifact)
+    told = {"path": str(path), "sha256": model.sha256, "verdict": model.verdict.to_json(), "parent": parent}
+    await command(daemon, "models_register", **told, promote=False)

@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 import pytest
 from aiosmtplib import errors
 
-from channels._failures import Phase, failure, http_failure, is_for_good, retry_after_seconds, smtp_failure
+from channels._failures import (
+    Phase,
+    failure,
+    http_failure,
+    is_for_good,
+    retry_after_seconds,
+    smtp_failure,
+    twilio_failure,
+    twilio_fate,
+)
 from router.errors import Permanent, Retryable, Unclear
 
 NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
@@ -82,6 +91,29 @@ SMTP = [
 def test_smtp_replies(code: int, text: str, phase: Phase, permanent: bool):
     """Only a refusal of this recipient or message is permanent."""
     assert isinstance(smtp_failure(code, text, phase), Permanent if permanent else Retryable)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "all_of_it"),
+    [
+        (550, "5.4.5 Daily user sending limit exceeded", True),
+        (554, "too many messages, rate exceeded", True),
+        (452, "4.3.1 Insufficient system storage", True),
+        (450, "4.7.1 Error: too much mail from 192.0.2.7", True),
+        (550, "5.7.705 tenant has exceeded its threshold", True),
+        (432, "4.3.2 sender thread limit exceeded", True),
+        (450, "4.2.1 the user is receiving mail too quickly: rate exceeded", False),
+        (452, "4.2.2 the mailbox is over its daily quota", False),
+        (450, "4.7.1 greylisted, try again later", False),
+        (451, "4.3.0 temporary lookup failure", False),
+        (550, "5.2.122 the recipient's rate limit", False),
+    ],
+)
+def test_a_quota_of_ours_concerns_all_mails(code: int, text: str, all_of_it: bool):
+    """What a mail or a recipient hears about our account or the whole server isn't asked again for each mail."""
+    found = smtp_failure(code, text, Phase.DATA)
+    assert isinstance(found, Retryable)
+    assert found.host is all_of_it
 
 
 @pytest.mark.parametrize(
@@ -188,3 +220,23 @@ def test_a_long_reply_is_cut():
 def test_what_came_back_for_good(status: str, said: str, for_good: bool):
     """Only a full mailbox and what a server gave up are worth another attempt; a policy must not hide a message."""
     assert is_for_good(status, said) is for_good
+
+
+@pytest.mark.case("T05")
+@pytest.mark.parametrize(
+    ("code", "final", "host"),
+    [
+        *((code, True, False) for code in (21211, 21610, 21614, 21635, 30004, 30005, 30006, 30007, 63016)),
+        *((code, False, False) for code in (21408, 21608, 21612, 30001, 30003, 30008)),
+        *((code, False, True) for code in (20003, 20404, 20429, 21606, 21609, 30002, 30032, 30034)),
+    ],
+)
+def test_a_code_of_twilios_means_the_same_at_once_and_later(code: int, final: bool, host: bool):
+    """In an answer, and in what Twilio says of a text that it had taken; and which concern other numbers, too."""
+    error = twilio_failure(400, code)
+    reason, lasting = twilio_fate(code)
+    assert isinstance(error, Permanent if final else Retryable)
+    assert lasting is final
+    assert str(code) in str(error)
+    assert str(code) in reason
+    assert getattr(error, "host", False) is host

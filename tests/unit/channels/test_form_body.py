@@ -11,7 +11,8 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels._form_body import FIELDS, TOKEN_FIELD, Limits, Room, Submission, read_into
+from channels._form_body import FIELDS, TOKEN_FIELD, Limits, Submission, read_into
+from channels._room import Room
 
 NAMES = st.sampled_from([*FIELDS, TOKEN_FIELD, "unknown", "", "m%65ssage", "e+mail", "%"])
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=20) | st.sampled_from(

@@ -78,6 +78,7 @@ POISON = [
 ]
 
 
+@pytest.mark.case("M02")
 @pytest.mark.parametrize("name", list(BOMBS))
 def test_bombs_cost_little(name: str):
     """Each bomb that keeps the standard parser busy for seconds is answered in a fraction of the child's 2 s of CPU."""
@@ -103,6 +104,7 @@ def test_bombs_say_that_they_were_cut():
     assert "100 deep" in understand(BOMBS["2,000 levels"], {}, "email").unreadable
 
 
+@pytest.mark.case("M01")
 @pytest.mark.parametrize("original", POISON, ids=range(len(POISON)))
 def test_poison_is_answered(original: bytes):
     """One-line poison of other help desks gives a content, and nothing raises."""

@@ -8,7 +8,7 @@ import pytest
 from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPHeloError
 
-from channels._smtp import Link
+from channels._smtp import Link, Patience
 from router.testing import within
 
 
@@ -27,5 +27,5 @@ async def test_a_server_that_takes_no_greeting_keeps_no_connection():
         port = server.sockets[0].getsockname()[1]
         client = SMTP(hostname="127.0.0.1", port=port, start_tls=False)
         with pytest.raises(SMTPHeloError):
-            await Link.open(client, connect_timeout_s=5, answer_timeout_s=5)
+            await Link.open(client, Patience(connect_s=5, greeting_s=5))
         await within(closed.wait())

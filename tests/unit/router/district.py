@@ -103,7 +103,6 @@ class District:
             daemon_id="d1",
             understand=lambda *arguments: self.understand(*arguments),  # noqa: PLW0108 -- tests replace it
             glance=lambda _original, _facts, _medium, why: Content(unreadable=why),
-            language_of=lambda _content: "en",
             desks=DESKS,
             alerts=ALERTS,
             returns=Returns(ALERTS, DESKS, rng),

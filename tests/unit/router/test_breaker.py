@@ -50,3 +50,16 @@ def test_attempts_that_were_under_way_when_it_opened_do_not_prolong_it(rng):
         breaker.failed(NOW)
 
     assert breaker.allows(NOW + timedelta(seconds=3), 12) == 1
+
+
+def test_a_time_that_was_named_is_kept_within_limits(rng):
+    """Retry-After opens it at once, for so long and at most a quarter of an hour; success closes it."""
+    breaker = Breaker(rng)
+    breaker.failed(NOW, 90.0)
+    assert breaker.allows(NOW + timedelta(seconds=89), 12) == 0
+    assert breaker.allows(NOW + timedelta(seconds=91), 12) == 1
+    breaker.failed(NOW + timedelta(seconds=91), 1e12)
+    assert breaker.allows(NOW + timedelta(minutes=16), 12) == 0
+    assert breaker.allows(NOW + timedelta(minutes=17), 12) == 1
+    breaker.succeeded()
+    assert breaker.allows(NOW + timedelta(minutes=17), 12) == 12

@@ -8,11 +8,14 @@ import re
 
 import pytest
 
+from classifiers._artifact import Artifact
 from classifiers._corpus import Corpus, load_corpus
 from classifiers.linear import CLASSIFIER, LinearSettings
 from router.cli import run
-from router.learning import turn
+from router.learning import registry, turn
 from router.learning.bundled import bundled
+from router.learning.train import trained
+from router.learning.verdicts import Verdict
 from router.store.engine import open_store
 from tests.unit.router.commandline import WORDS, make_store, saying, write_district, write_rows
 
@@ -104,6 +107,37 @@ def test_a_command_trained_without_limits(train, store, district):
     assert said[-1] == "signpost: it took longer than the 0 minutes of learning.retrain_within"
     config.write_text(whole)
     train(40)
+
+
+def test_a_training_into_a_folder_had_no_limits(train, district):
+    """Those of any other training; what was ended leaves nothing there."""
+    config = district / "district.yaml"
+    whole = config.read_text()
+    config.write_text(f"{whole}learning: {{retrain_within: 1ms}}\n")
+    said = train(40, "--out", "model", status=1).err.splitlines()
+    assert said[-1] == "signpost: it took longer than the 0 minutes of learning.retrain_within"
+    assert not (district / "model").exists()
+    config.write_text(whole)
+    train(40, "--out", "model")
+
+
+def test_a_champion_of_former_bundled_messages_was_not_pointed_out(store, district, capsys):
+    """`models list` says that a newer bundled model exists, unless the champion has nothing to do with it."""
+
+    async def serve(counts):
+        opened = open_store(f"sqlite:///{district}/var/signpost.db")
+        await opened.open()
+        meta = {"counts": counts, "basis": "of a former version"}
+        made = trained(Artifact("linear", {}, meta), Verdict(passed=True, sentence="It is as it is."))
+        await opened.write(lambda c: registry.put(c, made, opened.clock.now()))
+        await opened.write(lambda c: registry.make_champion(c, made.version, opened.clock.now()))
+        await opened.close()
+
+    for counts, said in (({"corpus": 9, "correction": 1}, True), ({"file": 9}, False)):
+        asyncio.run(serve(counts))
+        capsys.readouterr()
+        assert run(["models", "list"]) == 0
+        assert ("A newer bundled model exists" in capsys.readouterr().out) == said
 
 
 def test_training_says_whose_registry_it_went_into(train, store, district):

@@ -12,7 +12,7 @@ from router.errors import Malformed, StoreBusy, TooLarge
 from router.intake import Intake
 from router.metrics import Metrics
 from router.records import Inbound, Medium
-from router.store import messages
+from router.store import counts, messages
 
 MAIL = Inbound(
     source_key="k1",
@@ -73,7 +73,7 @@ async def test_what_cannot_be_taken_is_refused(intake, sqlite_store, change, err
     with pytest.raises(error):
         await intake.accept(replace(MAIL, **change))
 
-    assert await sqlite_store.read(messages.count_by_state) == {}
+    assert await sqlite_store.read(counts.messages_by_state) == {}
 
 
 async def test_a_stopping_daemon_accepts_nothing(intake):

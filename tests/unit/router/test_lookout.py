@@ -16,7 +16,7 @@ from router.routing import lookout
 from router.routing.lookout import FEWEST, Lookout
 from router.routing.stage import BATCH
 from router.routing.urgent import Urgent
-from router.store import messages
+from router.store import decisions, messages
 from router.understand import ParserFailed
 from tests.unit.router.commandline import write_district
 from tests.unit.router.district import ByFirstWord, District, plain_text
@@ -30,8 +30,9 @@ class Ahead(District):
     def __init__(self, store, log, rng, **more):
         self.woken = 0
         self.looked = []
-        self.lookout = Lookout(store, self.look, Urgent().reasons, wake=self.wake, log=log)
-        super().__init__(store, log, rng, steps=(Urgent(), ByFirstWord()), lookout=self.lookout, **more)
+        self.urgent = Urgent()
+        self.lookout = Lookout(store, self.look, self.urgent.reasons_in_turns, wake=self.wake, log=log)
+        super().__init__(store, log, rng, steps=(self.urgent, ByFirstWord()), lookout=self.lookout, **more)
 
     async def look(self, original, facts, medium):
         """Understand, and note that it was looked at."""
@@ -77,11 +78,11 @@ async def until_found(district):
 
 
 async def test_an_alarm_in_a_backlog_comes_before_the_rest(district):
-    """It waits behind 400 messages, with 100 behind it: it is decided fifth batch, with 300 still waiting."""
+    """It waits behind 400 messages, with 100 behind it: it is decided fourth batch, with 300 still waiting."""
     await fill(district, 400)
     alarm = await district.accept(ALARM)
     await fill(district, 100, "meals")
-    assert await until_found(district) == 4  # pages of 32, from the newest
+    assert await until_found(district) == 3  # pages of 32, from the newest, of which some were decided meanwhile
     before = await district.undecided()
     assert await district.stage.run_once() == 1
     [decided] = [await district.store.read(partial(messages.state_of, message_id=alarm))]
@@ -114,6 +115,57 @@ async def test_everything_is_decided_once_whatever_the_order(district):
         assert len(await district.deliveries(message_id)) >= 1
 
 
+async def test_what_was_looked_at_is_neither_read_nor_judged_again(district):
+    """The deciders go by what was found while a message waited: in all, each is read once and judged once."""
+    read = []
+
+    async def understand(original, facts, medium):
+        read.append(original)
+        return await plain_text(original, facts, medium)
+
+    district.understand = understand
+    ids = await fill(district, 300)
+    await district.stage.run_once()
+    while await district.lookout.run_once():
+        pass
+    assert len(district.looked) == 300 - BATCH
+    judge, again = district.urgent._reason, []
+    district.urgent._reason = lambda sense, pair: again.append(pair) or judge(sense, pair)
+    await district.decide()
+    assert len(read) == BATCH
+    assert again == []
+    for message_id in ids:
+        assert len(await district.deliveries(message_id)) == 1
+    assert not district.lookout._seen
+    assert district.lookout._kept == 0
+
+
+async def test_what_was_found_takes_only_so_much_memory(district, monkeypatch):
+    """What doesn't fit is read again when its turn comes; what comes next is what is kept."""
+    monkeypatch.setattr(lookout, "MOST_KEPT", 100 * 2_010)
+    ids = await fill(district, 300)
+    await district.stage.run_once()
+    while await district.lookout.run_once():
+        pass
+    assert 90 <= len(district.lookout._seen) <= 100
+    assert ids[BATCH] in district.lookout._seen
+    assert await district.decide() == 300 - BATCH
+
+
+async def test_a_content_is_that_of_the_lookout_with_its_language_and_reason(district):
+    """What was found of an alarm goes into its decision as it is."""
+    await fill(district, 300)
+    alarm = await district.accept(ALARM)
+    await fill(district, BATCH, "meals")
+    await until_found(district)
+    seen = district.lookout._seen[alarm]
+    await district.stage.run_once()
+    decided = await district.store.read(lambda c: decisions.in_force(c, alarm))
+    assert decided.urgent == seen.reason != ""
+    stored = await district.store.read(lambda c: messages.get(c, alarm))
+    assert stored.content == seen.content
+
+
 async def test_nobody_looks_while_the_deciders_keep_up(district):
     """A batch that isn't full, and a backlog that is decided in a moment, cost no look."""
     await fill(district, BATCH - 1)
@@ -134,6 +186,15 @@ async def test_looking_ends_with_the_backlog(district):
     assert await district.lookout.run_once() == 0
 
 
+async def test_a_batch_that_is_full_of_octets_tells_of_a_backlog_as_well(district):
+    """Of large mails few are taken at once: that isn't the end of what waits."""
+    for number in range(20):
+        await district.accept(f"buses {number}" + " x" * 1_000_000)
+    await fill(district, FEWEST, "meals")
+    assert await district.stage.run_once() < BATCH
+    assert district.woken == 1
+
+
 async def test_a_large_message_waits_its_turn(district):
     """To read one costs as much as a hundred others."""
     await fill(district, 300)
@@ -147,15 +208,18 @@ async def test_an_alarm_in_a_batch_that_failed_comes_first_again(district):
     """A store that was busy doesn't send it back to the end."""
     await fill(district, 300)
     alarm = await district.accept(ALARM)
+    await fill(district, BATCH, "meals")
     await until_found(district)
 
-    async def fail(*_arguments):
+    decide = district.stage.router.decide
+
+    async def fail(_batch):
         raise RuntimeError("boom")
 
-    district.understand = fail
+    district.stage.router.decide = fail
     with pytest.raises(RuntimeError):
         await district.stage.run_once()
-    district.understand = plain_text
+    district.stage.router.decide = decide
     assert await district.stage.run_once() == 1
     assert await district.store.read(partial(messages.state_of, message_id=alarm)) == "routed"
 
@@ -164,6 +228,7 @@ async def test_an_alarm_whose_lease_failed_comes_first_again(district):
     """A store that was busy when it was to be leased doesn't send it back to the end, either."""
     await fill(district, 300)
     alarm = await district.accept(ALARM)
+    await fill(district, BATCH, "meals")
     await until_found(district)
     write = district.store.write
 

@@ -24,6 +24,7 @@ from router.serving import FORMER_FOR, Serving, thresholds
 from router.store import models, tables
 from router.store.engine import open_store
 from router.testing import FakeClock
+from tests.contract.store_helpers import spoil
 
 POINTS = [[0.01, 0.9, 0.5, 0.3], [0.05, 0.6, -0.2, 0.8]]
 
@@ -75,11 +76,6 @@ def serving(store, refusals, reductions):
         reductions.append(reason)
 
     return Serving(store, classifier_types(), 0.05, on_refused, on_reduced)
-
-
-async def spoil(store, version: str, data: bytes = b"rubbish") -> None:
-    change = update(tables.models).where(tables.models.c.version == version).values(artifact=data)
-    await store.write(lambda connection: connection.execute(change) and None)
 
 
 async def test_before_any_model_nothing_serves(serving):
@@ -280,8 +276,8 @@ async def test_a_model_under_anothers_name_never_serves(store, serving, refusals
     await serving.refresh()
     two = await registry.register(store, version_of("two", one.version), promote=True)
     other = version_of("other")
-    swapped = {"artifact": other.artifact, "sha256": other.sha256}
-    change = update(tables.models).where(tables.models.c.version == two.version).values(**swapped)
+    await spoil(store, two.version, other.artifact)
+    change = update(tables.models).where(tables.models.c.version == two.version).values(sha256=other.sha256)
     await store.write(lambda connection: connection.execute(change) and None)
     assert await serving.refresh() is False
     assert (serving.version, other.version in refusals[0]) == (one.version, True)

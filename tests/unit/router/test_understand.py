@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from channels._mime_fields import MAX_HEADER_BYTES
+from channels._mime_parts import MAX_DEPTH, MAX_PARTS
 from router.errors import SignpostError
 from router.records import Attachment, Content
 from router.testing import until
@@ -108,6 +110,7 @@ async def test_a_lost_child_costs_one_message(odd: str, word: str):
         assert (await ask(pool, "next")).text == "next"
 
 
+@pytest.mark.case("M02")
 async def test_a_busy_loop_is_stopped_by_its_cpu_limit(odd: str):
     """A message that burns CPU is given up at the limit, while others go through beside it."""
     async with pool_of(odd, size=2, cpu_s=0.5) as pool:
@@ -119,6 +122,13 @@ async def test_a_busy_loop_is_stopped_by_its_cpu_limit(odd: str):
         assert (await ask(pool, "next")).text == "next"
 
 
+def test_the_limits_are_those_that_are_promised():
+    """2 s of a processor, 512 MB, and before that 100 kB of header, 1,000 parts, 100 levels."""
+    assert (Limits().cpu_s, Limits().memory_bytes) == (2.0, 512 * 2**20)
+    assert (MAX_HEADER_BYTES, MAX_PARTS, MAX_DEPTH) == (100_000, 1_000, 100)
+
+
+@pytest.mark.case("M02")
 async def test_a_child_that_only_waits_is_stopped_by_the_clock(odd: str):
     """A message that uses no CPU but never ends is given up after the wall limit."""
     async with pool_of(odd, wall_s=0.3) as pool:
@@ -126,6 +136,7 @@ async def test_a_child_that_only_waits_is_stopped_by_the_clock(odd: str):
         assert "longer than 0.3 s" in (await ask(pool, "wait")).unreadable
 
 
+@pytest.mark.case("M02")
 async def test_many_bombs_at_once_leave_the_loop_free(odd: str):
     """Eight bombs are all answered, and the event loop turns meanwhile."""
     async with pool_of(odd, size=2, cpu_s=0.1) as pool:

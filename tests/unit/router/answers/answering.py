@@ -9,7 +9,9 @@ from router.answers.decide import Answers, Caps
 from router.answers.texts import Wording
 from router.records import Content, Inbound, Medium
 from router.routing.answer import File, Hold, MarkUrgent
+from router.routing.breakers import Breakers, Limits
 from router.routing.steps import Loops
+from router.settings import Pace
 from router.store import arrivals
 from router.store.arrivals import Arrival
 from tests.unit.router.district import DESKS, RING, ByFirstWord, District
@@ -49,7 +51,10 @@ class Answering(District):
             domain=DOMAIN,
             caps=Caps(per_hour=per_hour, per_domain=per_domain),
         )
-        steps = (ByWord(), Loops(store, RING, DOMAIN, frozenset({"buses@district.example"})), ByFirstWord())
+        desks = frozenset({"buses@district.example"})
+        limits = Limits(per_sender=Pace(300, 3600), per_desk=Pace(10, 3600), alike=Pace(2, 3600))
+        breakers = Breakers(store, desks, limits, lambda content: content.text)
+        steps = (ByWord(), Loops(store, RING, DOMAIN, desks), breakers, ByFirstWord())
         super().__init__(store, log, rng, steps=steps, understand=_given, answers=self.answers, **more)
 
     async def write(self, text="buses are late", *, medium=Medium.EMAIL, channel="mail", **content):

@@ -15,6 +15,7 @@ from config._rules import Condition
 from router.records import Attachment, Content, Medium, Message, Reason
 from router.routing.answer import Route
 from router.routing.rules import Rule, Rules
+from router.routing.turns import LONG
 
 CHICAGO = ZoneInfo("America/Chicago")
 PDF = Attachment(name="Notice.PDF", content_type="application/pdf", size=9)
@@ -155,9 +156,10 @@ def test_a_text_pattern_looks_at_the_subject_and_at_the_text(pattern, subject, t
     assert bool(decided(mail(subject=subject, text=text), rule(text=pattern))) is fits
 
 
-def test_the_school_is_recognised_once_however_many_rules_ask():
-    """And beside the event loop, since hostile texts take their time; not at all where no rule gets as far."""
-    asked = []
+@pytest.mark.parametrize("length", [0, LONG])
+def test_the_school_is_recognised_once_however_many_rules_ask(length):
+    """And in a long text beside the event loop, since hostile ones take their time; not at all if no rule asks."""
+    asked, long = [], {"text": "I need my W2" + " now" * length}
 
     def school_of(message):
         asked.append(threading.current_thread())
@@ -165,11 +167,11 @@ def test_the_school_is_recognised_once_however_many_rules_ask():
 
     rules = [rule(f"r{n}", text="w2", school=f"s{n}") for n in range(7)]
     step = Rules([*rules, rule("not", **{"not": {"school": "s9"}}, text="w2")], school_of, CHICAGO)
-    found = asyncio.run(step.decide([mail(school="s5"), mail(school="s9"), mail(text="bus")]))
+    found = asyncio.run(step.decide([mail(school="s5", **long), mail(school="s9", **long), mail(text="bus")]))
 
     assert [each.detail if each else None for each in found] == ["r5", None, None]
     assert len(asked) == 2
-    assert threading.main_thread() not in asked
+    assert (threading.main_thread() in asked) is (length == 0)
 
 
 def test_the_first_rule_that_fits_wins():
