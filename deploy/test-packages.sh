@@ -9,5 +9,9 @@ if [ -e tests/integration/dovecot.py ] && [ ! -x /usr/sbin/dovecot ]; then packa
 if [ -e tests/deploy/test_unit.py ] && ! command -v systemd-analyze >/dev/null; then packages+=(systemd); fi
 clock_shim=/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1
 if [ -e tests/torture/test_clock.py ] && [ ! -e "$clock_shim" ]; then packages+=(libfaketime); fi
+if [ -e tests/torture/diskfault.c ] && ! command -v cc >/dev/null; then packages+=(gcc libc6-dev); fi
+if [ -e tests/torture/machine.py ] && [ "$(id -u)" -eq 0 ] && [ -e /dev/loop-control ] && ! command -v mkfs.xfs >/dev/null; then
+  packages+=(xfsprogs)
+fi
 if ! command -v openssl >/dev/null; then packages+=(openssl); fi
 if [ ${#packages[@]} -gt 0 ]; then exec deploy/packages.sh "${packages[@]}"; fi

@@ -66,8 +66,9 @@ def earlier(connection: Connection, ids: Sequence[str], than: datetime) -> set[s
 
 
 def _arrived(facts: dict[str, Any]) -> datetime | None:
+    """Return the end of the second in which a mail came to its mailbox: servers tell no fractions of it."""
     try:
-        return datetime.fromisoformat(facts["arrived_at"]).astimezone()
+        return datetime.fromisoformat(facts["arrived_at"]).astimezone() + timedelta(seconds=1)
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -56,7 +56,7 @@ async def test_a_mail_server_that_is_mute_on_both_sides(daemons, tmp_path, colle
     """
     async with Mute.serving() as mailbox, Mute.serving() as relay:
         configuration = district(tmp_path, relay.port)
-        configuration["channels"]["relay"]["connect_timeout"] = "5s"
+        configuration["channels"]["relay"]["greeting_timeout"] = "5s"
         configuration["channels"]["families"] = {
             "type": "imap",
             "host": "127.0.0.1",

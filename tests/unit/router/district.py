@@ -66,7 +66,7 @@ class ByFirstWord:
 
 async def plain_text(original, facts, _medium):
     """Understand an original that is nothing but text."""
-    return Content(sender=facts.get("sender", "ana@home.example"), text=original.decode())
+    return Content(sender=facts.get("sender", "ana@home.example"), text=original.decode(), language="en")
 
 
 class District:

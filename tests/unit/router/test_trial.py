@@ -69,7 +69,7 @@ async def test_the_steps_are_the_daemons(configuration, trial, sqlite_store, log
     daemon = [step.name for step in parts.router.steps]
     await parts.parsers.aclose()
     assert [step.name for step in trial.steps] == [
-        name for name in daemon if name not in {"reports", "loops", "opt_out", "threads"}
+        name for name in daemon if name not in {"restored", "reports", "loops", "breakers", "opt_out", "threads"}
     ]
 
 

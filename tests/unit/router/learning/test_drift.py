@@ -15,7 +15,7 @@ from router.learning.drift import Drift, Limits, Present
 from router.learning.learner import LEASE
 from router.ownership import Ownership
 from router.records import Destination
-from router.store import daemons, deliveries, drift, ledger, tables
+from router.store import counts, daemons, drift, ledger, tables
 from router.store.codec import notice_from_json
 from router.store.engine import open_store
 from router.testing import FakeClock
@@ -307,4 +307,4 @@ async def test_the_ledger_tells_what_was_found(seen, rng):
     await keep(seen.store, usual(rng))
     report = await seen.look()
     assert (await seen.store.read(lambda c: ledger.status(c, NOW)))["drift"] == report
-    assert await seen.store.read(deliveries.count) == {}
+    assert await seen.store.read(counts.deliveries_by_state) == {}
