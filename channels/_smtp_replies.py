@@ -35,7 +35,8 @@ class Replies(asyncio.Protocol):
         self._full = False  # what was written hasn't all left
         self._lost = False
         self._waiter: asyncio.Future[bool] | None = None
-        self._transport.set_write_buffer_limits(high=0)
+        # Not 0: asyncio's TLS transport then counts an empty buffer as full, and never says that it has emptied.
+        self._transport.set_write_buffer_limits(high=1)
         self._transport.set_protocol(self)
 
     def give_back(self) -> None:

@@ -114,14 +114,14 @@ class Breakers:
         span = timedelta(seconds=pace.seconds)
         echoes.forget(connection, now, span)
         for mail in mails:
-            tells = _answers(mail.content) and len(words[mail.id]) >= _LEAST_WORDS
+            tells = _tells(mail.content, words[mail.id])
             if not tells and threads.count_of(connection, mail.content.sender, _EVER, 1):
                 continue  # staff that say thank you, a program that tells news: those have one address
             digest = sha256(" ".join(words[mail.id]).encode()).hexdigest()[:32]
             if not echoes.note(connection, digest, mail.id, now, span=span, most=pace.count):
                 held[mail.id] = Hold(
                     f"the same words came more often than routing.loops.alike allows ({pace}): probably a loop",
-                    told=self._is_near(mail.content),
+                    told=tells and self._is_near(mail.content),  # people who say the same are no robot
                 )
         return held
 
@@ -133,8 +133,16 @@ class Breakers:
 
     def _words(self, content: Content) -> list[str]:
         """Return the words of a mail, numbers aside; none if it says too little to be told by them."""
-        words = _NOT_LETTERS.sub(" ", self._said(content).casefold()).split()
+        said = self._said(content)
+        if not _answers(content):  # of an answer the subject is that of what it answers
+            said = f"{content.subject} {said}"
+        words = _NOT_LETTERS.sub(" ", said.casefold()).split()
         return words if self._is_near(content) or len(words) >= _LEAST_WORDS else []
+
+
+def _tells(content: Content, words: Sequence[str]) -> bool:
+    """Tell whether a mail is known by its words alone, whoever sends it: an answer of some length."""
+    return _answers(content) and len(words) >= _LEAST_WORDS
 
 
 def _answers(content: Content) -> bool:

@@ -115,7 +115,7 @@ def _leasing(*chosen: Select[tuple[int]]) -> UpdateBase:
 # Made once: to put such a statement together costs as much as to run it.
 _SOUND, _SUSPECT = deliveries.c.lost_leases == 0, deliveries.c.lost_leases > 0
 _ALARMING = deliveries.c.urgent & (deliveries.c.kind == DeliveryKind.ALERT.value)
-_OPEN = deliveries.c.to.not_in(bindparam("shut", expanding=True))
+_OPEN = _ALARMING | deliveries.c.to.not_in(bindparam("shut", expanding=True))  # alarms try every host, each time
 _LEASE = {
     (only_alerts, suspects, shut): _leasing(
         _due(_SOUND & which & where, "most"),

@@ -75,6 +75,22 @@ async def test_starttls_and_sign_in(certificate: Path, tmp_path: Path):
     assert seen == [(b"router", b"right")]
 
 
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+async def test_mails_of_any_size_leave_one_after_the_other(certificate: Path, tls: str):
+    """What an encrypted connection holds back is told by it: no mail waits for news that never comes."""
+    key = "tls" if tls == "implicit" else "tls_context"
+    quick = {"transfer_timeout": "5s", "command_timeout": "5s", "data_timeout": "5s"}
+    async with (
+        smtp_server(**{key: server_tls(certificate)}) as server,
+        sink_to(server, tls=tls, **quick, **trusting(certificate)) as sink,
+    ):
+        sizes = (10, 10_000, 300_000, 2_000_000, 10)
+        for size in sizes:
+            original = b"Subject: large\r\n\r\n" + b"0123456789 0123456789 0123456789\r\n" * (size // 34)
+            await sink.send(sample_forward(original=original))
+        assert len(server.mails) == len(sizes)
+
+
 async def test_a_wrong_password_is_retryable(certificate: Path, tmp_path: Path):
     """An expired password must not bury a day of mail, and the reason doesn't repeat it."""
     (tmp_path / "password").write_text("hunter-two")

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from router.errors import Retryable
 from router.lanes import AHEAD, MOST_BYTES, Lanes
 from router.life.care import WatchedSink
-from router.records import DeliveryState
+from router.records import DeliveryKind, DeliveryState
 from router.store import deliveries
 from router.store.tables import deliveries as delivery_rows
 from router.testing import FakeClock, until
@@ -122,6 +122,24 @@ async def test_a_host_that_names_a_time_is_left_alone_until_then(sqlite_store, l
         clock.advance(60)
         await district.dispatch()
     assert len(sink.sent) == 5
+
+
+async def test_an_alarm_tries_a_host_that_is_left_alone(sqlite_store, log, rng):
+    """Whoever said 429 hears of a child that didn't come home all the same, while the rest waits."""
+    sink = RecordingSink(Retryable("the server answered 429", 900.0), concurrency=4)
+    sink.host_of = lambda to: urlsplit(to).netloc
+    district = await waiting(sqlite_store, log, rng, sink, [SLOW] * 3)
+    await district.dispatcher.run_once()
+    await district.dispatcher.settled()
+    asked = len(sink.attempts)
+    [alarm] = await district.deliveries(await district.route("buses: he never came home"))
+    values = {"to": SLOW, "kind": DeliveryKind.ALERT.value, "urgent": True}
+    await district.store.write(
+        lambda c: c.execute(update(delivery_rows).where(delivery_rows.c.id == alarm.id).values(**values))
+    )
+    await district.dispatcher.run_once()
+    await district.dispatcher.settled()
+    assert [forward.delivery.id for forward in sink.attempts[asked:]] == [alarm.id]
 
 
 async def test_what_is_given_back_was_not_attempted(sqlite_store, log, rng):

@@ -146,6 +146,19 @@ async def test_a_robot_at_a_desk_raises_no_second_alarm(breakers):
     assert (robots[2].told, families[2].told) == (True, False)
 
 
+async def test_staff_who_write_in_the_subject_alone_are_no_robot(breakers):
+    """Three telephones add the same words to different subjects; and who says the same as others still alarms."""
+    subjects = ("Snow day?", "Parking", "My son never got off the bus")
+    staff = [
+        mail(n, sender=f"jo{n}@district.example", subject=subject, text="Sent from my iPhone")
+        for n, subject in enumerate(subjects)
+    ]
+    assert await held(breakers, *staff) == [False, False, False]
+    parents = [mail(n, sender=f"ana{n}@district.example", text="He is not home yet") for n in range(3, 6)]
+    last = (await breakers.decide(parents))[2]
+    assert (isinstance(last, Hold), last.told) == (True, False)
+
+
 @pytest.mark.parametrize("purpose", [MISROUTE, ACKNOWLEDGE])
 async def test_a_mail_that_quotes_our_link_answers_our_mail(store, log, rng, purpose):
     """Without a header that says so: held, unless it is the family's own; a link that we didn't make counts nothing."""
