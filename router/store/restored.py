@@ -32,7 +32,7 @@ AFTER_RESTORE = "after-restore"
 AGAIN = "Signpost was restored from a backup: you may have been told of this before."
 _RESTORED = "restored"  # a mark: when a daemon first ran on what was restored
 _LASTS = timedelta(days=30)  # so long after it something may still come in that came in before
-_LOCK = 0x5197058  # the advisory lock of whoever makes a backup: another number than the migrations'
+_LOCK = 0x5197059  # the advisory lock of whoever makes a backup: a number that nothing else has (see the tests)
 _MOST_PER_S, _AT_LEAST = 1_000, 1_000_000  # deliveries that nobody can have exceeded
 _ANSWERED = "the store was restored from a backup, and this may have been sent already"
 _NUMBERS = "numbers below this one may have been given after the backup that this store was restored from"

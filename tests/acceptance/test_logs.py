@@ -61,6 +61,7 @@ async def test_no_secret_and_nothing_personal_is_printed(daemons, tmp_path, coll
         await until(lambda: len(daemon.events("message_decided")) >= 7, 60, "decided")
         await until(lambda: collector.at(ALERTS), 30, "an alert")
         await until(lambda: len(daemon.events("delivery_failed")) >= 2, 30, "failures")
+        await until(lambda: daemon.events("delivery_delivered"), 60, "a delivery")
         await daemon.kill()
         await daemon.start("--log-level", "debug")
         shown = await daemon.command("messages", "list")

@@ -16,7 +16,7 @@ from router.routing.restored import Restored
 from router.routing.route import Router
 from router.routing.schools import Schools
 from router.routing.statutory import EVALUATION, Statutory
-from router.store import daemons, decisions, deliveries, marks, restored
+from router.store import answers, daemons, decisions, deliveries, marks, migrate, restored
 from router.store.backup import copy_sqlite
 from router.store.engine import open_store
 from router.store.tables import messages as messages_table
@@ -151,3 +151,11 @@ async def test_a_remark_replaced_another(sqlite_store, log):
     router = Router(steps, fallback="office", schools=Schools({}), observe=False, clock=sqlite_store.clock, log=log)
     [verdict] = await router.decide([message])
     assert verdict.decision.tags == (EVALUATION, restored.AFTER_RESTORE)
+
+
+def test_no_two_locks_have_one_number():
+    """Else a backup, which holds its own for as long as it takes, would hold up messages."""
+    numbers = [module._LOCK for module in (answers, migrate, restored)]
+    assert len(set(numbers)) == len(numbers)
+    defined = [path.name for path in Path(restored.__file__).parent.glob("*.py") if "\n_LOCK = " in path.read_text()]
+    assert len(defined) == len(numbers)

@@ -7,7 +7,6 @@ from alembic import op
 
 revision = "0010"
 down_revision = "0009"
-contracts = True  # earlier programs read the bytes where they no longer are
 contracts = True  # an earlier program looks for the column
 
 _PART = 1_048_576  # bytes
