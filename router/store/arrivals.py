@@ -7,15 +7,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from router.ids import new_message_ids
 from router.records import Inbound, Receipt, State
-from router.store.prepared import PreparedInsert
+from router.store.prepared import PreparedInsert, PreparedPair
 from router.store.tables import messages, originals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Dialect
@@ -138,24 +138,36 @@ def _insert(connection: Connection, leading: Sequence[Arrival], new_ids: NewIds)
     if not leading:
         return {}
     fresh = dict(zip(new_ids([arrival.inbound.received_at for arrival in leading]), leading, strict=True))
+    stored = (_into_postgres if connection.dialect.name == "postgresql" else _into_sqlite)(connection, fresh)
+    return {fresh[id_]: Receipt(message_id=id_) for id_ in stored}
+
+
+def _into_sqlite(connection: Connection, fresh: Mapping[str, Arrival]) -> Iterable[str]:
     into_messages, into_originals = _inserts(connection.dialect)
-    done = into_messages.run(connection, [_row(id_, new) for id_, new in fresh.items()])
-    if done != len(fresh):  # some key or id was taken, or the driver doesn't count (asyncpg)
-        rows = connection.execute(_OF_IDS, {"ids": list(fresh)})
-        stored = {row.id for row in rows if (row.channel, row.source_key) == fresh[row.id].key}
-        fresh = {id_: arrival for id_, arrival in fresh.items() if id_ in stored}
-    if fresh:
-        into_originals.run(connection, [(id_, new.inbound.original) for id_, new in fresh.items()])
-    return {arrival: Receipt(message_id=id_) for id_, arrival in fresh.items()}
+    stored: Iterable[str] = fresh
+    if into_messages.run(connection, [_row(id_, new) for id_, new in fresh.items()]) != len(fresh):
+        found = connection.execute(_OF_IDS, {"ids": list(fresh)})  # some key or id was taken
+        stored = [row.id for row in found if (row.channel, row.source_key) == fresh[row.id].key]
+    into_originals.run(connection, [(id_, fresh[id_].inbound.original) for id_ in stored])
+    return stored
+
+
+def _into_postgres(connection: Connection, fresh: Mapping[str, Arrival]) -> Iterable[str]:
+    rows = [(*_row(id_, new), new.inbound.original) for id_, new in fresh.items()]
+    return _together(connection.dialect).run(connection, rows)
 
 
 @lru_cache(4)
 def _inserts(dialect: Dialect) -> tuple[PreparedInsert, PreparedInsert]:
-    unless_taken = (postgresql if dialect.name == "postgresql" else sqlite).insert(messages).on_conflict_do_nothing()
     return (
-        PreparedInsert(unless_taken, _COLUMNS, dialect),
+        PreparedInsert(sqlite.insert(messages).on_conflict_do_nothing(), _COLUMNS, dialect),
         PreparedInsert(insert(originals), [originals.c.message_id, originals.c.content], dialect),
     )
+
+
+@lru_cache(4)
+def _together(dialect: Dialect) -> PreparedPair:
+    return PreparedPair(_COLUMNS, [originals.c.message_id, originals.c.content], dialect)
 
 
 def _row(message_id: str, arrival: Arrival) -> tuple[Any, ...]:

@@ -1,0 +1,1 @@
+"""The staff console: what a signed-in person of the district sees and does."""
