@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks import (
     accept,
     accuracy,
+    deluge,
     drift,
     embed,
     failpoints,
@@ -24,6 +25,7 @@ from benchmarks import (
     outage,
     path,
     scale_out,
+    soak,
     speed,
     start,
     thresholds,
@@ -73,6 +75,7 @@ _MEASURES: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "large": _whole(large.measure),
     "large_store": large_store.measure,
     "hostile": _whole(hostile.measure),
+    "deluge": deluge.measure,
     "scale_out": _whole(scale_out.measure),
     "outage": _whole(outage.measure),
     "start": _whole(start.measure),
@@ -88,7 +91,10 @@ _MEASURES: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "drift": _at_once(drift.measure),
     "learning": learning.measure,
     "scale": speed.million,
+    "soak": soak.measure,
 }
+_LONG = ("deluge", "soak")
+"""What is measured only if it is asked for: a quarter of an hour, and an hour."""
 _QUICK = ("start", "accuracy", "speed", "intents")
 """What a quick run measures: two minutes instead of twenty."""
 
@@ -124,13 +130,16 @@ def _asked() -> tuple[list[str], bool]:
     """Return what to measure, and whether quickly."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Signpost on this machine.")
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(_MEASURES)} (default: all)"
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"what to measure: {', '.join(_MEASURES)} (default: all but {', '.join(_LONG)})",
     )
     parser.add_argument(
         "--quick", action="store_true", help=f"measure less of a part (without a part: {', '.join(_QUICK)})"
     )
     asked = parser.parse_args()
-    parts: list[str] = asked.parts or list(_QUICK if asked.quick else _MEASURES)
+    parts: list[str] = asked.parts or [part for part in (_QUICK if asked.quick else _MEASURES) if part not in _LONG]
     if unknown := [part for part in parts if part not in _MEASURES]:
         parser.error(f"there is no part {unknown[0]!r}: choose from {', '.join(_MEASURES)}")
     return parts, bool(asked.quick)
