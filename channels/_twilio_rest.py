@@ -23,7 +23,7 @@ from router.errors import Retryable, SignpostError
 from router.failpoints import reach
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping
 
     from aiohttp import ClientResponse
 
@@ -123,8 +123,8 @@ class Rest:
             raise twilio_failure(200, code)
         return str(answer.get("sid") or "")[:64]
 
-    async def find(self, to: str, text: str, since: datetime) -> str:
-        """Return the sid of a text to this number with these words that was created since, "" if there is none.
+    async def find(self, to: str, wordings: Collection[str], since: datetime) -> str:
+        """Return the sid of a text to this number with one of these wordings that was created since, "" if none was.
 
         One of which Twilio says that it wasn't delivered doesn't count. Raises `Retryable` if Twilio can't be asked:
         nothing is sent then.
@@ -133,7 +133,7 @@ class Rest:
         try:
             async for page in self.pages(since, To=to):
                 for found in page.texts:
-                    same = found.get("body") == text and found.get("status") not in _FAILED
+                    same = found.get("body") in wordings and found.get("status") not in _FAILED
                     if same and (at := made_at(found)) and at >= since:
                         return str(found.get("sid") or "")[:64]
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from channels._twilio_source import TwilioSource
 from channels._twilio_text import text_of
 from channels._webhook_auth import proved, refusal
 from router.acknowledging import Acknowledging
+from router.again import without_remark
 from router.errors import Permanent, Refused
 from router.interfaces import Accept, Channel, Context, mail_domain
 from router.secrets import EnvName, Secret, SecretFile, WithSecrets
@@ -196,8 +198,9 @@ class TwilioSink:
         if forward.opted_out:
             raise Permanent("the owner of this number wants no more texts (STOP)")
         text = text_of(forward)
-        if delivery.unclear or delivery.lost_leases:  # the answer was lost, or a process before it was read
-            sid = await self._rest.find(delivery.to, text, delivery.created_at)
+        before = _as_before(forward)
+        if delivery.unclear or delivery.lost_leases or before != forward:  # the answer was lost, or who awaited it
+            sid = await self._rest.find(delivery.to, {text, text_of(before)}, delivery.created_at)
             if sid:
                 return sid
         news_to = news.address_for(delivery, self._context) if self._settings.status_callbacks else ""
@@ -212,6 +215,11 @@ class TwilioSink:
     def _sender(self, to: str) -> str:
         sender = self._settings.from_number
         return f"{_WHATSAPP}{sender}" if to.startswith(_WHATSAPP) and sender.startswith("+") else sender
+
+
+def _as_before(forward: Forward) -> Forward:
+    """Return an alert as it may have been sent before the store was restored from a backup."""
+    return forward if forward.notice is None else replace(forward, notice=without_remark(forward.notice))
 
 
 CHANNEL = Channel(

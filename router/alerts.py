@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from router.again import with_remark
 from router.records import DeliveryKind, DeliveryState, Destination, Notice
 from router.store import alarms, deliveries, marks
-from router.store.restored import AFTER_RESTORE, AGAIN
+from router.store.restored import AFTER_RESTORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +30,11 @@ class Alerts:
     def __init__(self, operations: Sequence[Destination], urgent: Sequence[Destination]) -> None:
         self._operations = tuple(operations)
         self._urgent = tuple(urgent)
+
+    @property
+    def operations(self) -> tuple[Destination, ...]:
+        """Whom to tell about trouble."""
+        return self._operations
 
     def change(self, operations: Sequence[Destination], urgent: Sequence[Destination]) -> None:
         """From now on tell others."""
@@ -121,7 +127,7 @@ class Alerts:
             "Please open the link to say that you have it. What the person wrote follows; the original is attached.\n"
         )
         if verdict.decision and AFTER_RESTORE in verdict.decision.tags:
-            text = f"{AGAIN}\n{text}"
+            text = with_remark(text)
         notice = Notice(subject=f"URGENT message {verdict.message.id}: {verdict.urgent}", text=text)
         deliveries.add(
             connection,

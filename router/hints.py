@@ -63,16 +63,27 @@ class Hints:
             self._something.set()
 
         line.add_termination_listener(give_up)
-        await line.add_listener(_CHANNEL, self._hear)
         try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await line.add_listener(_CHANNEL, self._hear)
             self._down = False
             self.listens.set()
             while not lost.is_set():
                 await self._say(line)
         finally:
-            if not line.is_closed():  # it goes back to others, who don't want to hear
-                line.remove_termination_listener(give_up)
-                await line.remove_listener(_CHANNEL, self._hear)
+            line.remove_termination_listener(give_up)
+            await self._stop_listening(line)
+
+    async def _stop_listening(self, line: Any) -> None:
+        """Let go of the line: it goes back to others, who don't want to hear. One that doesn't answer goes nowhere."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await line.remove_listener(_CHANNEL, self._hear)  # nothing, where it is closed
+        except Exception:  # whatever ended the listening is what counts
+            line.terminate()
+        except BaseException:
+            line.terminate()
+            raise
 
     async def _say(self, line: Any) -> None:
         """Wait for something to say, say it, and leave the others in peace for a moment."""

@@ -32,10 +32,15 @@ async def watch_lag(tell: Callable[[float], None]) -> None:
     """Sleep a little again and again, and tell the longest delay of the last minute or two, in seconds."""
     loop, longest = asyncio.get_running_loop(), Longest()
     timer: asyncio.TimerHandle | None = None
+    told = -1.0
 
     def look(due: float) -> None:
+        nonlocal told
         now = loop.time()
-        tell(longest.note(max(now - due, 0.0), now))
+        found = longest.note(max(now - due, 0.0), now)
+        if found != told:
+            told = found
+            tell(found)
         again()
 
     def again() -> None:  # by a callback: a task's sleep costs half as much again, twenty times a second

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from router.last_resort import LastResort
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from random import Random
 
@@ -121,3 +124,21 @@ class Parts(Lasting):
     webhooks: dict[str, tuple[Channel, Webhook]] = field(default_factory=dict)
     outlets: dict[str, Outlet] = field(default_factory=dict)
     watched: dict[Key, Watched] = field(default_factory=dict)  # how each channel is looked after
+
+
+def last_resort_of(parts: Parts, present: Callable[[], Parts]) -> LastResort:
+    """Return what tells operations that nothing can be stored, by the ways out of the `present` configuration."""
+
+    def ways() -> dict[str, Sink]:
+        return {name: outlet.sink for name, outlet in present().outlets.items()}
+
+    return LastResort(
+        parts.store,
+        parts.heartbeat,
+        parts.alerts,
+        ways,
+        organization=parts.configuration.organization.name,
+        domain=parts.forwarding.domain,
+        wake=parts.wake,
+        log=parts.log,
+    )

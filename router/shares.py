@@ -1,4 +1,4 @@
-"""Whose turn it is while many messages wait: one sender of thousands doesn't keep all others waiting."""
+"""Whose turn it is while many messages wait: one sender of thousands, or one mailbox, doesn't keep others waiting."""
 
 from __future__ import annotations
 
@@ -8,46 +8,60 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from router.records import Content, Message
+    from router.records import Message
 
-_EVERY = timedelta(seconds=10)  # one message of each sender has its turn in so long
-_AT_ONCE = 12  # so many in a row are put behind nobody: a family in trouble writes more than once
 _FORGET_EVERY = timedelta(minutes=1)  # who has been quiet: to look for them costs a look at all
-_MOST = 20_000  # senders that are remembered; beyond it a flood has forged senders, and nothing can be told by them
+_MOST = 20_000  # keys that are remembered; beyond it a flood has forged senders, and nothing can be told by them
+_FARTHEST = timedelta(days=30)  # a turn beyond it is of a clock that was set back, or of a flood of weeks
 
 
 class Shares:
-    """A virtual clock for each sender (L. Zhang, VirtualClock, SIGCOMM 1990): it says who goes first.
+    """Who goes first: each sender has a share, and each channel, so that a mailbox's backlog doesn't delay a form.
 
-    What is beyond a sender's share gets a later turn; while nothing else waits, it goes at once all the same. As time
-    passes its turn comes before that of newer messages, so nobody's message waits for ever.
+    What is beyond a share gets a later turn; while nothing else waits, it goes at once all the same. As time passes its
+    turn comes before that of newer messages, so nobody's message waits for ever.
     """
 
     def __init__(self) -> None:
+        # A family in trouble writes more than once; a channel's usual rush is far below 20 a second.
+        self._senders = _Clocks(every=timedelta(seconds=10), at_once=12)
+        self._channels = _Clocks(every=timedelta(milliseconds=50), at_once=40)
+
+    def turns(self, messages: Iterable[Message], now: datetime) -> dict[str, datetime]:
+        """Return when messages have their turns, by id; those that have it now are left out. Count them."""
+        found = {message.id: self._turn_of(message, now) for message in messages}
+        return {message_id: turn for message_id, turn in found.items() if turn > now}
+
+    def _turn_of(self, message: Message, now: datetime) -> datetime:
+        content = message.content
+        sender = (content.reply_to or content.sender or content.phone).casefold()
+        turn = self._senders.next(sender, now) if sender else now
+        return turn if turn > now else self._channels.next(message.channel, now)  # one flood is nobody else's
+
+
+class _Clocks:
+    """A virtual clock for each key (L. Zhang, VirtualClock, SIGCOMM 1990).
+
+    One message of each key has its turn `every` so often; `at_once` in a row are put behind nobody.
+    """
+
+    def __init__(self, *, every: timedelta, at_once: int) -> None:
+        self._every = every
+        self._ahead = at_once * every
         self._next: dict[str, datetime] = {}
         self._forgot_at = datetime.min.replace(tzinfo=UTC)
 
-    def turns(self, messages: Iterable[Message], now: datetime) -> dict[str, datetime]:
-        """Return when messages have their turns, by id; those that have it now are left out."""
-        found = ((message.id, self.turn_of(message.content, now)) for message in messages)
-        return {message_id: turn for message_id, turn in found if turn is not None}
-
-    def turn_of(self, content: Content, now: datetime) -> datetime | None:
-        """Return when a message has its turn, None if that is now. Count it as its sender's."""
-        sender = (content.reply_to or content.sender or content.phone).casefold()
-        if not sender:
-            return None
-        earliest = now - _AT_ONCE * _EVERY
-        if sender not in self._next and not self._has_room(now, earliest):
-            return None
-        turn = max(self._next.get(sender, earliest), earliest) + _EVERY
-        if turn - now > timedelta(days=30):  # of a clock that was set back, or a flood of weeks
-            turn = now
-        self._next[sender] = turn
-        return turn if turn > now else None
+    def next(self, key: str, now: datetime) -> datetime:
+        """Count one message of a key, and return when its turn is."""
+        earliest = now - self._ahead
+        if key not in self._next and not self._has_room(now, earliest):
+            return now
+        turn = max(self._next.get(key, earliest), earliest) + self._every
+        self._next[key] = now if turn - now > _FARTHEST else turn
+        return self._next[key]
 
     def _has_room(self, now: datetime, earliest: datetime) -> bool:
         if len(self._next) >= _MOST and abs(now - self._forgot_at) >= _FORGET_EVERY:
             self._forgot_at = now
-            self._next = {sender: at for sender, at in self._next.items() if at > earliest}
+            self._next = {key: at for key, at in self._next.items() if at > earliest}
         return len(self._next) < _MOST

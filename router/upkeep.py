@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from router.errors import SignpostError, StoreBroken, StoreBusy
 from router.records import DeliveryState, Notice, State
-from router.store import daemons, deliveries, ledger, marks, messages, migrate
+from router.store import daemons, deliveries, ledger, marks, messages, migrate, restored
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,12 +28,16 @@ _LISTED = 20
 
 
 class Heartbeat:
-    """Keeps this daemon's leases valid; `alive` says whether they may be used."""
+    """Keeps this daemon's leases valid; `alive` says whether they may be used.
+
+    `trouble` is why the last beat failed, "" if it didn't.
+    """
 
     def __init__(self, store: Store, daemon_id: str, log: FilteringBoundLogger) -> None:
         self._store = store
         self.daemon_id = daemon_id
         self._log = log
+        self.trouble = ""
         self._good_until = 0.0
         self._answered_at = 0.0
 
@@ -65,10 +70,13 @@ class Heartbeat:
                 await self._beat()
         except TimeoutError as error:
             self._store.hang_up()
-            raise StoreBusy(f"it hasn't answered for {_PATIENCE_S:.0f} s, so its connections were given up") from error
-        except SignpostError:
+            self.trouble = f"it hasn't answered for {_PATIENCE_S:.0f} s, so its connections were given up"
+            raise StoreBusy(self.trouble) from error
+        except SignpostError as error:
+            self.trouble = str(error)
             self._hear()
             raise
+        self.trouble = ""
         self._hear()
 
     def _hear(self) -> None:
@@ -77,7 +85,8 @@ class Heartbeat:
     async def _beat(self) -> None:
         began = asyncio.get_running_loop().time()
         now = self._now()
-        if await self._store.write(lambda c: daemons.beat(c, self.daemon_id, now)):
+        alone = self._store.dialect == "sqlite"  # while its disk is full, say, nobody else takes what it holds
+        if await self._store.write(lambda c: daemons.beat(c, self.daemon_id, now, alone=alone)):
             self._prolong(began)
         else:
             self._log.error("taken_for_dead")
@@ -145,6 +154,18 @@ def digest_text(connection: Connection, now: datetime) -> str:
         *(f"  delivery {d.id} is {d.state.value} ({d.last_error}):  signpost deliveries retry {d.id}" for d in stuck),
     ]
     return "\n".join(lines) + "\n"
+
+
+def tell_restored(connection: Connection, alerts: Alerts, now: datetime) -> datetime | None:
+    """Tell operations, once, that the store comes out of a backup; return the moment that it is of.
+
+    None if it doesn't, or they have been told. A start that fails before this leaves it to the next one.
+    """
+    backup_at = marks.get(connection, restored.UNTOLD)
+    if backup_at is None or not marks.take(connection, restored.UNTOLD):
+        return None
+    alerts.tell(connection, "restored", restored_notice(backup_at), now, every=timedelta(0))
+    return backup_at
 
 
 def restored_notice(backup_at: datetime) -> Notice:

@@ -60,7 +60,7 @@ def _is_older(invocation: Invocation, version: str) -> bool:
     """Return whether a model has learnt from the bundled messages of a former version."""
     configured = invocation.configuration().classifier
     metrics = ask(invocation.configuration(), "models_show", version=version)["metrics"]
-    return is_older(metrics, basis(configured.classifier, configured.settings, load_corpus()))
+    return is_older(metrics, lambda: basis(configured.classifier, configured.settings, load_corpus()))
 
 
 @models.command("show", prints=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,16 @@ from router.learning.dataset import HELD_OUT_SHARE
 from router.learning.lessons import CORPUS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from classifiers._corpus import Corpus
     from router.interfaces import ClassifierType, Settings
 
 BASIS = "basis"
 """In a model's metrics: the digest of what the bundled model was made of at that time; "" if it has no part in it."""
+
+RELEASE = "release"
+"""In a model's metrics: the version of Signpost that made it; which of two is the newer one its basis doesn't tell."""
 
 
 def basis(classifier: ClassifierType, settings: Settings, corpus: Corpus) -> str:
@@ -43,9 +47,28 @@ def is_bundled(metrics: Mapping[str, Any]) -> bool:
     return CORPUS in counts and counts.keys() <= {CORPUS, GLOSSARY} and not metrics.get("learnt")
 
 
-def is_older(metrics: Mapping[str, Any], present: str) -> bool:
-    """Return whether a model has learnt from the bundled messages, as a former version of Signpost brought them."""
-    return CORPUS in (metrics.get("counts") or {}) and metrics.get(BASIS) != present
+def is_older(metrics: Mapping[str, Any], present: Callable[[], str]) -> bool:
+    """Return whether a model has learnt from the bundled messages, as a former version of Signpost brought them.
+
+    `present` gives the digest of what this one brings; it has to read all of that, so it is asked only where it counts.
+    """
+    return CORPUS in (metrics.get("counts") or {}) and is_earlier(metrics) and metrics.get(BASIS) != present()
+
+
+def release() -> str:
+    """Return this version of Signpost."""
+    return version("signpost-router")
+
+
+def is_earlier(metrics: Mapping[str, Any]) -> bool:
+    """Return whether a model was made by an earlier version of Signpost than this one."""
+    return _numbers(str(metrics.get(RELEASE) or "")) < _numbers(release())
+
+
+def _numbers(given: str) -> tuple[int, ...]:
+    """Return what versions are ordered by: the numbers at the beginning."""
+    found = re.match(r"\d+(\.\d+)*", given)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def _program() -> str:

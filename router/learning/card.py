@@ -12,7 +12,7 @@ from router.learning.outvote import told
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_HEADLINES = (
+HEADLINES = (
     ("accuracy", "right first choice"),
     ("macro_f1", "macro F1 of the first choice"),
     ("coverage", "routed without a person"),
@@ -82,7 +82,7 @@ def _figures(figures: Mapping[str, Any]) -> Iterable[str]:
         f"{_percent(figures.get('target_error'))} wrong answers among the routed."
     )
     intervals = figures.get("intervals") or {}
-    rows = [[words, _percent(figures.get(name)), _between(intervals.get(name))] for name, words in _HEADLINES]
+    rows = [[words, _percent(figures.get(name)), _between(intervals.get(name))] for name, words in HEADLINES]
     if urgent := figures.get("urgent"):
         rows += [[f"urgent messages: {name}", _percent(urgent.get(name)), ""] for name in ("recall", "precision")]
     yield _table(["", "share", "95 % interval"], rows)

@@ -45,10 +45,11 @@ class Lesson:
     """A message of the district and the department it belongs to.
 
     `from_department` is the one that it was corrected away from, "" where nothing was corrected.
-    `key` names who said so ("correction 12", "audit 0WE3MXMK4J3E meals"), "" where nobody did; `people` are those
-    behind it. `label` is the model's own, where the model said so, or that of a department which another has taken
-    over. `urgent` and `alarmed`: see `Example`. `misrouted`: an audit found that it had gone elsewhere. `voted`: two
-    votes confirmed it, and nobody by name. `unsure`: only silence says so, and the model wasn't sure when it routed it.
+    `key` names who said so ("correction 12", "tacit 12", "audit 0WE3MXMK4J3E meals"), "" where nobody did; `people` are
+    those behind it. `label` is the model's own, where the model said so, or that of a department which another has
+    taken over. `urgent` and `alarmed`: see `Example`. `misrouted`: an audit found that it had gone elsewhere. `voted`:
+    two votes confirmed it, and nobody by name. `unsure`: only silence says so, and the model wasn't sure when it routed
+    it.
     """
 
     message_id: str
@@ -224,7 +225,7 @@ def _of_correction(row: Row[Any], voters: Sequence[str], urgent: bool | None) ->
         medium=row.medium,
         content=row.content,
         id=row.id,
-        key=f"{CORRECTION} {row.id}",
+        key=f"{TACIT if tacit else CORRECTION} {row.id}",  # when a person confirms it as well, that is new
         source=TACIT if tacit else CORRECTION,
         weight=TACIT_WEIGHT if tacit else CORRECTION_WEIGHT,
         urgent=urgent,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from router.interfaces import ModelInput
 
-_AT_ONCE = 2_000  # rows, so that much is never held at once
+_AT_ONCE = 4_000_000  # cosines held at once: 32 MB
 
 
 class Likeness:
@@ -37,7 +37,19 @@ class Likeness:
         parts = [part >= cosine for part in self._cosines(these, those)]
         return np.concatenate(parts) if parts else np.empty((0, len(those)), dtype=bool)
 
+    def count_within(self, these: Sequence[int], those: Sequence[int], cosine: float) -> NDArray[np.int_]:
+        """Return for each of these texts how many of those are at least so near, itself not counted."""
+        columns = np.asarray(those, dtype=int)
+        counts, start = np.zeros(len(these), dtype=int), 0
+        for part in self._cosines(these, those):
+            own = columns == np.asarray(these[start : start + len(part)], dtype=int)[:, None]
+            counts[start : start + len(part)] = ((part >= cosine) & ~own).sum(axis=1)
+            start += len(part)
+        return counts
+
     def _cosines(self, these: Sequence[int], those: Sequence[int]) -> Iterator[NDArray[np.floating[Any]]]:
+        """Yield the cosines of some of these texts with all of those, never many at once."""
         others = self._values[list(those)].T
-        for start in range(0, len(these), _AT_ONCE):
-            yield (self._values[list(these[start : start + _AT_ONCE])] @ others).toarray()
+        step = max(1, _AT_ONCE // max(1, len(those)))
+        for start in range(0, len(these), step):
+            yield (self._values[list(these[start : start + step])] @ others).toarray()

@@ -169,11 +169,12 @@ class _Trial:
     def _outvoted(self, numbers: list[int], label: str, moves: list[int], least: float) -> list[int]:
         """Return those of the rows that are outvoted, the one with most corrections near it first.
 
-        What people left there, and what nobody flagged, speaks for a row as each correction speaks against it.
+        What people left there, and what nobody flagged, speaks for a row as each correction speaks against it; no row
+        speaks for itself.
         """
         said = self._of(label, *WORDS, *WEAK)
         near = self.alike.within(numbers, self._places(moves), least)
-        votes, against = near.sum(axis=1), self.alike.within(numbers, said, least).sum(axis=1)
+        votes, against = near.sum(axis=1), self.alike.count_within(numbers, said, least)
         lost = (votes >= self.terms.corrections) & (votes > against) & self._of_several(near, moves)
         order = np.argsort(-votes, kind="stable")
         return [numbers[place] for place in order.tolist() if lost[place]]

@@ -10,7 +10,7 @@ from classifiers._artifact import unpack
 from classifiers._corpus import load_corpus
 from router.errors import Conflict, SignpostError
 from router.learning import bundled, registry
-from router.learning.basis import BASIS, basis, is_bundled
+from router.learning.basis import BASIS, basis, is_bundled, is_earlier
 from router.learning.terms import PAUSE
 from router.learning.train import trained
 from router.learning.verdicts import Verdict
@@ -37,7 +37,8 @@ _SENTENCE = "This is the bundled model; it serves until one that has learnt from
 class Renewal:
     """`look` puts the present bundled model in the place of a former one; of what has learnt here it leaves alone.
 
-    One that was there before, and that somebody went back from, doesn't come back.
+    One that was there before, and that somebody went back from, doesn't come back. Nor does an older one take the place
+    of a newer one's, while daemons of both versions run; and where only settings have changed, training asks the gate.
     """
 
     def __init__(self, around: Surroundings, run: Callable[[Order, float], Awaitable[Trained]]) -> None:
@@ -50,7 +51,7 @@ class Renewal:
         """Look whether there is something to do, and do it; return whether another model serves."""
         store = self._around.store
         champion = await store.read(models.champion)
-        if champion is None or not is_bundled(champion.metrics) or self._rests():
+        if champion is None or not _is_former(champion) or self._rests():
             return False
         terms = self._around.terms()
         order = _of_bundled(terms.order())
@@ -60,7 +61,10 @@ class Renewal:
         if not await store.read(lambda c: _is_due(c, champion, present)):
             return False
         try:
-            return await self._take_place(await self._made(kind, settings, order), champion, terms.keep)
+            made = await self._made(kind, settings, order, present)
+            if made.metrics.get(BASIS) != present:  # else it would be made again and again
+                raise SignpostError("the bundled model says that it was made of something else")
+            return await self._take_place(made, champion, terms.keep)
         except Conflict:  # somebody trains: later
             return False
         except SignpostError as error:
@@ -79,12 +83,14 @@ class Renewal:
             self._known = asked, digest
         return self._known[1]
 
-    async def _made(self, kind: ClassifierType, settings: Settings, order: Order) -> Trained:
+    async def _made(self, kind: ClassifierType, settings: Settings, order: Order, present: str) -> Trained:
         """Return the bundled model: kept from an earlier start, or trained as any other, behind everything else."""
         verdict = Verdict(passed=True, sentence=_SENTENCE)
         kept = await asyncio.to_thread(bundled.kept, kind, settings)
         if kept is not None:
-            return await asyncio.to_thread(lambda: trained(unpack(*kept), verdict))
+            known = await asyncio.to_thread(lambda: trained(unpack(*kept), verdict))
+            if known.metrics.get(BASIS) == present:
+                return known
         return replace(await self._run(order, self._around.terms().within.total_seconds()), verdict=verdict)
 
     async def _take_place(self, model: Trained, champion: ModelRow, keep: int) -> bool:
@@ -110,6 +116,10 @@ class Renewal:
             )
             await around.tell("learning", Notice(subject=f"A new model serves: {model.version}", text=text))
         return done
+
+
+def _is_former(champion: ModelRow) -> bool:
+    return is_bundled(champion.metrics) and is_earlier(champion.metrics)
 
 
 def _is_due(connection: Connection, champion: ModelRow, present: str) -> bool:

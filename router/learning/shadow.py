@@ -13,6 +13,7 @@ from router.learning.heirs import heirs
 from router.learning.proofs import fisher_test, sign_test
 from router.plugins import classifier_types
 from router.records import Notice
+from router.routing.hint import hinted
 from router.routing.policy import choose
 from router.routing.urgent import Urgent
 from router.serving import thresholds
@@ -162,14 +163,15 @@ def _beside(row: ModelRow) -> frozenset[str]:
 def _compared(asked: Sequence[Row[Any]], pair: _Pair, challenger: str, terms: Terms) -> list[dict[str, Any]]:
     """Return what both would do with messages: the champion by its stored answer."""
     contents = [(content_from_json(row.content), row.medium) for row in asked]
-    answers = pair.challenger.predict([prepare(*each) for each in contents])
+    asked_about = [hinted(prepare(*each), terms.departments) for each in contents]
+    answers = pair.challenger.predict([model_input for model_input, _ in asked_about])
     reasons = Urgent(lambda: pair.challenger, readings).reasons(contents)
     rows = []
-    for row, answer, reason in zip(asked, answers, reasons, strict=True):
+    for row, answer, reason, (_, chosen) in zip(asked, answers, reasons, asked_about, strict=True):
         stored = prediction_from_json(row.prediction)
         assert stored is not None  # it names the model that gave it
-        before = choose(stored, terms.departments, pair.champion_limits)
-        after = choose(answer, terms.departments, pair.limits)
+        before = choose(stored, terms.departments, pair.champion_limits, chosen)
+        after = choose(answer, terms.departments, pair.limits, chosen)
         rows.append(
             {
                 "challenger": challenger,

@@ -11,7 +11,7 @@ from classifiers._artifact import Artifact, save, unpack
 from classifiers._corpus import load_corpus
 from router.errors import SignpostError
 from router.interfaces import Clock, SystemClock
-from router.learning.basis import BASIS, basis
+from router.learning.basis import BASIS, RELEASE, basis, release
 from router.learning.caution import careful
 from router.learning.dataset import Dataset, build, fingerprint, split
 from router.learning.files import read_files
@@ -46,6 +46,7 @@ _MEASURES = (
     "urgent",
     "counts",
     BASIS,
+    RELEASE,
     "left_out",
     "outvoted",
     "learnt",
@@ -117,6 +118,7 @@ class _Recipe:
             "outvoted": [asdict(each) for each in dataset.outvoted],
             "learnt": list(dataset.learnt),
             BASIS: self.basis,
+            RELEASE: release(),
             "parameters": {"seed": self.seed, **self.settings.model_dump(mode="json")},
         }
 
@@ -253,7 +255,7 @@ def _known_before(
     """Return what the champion has learnt from, as far as it is still there."""
     meta = champion[1] if champion else {}
     learnt = set(meta.get("learnt", ()))
-    known = [lesson for lesson in lessons if not lesson.key or lesson.key in learnt]
+    known = [lesson for lesson in lessons if lesson.source == SILENCE or lesson.key in learnt]
     return as_before(put_together(lessons=known), int(meta.get("counts", {}).get(SILENCE, 0)))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, func, insert, or_, select
+from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from router.store.model_tables import model_artifacts
 from router.store.tables import models
@@ -31,10 +32,12 @@ def missing(connection: Connection, version: str, artifact: bytes) -> Iterator[t
 
 
 def keep(connection: Connection, version: str, part: int, content: bytes) -> None:
-    """Store one piece, in place of what may be there."""
-    c = model_artifacts.c
-    connection.execute(delete(model_artifacts).where(c.version == version, c.part == part))
-    connection.execute(insert(model_artifacts), {"version": version, "part": part, "content": content})
+    """Store one piece, in place of what may be there; two daemons may store the same at once."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(model_artifacts).values(version=version, part=part, content=content)
+    key = [model_artifacts.c.version, model_artifacts.c.part]
+    there = {"content": statement.excluded["content"]}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=there))
 
 
 def read(connection: Connection, version: str) -> bytes:

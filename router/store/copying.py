@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from router.errors import Conflict, NotFound, SignpostError, StoreBusy
 from router.store import (
+    console_tables,  # noqa: F401  its tables are copied, too
+    figure_tables,  # noqa: F401  its tables are copied, too
     migrate,
     model_tables,  # noqa: F401  its tables are copied, too
 )

@@ -35,10 +35,14 @@ def register(connection: Connection, daemon_id: str, now: datetime | None, *, al
     return lost
 
 
-def beat(connection: Connection, daemon_id: str, now: datetime | None) -> bool:
-    """Prolong a daemon's life; False if it was already taken for dead (it must not use its leases any more)."""
+def beat(connection: Connection, daemon_id: str, now: datetime | None, *, alone: bool = False) -> bool:
+    """Prolong a daemon's life; False if it was already taken for dead (it must not use its leases any more).
+
+    Where it is `alone` nobody else can have taken its leases, however long it hasn't beaten.
+    """
     now = _time(connection, now)
-    alive = update(daemons).where(daemons.c.id == daemon_id, daemons.c.expires_at > now)
+    alive = update(daemons).where(daemons.c.id == daemon_id)
+    alive = alive if alone else alive.where(daemons.c.expires_at > now)
     return connection.execute(alive.values(expires_at=now + LIFETIME)).rowcount == 1
 
 

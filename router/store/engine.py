@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from router.errors import SignpostError, StoreBroken, StoreBusy
 from router.interfaces import Clock, SystemClock
-from router.store import migrate
+from router.store import indexes, migrate
 from router.store.backends import Backend, PostgresBackend, SqliteBackend
 
 if TYPE_CHECKING:
@@ -110,10 +110,16 @@ class Store:
             await self._backend.open()
             if not self._read_only:
                 await self._backend.transact_alone(migrate.upgrade)
+                await self._build_indexes()
         except BaseException as error:
             await self._backend.close()
             _raise(error)
         self._open = not self._read_only
+
+    async def _build_indexes(self) -> None:
+        if isinstance(self._backend, PostgresBackend):
+            async with self._backend.line() as line:
+                await indexes.build(line)
 
     async def close(self) -> None:
         """Commit what waits, then disconnect."""

@@ -45,6 +45,12 @@ def get(connection: Connection, name: str) -> datetime | None:
     return connection.execute(select(marks.c.at).where(marks.c.name == name)).scalar()
 
 
+def beginning_with(connection: Connection, start: str) -> dict[str, datetime]:
+    """Return the marks whose names begin so, and when they were set."""
+    rows = connection.execute(select(marks.c.name, marks.c.at).where(marks.c.name.startswith(start, autoescape=True)))
+    return {row.name: row.at for row in rows}
+
+
 def clear(connection: Connection, name: str) -> None:
     """Forget a mark."""
     connection.execute(delete(marks).where(marks.c.name == name))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, and_, bindparam, func, or_, select, union_all, update
+from sqlalchemy import Integer, and_, bindparam, func, or_, select, update
 
 from router.records import Medium, Message, State
 from router.store.codec import content_from_json
 from router.store.tables import decisions, deliveries, messages, originals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
@@ -41,10 +42,11 @@ def lease_undecided(
 ) -> list[Undecided]:
     """Lease undecided messages to this daemon and return them with their originals, oldest first.
 
-    Most of them are the oldest, a quarter the newest, and together they aren't too large for memory. Those named in
-    `first` that wait come before all others, and alone. One that was leased when a process died comes alone, too, the
-    least suspected first, or not at all without `suspects`: in a batch again, a few crashes in a row would set all of
-    it aside for what one of them did, or none.
+    While more waits than that, each channel has its share, so that a mailbox's backlog doesn't delay a form: most of it
+    the oldest, a quarter the newest. Together they aren't too large for memory. Those named in `first` that wait come
+    before all others, and alone. One that was leased when a process died comes alone, too, the least suspected first,
+    or not at all without `suspects`: in a batch again, a few crashes in a row would set all of it aside for what one of
+    them did, or none.
     """
     ids = _lease_first(connection, owner, first[:limit]) or _lease_next(connection, owner, limit, suspects=suspects)
     ids = _fitting(connection, owner, ids)
@@ -67,18 +69,34 @@ def _fitting(connection: Connection, owner: str, ids: Sequence[str]) -> list[str
 
 
 def _lease_first(connection: Connection, owner: str, ids: Sequence[str]) -> list[Any]:
-    return list(connection.execute(_LEASE_FIRST, {"ids": ids, "new_owner": owner}).scalars()) if ids else []
+    return list(connection.execute(_LEASE_FREE, {"ids": ids, "new_owner": owner}).scalars()) if ids else []
 
 
 def _lease_next(connection: Connection, owner: str, limit: int, *, suspects: bool) -> list[Any]:
     suspect = connection.execute(_SUSPECT, {"most": 1}).scalar() if suspects else None
-    if suspect is None:
-        newest = limit // _NEWEST
-        wanted = {"most": limit - newest, "newest": newest, "new_owner": owner}
-        leased = connection.execute(_LEASE if newest else _LEASE_OLDEST, wanted)
-    else:
-        leased = connection.execute(_LEASE_THESE, {"ids": [suspect], "new_owner": owner})
-    return list(leased.scalars())
+    if suspect is not None:
+        return list(connection.execute(_LEASE_THESE, {"ids": [suspect], "new_owner": owner}).scalars())
+    ids = _ids(connection, _OLDEST, {"most": limit + 1})
+    if len(ids) > limit:
+        ids = _shared(connection, limit)
+    return list(connection.execute(_LEASE_FREE, {"ids": ids, "new_owner": owner}).scalars()) if ids else []
+
+
+def _shared(connection: Connection, limit: int) -> list[str]:
+    """Return ids of messages that wait, as many of each channel as of every other."""
+    channels, newest = _ids(connection, _CHANNELS), limit // _NEWEST
+    ids: dict[str, None] = {}
+    for statement, most in ((_OLDEST_OF, limit - newest), (_NEWEST_OF, newest)):
+        found = [_ids(connection, statement, {"from": name, "most": most}) for name in channels]
+        in_turns = (id_ for row in zip_longest(*found) for id_ in row if id_ is not None)
+        ids |= dict.fromkeys(islice(in_turns, most))
+    return list(ids)
+
+
+def _ids(
+    connection: Connection, statement: Select[tuple[str]], values: Mapping[str, object] | None = None
+) -> list[Any]:
+    return list(connection.execute(statement, values).scalars())
 
 
 def waiting(connection: Connection, most: int = 100_000) -> list[str]:
@@ -112,14 +130,9 @@ _IS_FREE = and_(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(
 _IS_SOUND = messages.c.lost_leases == 0
 
 
-def _free(which: ColumnElement[bool], *order: ColumnElement[Any], most: str = "most") -> Select[tuple[str]]:
-    return (
-        select(messages.c.id)
-        .where(_IS_FREE, which)
-        .order_by(*order)
-        .limit(bindparam(most, type_=Integer))
-        .with_for_update(skip_locked=True)
-    )
+def _free(*which: ColumnElement[bool], order: Sequence[ColumnElement[Any]]) -> Select[tuple[str]]:
+    found = select(messages.c.id).where(_IS_FREE, *which).order_by(*order).limit(bindparam("most", type_=Integer))
+    return found.with_for_update(skip_locked=True)
 
 
 def _leasing(which: ColumnElement[bool]) -> ReturningUpdate[tuple[str]]:
@@ -127,14 +140,26 @@ def _leasing(which: ColumnElement[bool]) -> ReturningUpdate[tuple[str]]:
     return leased.returning(messages.c.id)
 
 
-_SUSPECT = _free(messages.c.lost_leases > 0, messages.c.lost_leases, messages.c.received_at)
-_OLDEST = _free(_IS_SOUND, messages.c.received_at)
-_LATEST = _free(_IS_SOUND, messages.c.received_at.desc(), most="newest")
-_BOTH = union_all(*(select(part.subquery().c.id) for part in (_OLDEST, _LATEST)))
-_LEASE, _LEASE_OLDEST = (_leasing(messages.c.id.in_(ids)) for ids in (_BOTH, _OLDEST))
+_OF_CHANNEL = messages.c.channel == bindparam("from")
+_SUSPECT = _free(messages.c.lost_leases > 0, order=(messages.c.lost_leases, messages.c.received_at))
+_OLDEST = _free(_IS_SOUND, order=(messages.c.received_at,))
+_OLDEST_OF = _free(_IS_SOUND, _OF_CHANNEL, order=(messages.c.received_at,))
+_NEWEST_OF = _free(_IS_SOUND, _OF_CHANNEL, order=(messages.c.received_at.desc(),))
 _FREE_OF_THESE = select(messages.c.id).where(_OF_THESE, _IS_FREE, _IS_SOUND).with_for_update(skip_locked=True)
-_LEASE_FIRST = _leasing(messages.c.id.in_(_FREE_OF_THESE))  # other daemons may want the same ones
+_LEASE_FREE = _leasing(messages.c.id.in_(_FREE_OF_THESE))  # other daemons may want the same ones
 _LEASE_THESE = _leasing(_OF_THESE)
+
+
+def _channels_waiting() -> Select[tuple[str]]:
+    """Return the statement for the channels of which something waits: one step along the index for each of them."""
+    least = select(func.min(messages.c.channel)).where(messages.c.state == State.UNDECIDED.value)
+    found = select(least.scalar_subquery().label("channel")).cte("found", recursive=True)
+    following = least.where(messages.c.channel > found.c.channel).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.channel.is_not(None)))
+    return select(found.c.channel).where(found.c.channel.is_not(None))
+
+
+_CHANNELS = _channels_waiting()
 _NEWEST_WAITING = (
     select(messages.c.id)
     .where(_IS_FREE, _IS_SOUND)

@@ -4,6 +4,10 @@ Several daemons share a database, and are brought to a new version one after the
 whatever an earlier program reads and writes stays as it is, and it goes on. One that takes something away, or gives it
 another meaning, says `contracts = True`: it waits until no daemon runs, and programs older than it are refused from
 then on. What is to go away is first left unused by one release, then taken away by a later one.
+
+An index on a table that is there already is added by `router.store.indexes.add`, never by Alembic's `create_index`:
+PostgreSQL then builds it afterwards, while others write. Otherwise a migration takes no table for long: it adds columns
+without a default that has to be computed, and moves rows in a command of its own.
 """
 
 from __future__ import annotations
@@ -15,14 +19,14 @@ from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from router.errors import StoreBroken, StoreBusy
-from router.store import cursors, daemons
+from router.store import cursors, daemons, indexes
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import Script
     from sqlalchemy import Connection
 
-HEAD = "0012"  # the newest revision in migrations/versions; a test compares
+HEAD = "0016"  # the newest revision in migrations/versions; a test compares
 _LOCK = 0x5197057  # the advisory lock of migrations: any number that nothing else here uses
 _LOCKED, _LOCKED_MS = "55P03", 5_000  # PostgreSQL manual, appendix A; below what a heartbeat may take
 SCHEMA = ":schema"  # among the cursors, as no channel can be named
@@ -127,9 +131,13 @@ def _run(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415 -- 0.3 s, needed only when the schema changes
 
     taken_away = _contracting(revision(connection))
+    noted: list[indexes.Noted] = []
     config = _config()
     config.attributes["connection"] = connection
+    if connection.dialect.name == "postgresql" and has_schema(connection):  # else there is nobody to disturb
+        config.attributes[indexes.NOTED] = noted
     command.upgrade(config, "head")
+    indexes.note(connection, noted)
     if taken_away:
         cursors.put(connection, SCHEMA, "oldest", {"revision": max(taken_away)})
 

@@ -3,6 +3,12 @@
 A backup carries a mark with the moment that it is of. The first daemon that starts on it finds the mark. Numbers of
 deliveries, of which Message-IDs and links are made, then go on far above those that may have been given since, and what
 may have been sent already says so when it is sent again.
+
+An SQLite copy gets its mark when it is made, so that no store ever carries one by mistake. A PostgreSQL database has to
+carry it itself while it is copied, and keeps it if the copying breaks off. So the mark there names the very table that
+it was put into: restored, into this database or any other, it lies in another table, even where that one replaces the
+former. Only a snapshot of the disk that was taken during a backup, or one backup's rows loaded into the tables that are
+there (`pg_restore --data-only`), can't be told from a backup that broke off: `signpost store restored` says it.
 """
 
 from __future__ import annotations
@@ -11,8 +17,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 
+from router.again import with_remark
 from router.errors import Conflict
 from router.records import DeliveryKind, DeliveryState
 from router.store import daemons, marks
@@ -26,29 +33,55 @@ if TYPE_CHECKING:
     from router.store.engine import Store
 
 BACKUP = "backup"  # a mark of the copy alone: the moment that it is of
+_OF = f"{BACKUP} of "  # the same, and in which table it was put
 AFTER_RESTORE = "after-restore"
 """The tag of a decision about a message that may have been forwarded before the store was restored."""
 
-AGAIN = "Signpost was restored from a backup: you may have been told of this before."
+UNTOLD = "restored-untold"  # a mark: the moment that the backup is of, until operations are told
 _RESTORED = "restored"  # a mark: when a daemon first ran on what was restored
 _LASTS = timedelta(days=30)  # so long after it something may still come in that came in before
 _LOCK = 0x5197059  # the advisory lock of whoever makes a backup: a number that nothing else has (see the tests)
 _MOST_PER_S, _AT_LEAST = 1_000, 1_000_000  # deliveries that nobody can have exceeded
 _ANSWERED = "the store was restored from a backup, and this may have been sent already"
+_WHERE = """SELECT concat_ws('/',
+    CASE WHEN has_function_privilege('pg_control_system()', 'execute')
+    THEN (SELECT system_identifier FROM pg_control_system()) END,
+    (SELECT oid FROM pg_database WHERE datname = current_database()), 'marks'::regclass::oid)"""
 _NUMBERS = "numbers below this one may have been given after the backup that this store was restored from"
 
 
 def begin_again(connection: Connection, now: datetime) -> datetime | None:
-    """If the store comes out of a backup, make it fit to be used, once; return the moment that the backup is of."""
-    backup_at = marks.get(connection, BACKUP)
-    if backup_at is None or _is_being_made(connection) or not marks.take(connection, BACKUP):
+    """If the store comes out of a backup, make it fit to be used, once; return the moment that the backup is of.
+
+    Of several daemons that start on it at once one does it, and the others wait until it is done.
+    """
+    backup_at = _taken(connection)
+    if backup_at is None:
         return None
-    marks.clear(connection, _RESTORED)
-    marks.claim(connection, _RESTORED, now, timedelta(0))
+    for name, at in ((_RESTORED, now), (UNTOLD, backup_at)):
+        marks.clear(connection, name)
+        marks.claim(connection, name, at, timedelta(0))
     _mark_waiting(connection)
     _drop_answers(connection, now)
     _leave_numbers_out(connection, backup_at, now)
     return backup_at
+
+
+def _taken(connection: Connection) -> datetime | None:
+    """Take the mark away and return its time, None if there is none that speaks of a backup."""
+    found = marks.beginning_with(connection, BACKUP)
+    own = _OF + _identity(connection) if found else ""
+    if own in found and connection.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
+        marks.clear(connection, own)  # nobody makes that backup any more
+    taken = [at for name, at in found.items() if name != own and marks.take(connection, name)]
+    return min(taken, default=None)
+
+
+def _identity(connection: Connection) -> str:
+    """Return which table of which database of which server holds the marks; "" for SQLite, which needs none."""
+    if connection.dialect.name != "postgresql":
+        return ""
+    return str(connection.execute(text(_WHERE)).scalar_one())
 
 
 def since(connection: Connection, now: datetime) -> datetime | None:
@@ -82,7 +115,8 @@ def say(connection: Connection, of: datetime | None, now: datetime) -> datetime:
     if alive:
         raise Conflict("a daemon runs on this store: stop it first, or it will have sent things again already")
     of = of or _last_known(connection) or now
-    marks.clear(connection, BACKUP)
+    for name in (BACKUP, *marks.beginning_with(connection, BACKUP)):
+        marks.clear(connection, name)
     marks.claim(connection, BACKUP, min(of, now), timedelta(0))
     return min(of, now)
 
@@ -96,21 +130,14 @@ async def marked(store: Store) -> AsyncIterator[None]:
     async with store.line() as line:
         if not await line.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
             raise Conflict("another backup of this database is being made")
+        own = _OF + await line.fetchval(_WHERE)
         mark = "INSERT INTO marks (name, at) VALUES ($1, now()) ON CONFLICT (name) DO UPDATE SET at = now()"
-        await line.execute(mark, BACKUP)
+        await line.execute(mark, own)
         try:
             yield
         finally:
-            await line.execute("DELETE FROM marks WHERE name = $1", BACKUP)
+            await line.execute("DELETE FROM marks WHERE name = $1", own)
             await line.execute("SELECT pg_advisory_unlock($1)", _LOCK)
-
-
-def _is_being_made(connection: Connection) -> bool:
-    """Return whether the mark is there only because somebody is just making a backup of this very database."""
-    if connection.dialect.name != "postgresql":
-        return False
-    alone = connection.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one()
-    return not alone or daemons.living(connection, None) > 0
 
 
 def _last_known(connection: Connection) -> datetime | None:
@@ -130,7 +157,7 @@ def _mark_waiting(connection: Connection) -> None:
     told = (deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.kind == DeliveryKind.ALERT.value)
     for alert in connection.execute(select(deliveries.c.id, deliveries.c.notice).where(*told)).all():
         if alert.notice:
-            notice = {**alert.notice, "text": f"{AGAIN}\n{alert.notice.get('text', '')}"}
+            notice = {**alert.notice, "text": with_remark(alert.notice.get("text", ""))}
             connection.execute(update(deliveries).where(deliveries.c.id == alert.id).values(notice=notice))
 
 

@@ -134,6 +134,13 @@ messages = Table(
         postgresql_where=text("sender <> ''"),
     ),
     _index("ix_messages_undecided", "received_at", "state = 'undecided'"),
+    Index(  # what waits, of each channel
+        "ix_messages_undecided_of",
+        "channel",
+        "received_at",
+        sqlite_where=text("state = 'undecided'"),
+        postgresql_where=text("state = 'undecided'"),
+    ),
     _index("ix_messages_held", "received_at", "state = 'held'"),
     _index("ix_messages_filed", "received_at", "state = 'filed'"),
 )

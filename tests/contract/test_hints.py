@@ -12,6 +12,7 @@ from router import hints as module
 from router.hints import Hints
 from router.store.engine import open_store
 from router.workers import Crew, Worker
+from tests.integration.proxy import Proxy
 
 
 class Daemon:
@@ -95,3 +96,28 @@ async def test_only_who_has_more_to_do_than_at_once_says_so(log):
         worker.stop()
         await running
     assert said == ["decide-0"] * 2
+
+
+async def test_a_line_that_was_cut_in_between_was_waited_on_for_ever(postgres_url, log, monkeypatch):
+    """Where nobody answers, whoever stops listening hangs up: the daemon can stop, and listens anew."""
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(module, "_AGAIN_S", 0.01)
+    address, _, folder = postgres_url.partition("?host=")
+    async with Proxy(f"{folder}/.s.PGSQL.5432") as proxy, soon():
+        store = open_store(address.replace(":@", f"@127.0.0.1:{proxy.port}"))
+        await store.open()
+        hints = Hints(store, "d1", lambda _stage: None, log)
+        running = asyncio.create_task(hints.run())
+        await hints.listens.wait()
+        proxy.dark = True
+        hints.tell("decide-0")
+        while hints.listens.is_set():  # the hint has had no answer, nor has the farewell
+            await asyncio.wait([running], timeout=0.01)
+        proxy.dark = False
+        await hints.listens.wait()
+        proxy.dark = True
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        proxy.dark = False
+        await store.close()

@@ -14,8 +14,10 @@ from sqlalchemy import insert, select, text
 from router.errors import Conflict, StoreBroken, StoreBusy
 from router.records import DeliveryKind, DeliveryState, Destination, Reason
 from router.store import cursors, daemons, decisions, deliveries, keys, ledger, marks, messages, migrate
+from router.store.console_tables import accounts
 from router.store.engine import open_store
-from router.store.model_tables import model_events, shadows
+from router.store.figure_tables import figure_sums
+from router.store.model_tables import shadows
 from router.store.tables import marks as marks_table
 from router.store.tables import messages as messages_table
 from router.store.tables import metadata
@@ -255,7 +257,7 @@ async def test_a_mark_is_claimed_once_per_period(store):
 
 async def test_the_schema_is_what_the_tables_say(store):
     """Migrations and tables agree, and the newest revision is the one the code asks for."""
-    assert {model_events.name, shadows.name} <= metadata.tables.keys()
+    assert {accounts.name, figure_sums.name, shadows.name} <= metadata.tables.keys()
 
     def differences(connection):
         return compare_metadata(MigrationContext.configure(connection), metadata)

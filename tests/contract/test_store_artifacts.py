@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -87,3 +88,25 @@ async def opened(url):
         yield store
     finally:
         await store.close()
+
+
+async def test_two_daemons_that_start_on_an_empty_database_stumbled_over_each_other(postgres_url):
+    """Both store the bundled model; while the first one's piece isn't committed yet, the second waits and goes on."""
+    made = model(8)
+    async with opened(postgres_url) as one, opened(postgres_url) as other:
+        async with one.line() as line:
+            beginning = line.transaction()
+            await beginning.start()
+            piece = made.artifact[: artifacts.PART]
+            await line.execute("INSERT INTO model_artifacts VALUES ($1, 0, $2)", made.version, piece)
+            starting = asyncio.create_task(registry.ensure_champion(other, lambda: (made.artifact, made.sha256)))
+            async with asyncio.timeout(60):
+                waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+                while not await line.fetchval(waits):
+                    await asyncio.wait([starting], timeout=0.01)
+            await beginning.commit()
+        first, second = await asyncio.gather(
+            starting, registry.ensure_champion(one, lambda: (made.artifact, made.sha256))
+        )
+        assert first.version == second.version == await one.read(models.champion_version) == made.version
+        assert await other.read(lambda c: artifacts.read(c, made.version)) == made.artifact

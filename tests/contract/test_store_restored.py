@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import secrets
 import sqlite3
-from contextlib import closing
+import subprocess
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import update
 
+from router.again import with_remark
+from router.alerts import Alerts
 from router.errors import Conflict
 from router.records import Content, DeliveryKind, DeliveryState, Medium, Message, Notice
 from router.routing.restored import Restored
 from router.routing.route import Router
 from router.routing.schools import Schools
 from router.routing.statutory import EVALUATION, Statutory
-from router.store import answers, daemons, decisions, deliveries, marks, migrate, restored
+from router.store import daemons, decisions, deliveries, marks, restored
 from router.store.backup import copy_sqlite
 from router.store.engine import open_store
 from router.store.tables import messages as messages_table
+from router.upkeep import tell_restored
 from tests.contract.store_helpers import DESK, NOW, accept, inbound, routed
+from tests.contract.test_store_backup import pg_programs  # noqa: F401  pytest finds it by its name here
 
 HOUR = timedelta(hours=1)
 
@@ -70,7 +80,7 @@ async def test_what_waited_in_the_backup_says_that_it_may_have_been_sent(store):
 
     assert (await store.read(lambda c: decisions.in_force(c, message_id))).tags == (restored.AFTER_RESTORE,)
     told = await store.read(lambda c: deliveries.get(c, alert))
-    assert (told.state, told.notice.text) == (DeliveryState.WAITING, f"{restored.AGAIN}\nA delivery is dead.")
+    assert (told.state, told.notice.text) == (DeliveryState.WAITING, with_remark("A delivery is dead."))
     dropped = await store.read(lambda c: deliveries.get(c, answer))
     assert (dropped.state, "restored" in dropped.last_error) == (DeliveryState.DROPPED, True)
 
@@ -115,19 +125,112 @@ async def test_a_copy_of_a_file_says_what_it_is(sqlite_store, sqlite_url, tmp_pa
 
 async def test_a_daemon_that_starts_during_a_backup_is_not_misled(postgres_url):
     """While a database is being copied it carries the mark; who starts on it meanwhile leaves it as it is."""
-    store = open_store(postgres_url)
-    await store.open()
-    async with restored.marked(store):
-        assert await store.read(lambda c: marks.get(c, restored.BACKUP)) is not None
+    async with opened(postgres_url) as store:
+        async with restored.marked(store):
+            assert len(await carried(store)) == 1
+            assert await store.write(lambda c: restored.begin_again(c, NOW)) is None
+            assert len(await carried(store)) == 1
+            with pytest.raises(Conflict, match="another backup"):
+                async with restored.marked(store):
+                    pass
+        assert await carried(store) == {}
+
+
+async def test_a_backup_that_broke_off_made_the_next_start_a_restore(postgres_url):
+    """Its mark stays behind in the database that it was made of: that is this one, so nothing was restored."""
+    async with opened(postgres_url) as store:
+        await break_off(store)
+        number = await send_something(store)
+        assert len(await carried(store)) == 1
         assert await store.write(lambda c: restored.begin_again(c, NOW)) is None
-        with pytest.raises(Conflict, match="another backup"):
-            async with restored.marked(store):
-                pass
-    assert await store.read(lambda c: marks.get(c, restored.BACKUP)) is None
-    await store.write(lambda c: marks.claim(c, restored.BACKUP, NOW, timedelta(0)))
-    await store.write(lambda c: daemons.register(c, "d1", None, alone=False))
-    assert await store.write(lambda c: restored.begin_again(c, NOW)) is None  # where others are alive, nothing ended
-    await store.close()
+        assert await carried(store) == {}
+        assert await send_something(store) == number + 1
+
+
+@pytest.mark.usefixtures("pg_programs")
+@pytest.mark.parametrize("into", ["another database", "the same database"])
+async def test_a_dump_that_was_restored_at_once_was_not_recognised(postgres, postgres_url, tmp_path, into):
+    """Its daemons seem to live for 20 s more; it is another table all the same, in this database or another."""
+    dump = tmp_path / "signpost.dump"
+    async with opened(postgres_url) as store:
+        await store.write(lambda c: daemons.register(c, "d1", None, alone=False))
+        async with restored.marked(store):
+            run("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={postgres_url}")
+        number = await send_something(store)
+    url, clean = postgres_url, ["--clean", "--if-exists"]
+    if into == "another database":
+        name = f"t{secrets.token_hex(6)}"
+        postgres.psql(f"CREATE DATABASE {name}")
+        url, clean = postgres.get_uri(database=name), []
+    run("pg_restore", *clean, f"--dbname={url}", str(dump))
+    async with opened(url) as store, opened(url) as other:
+        assert await store.read(lambda c: daemons.living(c, None)) == 1
+        both = (each.write(partial(restored.begin_again, now=store.clock.now())) for each in (store, other))
+        done = [at for at in await asyncio.gather(*both) if at is not None]
+        assert len(done) == 1
+        assert await send_something(store) >= number + 1_000_000
+    if url != postgres_url:
+        postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_the_second_daemon_went_on_before_the_first_had_done_it(postgres_url):
+    """Of two that start on a restored database at once one acts, and the other waits for the end of that."""
+    async with opened(postgres_url) as store:
+        await store.write(lambda c: marks.claim(c, restored.BACKUP, NOW, timedelta(0)) and None)
+        async with store.line() as line:
+            first = line.transaction()
+            await first.start()
+            await line.execute("DELETE FROM marks WHERE name = 'backup'")
+            second = asyncio.create_task(store.write(lambda c: restored.begin_again(c, NOW)))
+            async with asyncio.timeout(60):
+                waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+                while not await line.fetchval(waits):
+                    await asyncio.wait([second], timeout=0.01)
+            assert not second.done()
+            await first.commit()
+        assert await second is None
+
+
+async def test_a_start_that_failed_afterwards_left_nobody_told(store):
+    """Operations are told by the next start that gets so far, and once."""
+    alerts = Alerts([DESK], [])
+    await begin_again(store, NOW + HOUR)
+    for told in (NOW, None):
+        assert await store.write(lambda c: tell_restored(c, alerts, NOW + 2 * HOUR)) == told
+    [alert] = await store.read(lambda c: deliveries.in_states(c, [DeliveryState.WAITING.value], 9))
+    assert alert.notice.subject == "Signpost was restored from a backup"
+
+
+async def carried(store):
+    """Return the marks of backups that a store carries."""
+    return await store.read(lambda c: marks.beginning_with(c, restored.BACKUP))
+
+
+async def break_off(store):
+    """Begin a backup of a database and die."""
+    async with store.line() as line:
+        holding = restored.marked(store)
+        await holding.__aenter__()
+        its = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1"
+        pid = await line.fetchval(its, restored._LOCK)
+        await line.execute("SELECT pg_terminate_backend($1, 60000)", pid)  # and wait for its end
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await holding.__aexit__(None, None, None)
+
+
+def run(*command):
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+@asynccontextmanager
+async def opened(url):
+    """Open a store for the length of a block."""
+    store = open_store(url)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def test_it_can_be_said_by_hand(store):
@@ -155,7 +258,6 @@ async def test_a_remark_replaced_another(sqlite_store, log):
 
 def test_no_two_locks_have_one_number():
     """Else a backup, which holds its own for as long as it takes, would hold up messages."""
-    numbers = [module._LOCK for module in (answers, migrate, restored)]
-    assert len(set(numbers)) == len(numbers)
-    defined = [path.name for path in Path(restored.__file__).parent.glob("*.py") if "\n_LOCK = " in path.read_text()]
-    assert len(defined) == len(numbers)
+    texts = [path.read_text() for path in Path(restored.__file__).parent.glob("*.py")]
+    numbers = [found for each in texts for found in re.findall(r"^_LOCK = (\w+)", each, re.MULTILINE)]
+    assert len(set(numbers)) == len(numbers) >= 4

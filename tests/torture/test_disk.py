@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.acceptance.daemon import free_port, until
-from tests.acceptance.district import ADDRESSES, district, smtp_port, steer
+from tests.acceptance.district import ADDRESSES, ALERTS, district, smtp_port, steer
 from tests.acceptance.ledger import Sent
 from tests.acceptance.load import Load
 from tests.acceptance.senders import NotTaken, by_form, by_smtp, form_message, insist, mail_message
@@ -201,6 +201,32 @@ async def test_the_disk_is_full_for_a_while(with_all_ways, disk, collector, ledg
     assert audit.copies == 0
     assert whole(books)
     assert daemon.running
+
+
+@pytest.mark.case("D07")
+async def test_nobody_was_told_that_the_disk_is_full(on_disk, disk, collector, tally):
+    """Staff are told once, by a way that needs no store, and once when it is over; nobody is taken for dead."""
+
+    def subjects():
+        return [each["Subject"] for each in collector.on_shelf(ALERTS)]
+
+    disk.fill()
+    await until(subjects, PATIENCE_S, "people are told")
+    status, why = await readiness(on_disk)
+    assert (status, "disk is full" in str(why)) == (503, True)
+    assert disk.heal()
+    await until(lambda: len(subjects()) > 1 and on_disk.events("store_takes_again"), PATIENCE_S, "it is over")
+    tally(faults=1, alerts=len(subjects()))
+    assert sorted(subjects()) == ["Signpost can't store messages", "Signpost stores messages again"]
+    assert on_disk.events("taken_for_dead") == []
+    assert len(on_disk.events("store_takes_nothing")) == len(on_disk.events("store_takes_again")) == 1
+    assert (await readiness(on_disk))[0] == 200
+
+
+async def readiness(daemon):
+    """Return how `/readyz` answers, and its reasons."""
+    async with aiohttp.ClientSession() as client, client.get(f"{daemon.url}/readyz") as answer:
+        return answer.status, (await answer.json())["reasons"]
 
 
 def tried(daemon, channel):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from router.records import Content, DeliveryKind, Destination
+from router.records import Content, DeliveryKind, Destination, Medium, Message
 from router.shares import Shares
 from router.store import deliveries, messages
 from router.store.tables import deliveries as rows
@@ -26,46 +26,77 @@ def clock():
     return FakeClock(NOW)
 
 
+def turns(shares, contents, now=NOW, channel="contact"):
+    """Return the turn of each of some messages that were decided together, None where it is now."""
+    made = [
+        Message(id=str(number), channel=channel, medium=Medium.WEB_FORM, received_at=now, content=content)
+        for number, content in enumerate(contents)
+    ]
+    found = shares.turns(made, now)
+    return [found.get(message.id) for message in made]
+
+
+def families(count):
+    """Return what so many families write."""
+    return [Content(sender=f"{number}@home.example") for number in range(count)]
+
+
 def test_a_family_that_writes_a_few_times_waits_behind_nobody():
     """Twelve messages in a row have their turn at once; so has the thirteenth a while later."""
     shares = Shares()
-    assert [shares.turn_of(FLOOD, NOW) for _ in range(12)] == [None] * 12
-    assert shares.turn_of(FLOOD, NOW + timedelta(seconds=10)) is None
+    assert turns(shares, [FLOOD] * 12) == [None] * 12
+    assert turns(shares, [FLOOD], NOW + timedelta(seconds=10)) == [None]
 
 
 def test_of_thousands_each_comes_later_than_the_one_before():
-    """The turns of a flood go on, one in ten seconds; other senders have theirs at once."""
+    """The turns of a flood go on, one in ten seconds; other senders of the same channel have theirs at once."""
     shares = Shares()
-    turns = [shares.turn_of(FLOOD, NOW) for _ in range(10_000)][12:]
-    assert turns == sorted(set(turns))
-    assert turns[-1] - NOW == timedelta(seconds=10 * (10_000 - 12))
-    assert shares.turn_of(Content(sender="ana@home.example"), NOW) is None
+    found = turns(shares, [FLOOD] * 10_000)[12:]
+    assert found == sorted(set(found))
+    assert found[-1] - NOW == timedelta(seconds=10 * (10_000 - 12))
+    assert turns(shares, families(1)) == [None]
 
 
 def test_families_that_write_through_one_form_mailer_are_many_senders():
     """Where an address for answers is given, that is who writes; without any address nobody is put behind."""
     shares = Shares()
-    families = [Content(sender="form@mailer.example", reply_to=f"{n}@home.example") for n in range(100)]
-    assert {shares.turn_of(content, NOW) for content in families} == {None}
-    assert {shares.turn_of(Content(), NOW) for _ in range(100)} == {None}
+    contents = [Content(sender="form@mailer.example", reply_to=f"{n}@home.example") for n in range(40)]
+    assert turns(shares, contents) == [None] * 40
+    assert turns(shares, [Content()] * 40, channel="other") == [None] * 40
+
+
+def test_the_backlog_of_a_mailbox_puts_no_form_behind():
+    """Of a thousand families' mails that are decided at once most have later turns, in their order; a form hasn't."""
+    shares = Shares()
+    found = turns(shares, families(1_000), channel="mailbox")
+    assert found[:40] == [None] * 40
+    assert found[40:] == sorted(set(found[40:]))
+    assert turns(shares, families(1)) == [None]
+
+
+def test_a_channel_that_is_busy_all_day_is_put_behind_nobody():
+    """Nineteen messages a second, for ten minutes, are within what a channel may send at once."""
+    shares = Shares()
+    for second in range(600):
+        contents = [Content(sender=f"{second}-{number}@home.example") for number in range(19)]
+        assert turns(shares, contents, NOW + timedelta(seconds=second)) == [None] * 19
 
 
 def test_forged_senders_do_not_fill_the_memory():
     """However many senders there are, so many are remembered; those that are quiet again are forgotten."""
     shares = Shares()
     for number in range(30_000):
-        shares.turn_of(Content(sender=f"{number}@spam.example"), NOW)
-    assert len(shares._next) == 20_000
-    shares.turn_of(FLOOD, NOW + timedelta(hours=1))
-    assert len(shares._next) == 1
+        turns(shares, [Content(sender=f"{number}@spam.example")])
+    assert len(shares._senders._next) == 20_000
+    turns(shares, [FLOOD], NOW + timedelta(hours=1))
+    assert len(shares._senders._next) == 1
 
 
 def test_a_clock_that_was_set_back_puts_nobody_behind_for_long():
     """What was counted a year ahead counts no more."""
     shares = Shares()
-    for _ in range(20):
-        shares.turn_of(FLOOD, NOW + timedelta(days=365))
-    assert shares.turn_of(FLOOD, NOW) is None
+    turns(shares, [FLOOD] * 20, NOW + timedelta(days=365))
+    assert turns(shares, [FLOOD]) == [None]
 
 
 @pytest.mark.case("P03")

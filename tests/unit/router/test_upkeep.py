@@ -138,7 +138,10 @@ async def test_who_was_taken_for_dead_comes_back_without_its_leases(clocked, log
 
 
 async def test_a_single_daemon_was_dead_for_ever_after_a_freeze(clocked, log):
-    """Nobody else is there to bury it: it buries itself, frees what it held, and beats on."""
+    """Nobody else is there to bury it: it buries itself, frees what it held, and beats on.
+
+    With a file nobody else can have taken what it holds: that stays its own, and is not sent a second time.
+    """
     heart = Heartbeat(clocked, "d1", log)
     await heart.register()
     now = clocked.clock.now()
@@ -150,9 +153,23 @@ async def test_a_single_daemon_was_dead_for_ever_after_a_freeze(clocked, log):
     await heart.beat()
     await heart.beat()
 
+    freed = 1 if clocked.dialect == "postgresql" else 0
     assert heart.alive()
-    assert (await clocked.read(lambda c: deliveries.get(c, held.id))).lost_leases == 1
-    assert len(await clocked.write(lambda c: deliveries.lease(c, "relay", "d1", now, 1))) == 1
+    assert (await clocked.read(lambda c: deliveries.get(c, held.id))).lost_leases == freed
+    assert len(await clocked.write(lambda c: deliveries.lease(c, "relay", "d1", now, 1))) == freed
+
+
+async def test_a_beat_that_fails_says_why(sqlite_store, log):
+    """Until the next one that doesn't."""
+    heart = Heartbeat(sqlite_store, "d1", log)
+    await heart.register()
+    refusing = "CREATE TRIGGER full BEFORE UPDATE ON daemons BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    await sqlite_store.write(lambda c: c.execute(text(refusing)) and None)
+    with pytest.raises(Exception, match="no room"):
+        await heart.beat()
+    await sqlite_store.write(lambda c: c.execute(text("DROP TRIGGER full")) and None)
+    await heart.beat()
+    assert heart.trouble == ""
 
 
 async def test_a_clock_that_ran_ahead_took_a_living_daemon_for_dead(postgres_url, log):

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from alembic import op
+from router.store import indexes
 
 revision = "0012"
 down_revision = "0011"
 
-_INDEXES = (
-    ("ix_messages_filed", "messages", "received_at", "state = 'filed'"),
-    ("ix_deliveries_dropped", "deliveries", "kind", "state = 'dropped'"),
-    ("ix_deliveries_beside", "deliveries", "kind", "state = 'delivered' AND kind <> 'route'"),
-)
-
 
 def upgrade() -> None:
-    """Create the indexes."""
-    for name, table, column, which in _INDEXES:
-        where = sa.text(which)
-        op.create_index(name, table, [column], unique=False, sqlite_where=where, postgresql_where=where)
+    """Add the indexes."""
+    indexes.add("ix_messages_filed", "messages", ["received_at"], "state = 'filed'")
+    indexes.add("ix_deliveries_dropped", "deliveries", ["kind"], "state = 'dropped'")
+    indexes.add("ix_deliveries_beside", "deliveries", ["kind"], "state = 'delivered' AND kind <> 'route'")

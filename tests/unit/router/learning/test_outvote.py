@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from classifiers._corpus import Corpus
+from router.interfaces import ModelInput
+from router.learning import likeness
 from router.learning.card import card
 from router.learning.dataset import build
 from router.learning.lessons import AUDIT, CORRECTION, SILENCE, TACIT
+from router.learning.likeness import Likeness
 from router.learning.outvote import Terms, told
 from router.learning.retrain import Retraining
 from router.learning.train import train
@@ -183,3 +186,37 @@ async def test_a_daemon_logs_it(live, make):
     await Retraining(replace(live.around, log=log), run).train("somebody asked")
     [facts] = [facts for event, facts in log.lines if event == "bundled_outvoted"]
     assert facts.items() >= {"model": made.version, **pair}.items()
+
+
+def test_a_message_that_nobody_flagged_spoke_for_itself(bundle, corrected, rng):
+    """Five corrections and four other silent messages like it: outvoted, for five to four, not five to five."""
+    same = text(MOVED, rng)
+    silence = {"source": SILENCE, "weight": 0.2, "key": "", "people": frozenset()}
+    silent = [
+        replace(each, content={"text": f"{same} {number}"})
+        for number, each in enumerate(corrected(5, to="buses", first=50, **silence))
+    ]
+    moved = [replace(each, content={"text": f"{same} {n} again"}) for n, each in enumerate(corrected(5))]
+    (pair,) = learn(bundle, [*moved, *silent], Terms(share=1.0)).outvoted
+    assert pair.silent == 5
+
+
+def test_the_memory_grew_with_the_square_of_the_messages(monkeypatch):
+    """However many there are, no more cosines than so many are held at once, and the answer is the same."""
+    inputs = [ModelInput(subject="", body=f"the bus is late {n % 7} {n % 11}") for n in range(90)]
+    alike, numbers = Likeness(inputs), range(90)
+    whole = alike.count_within(numbers, numbers, 0.7), alike.nearest(numbers, numbers, 3)
+    held = []
+    cosines = Likeness._cosines
+
+    def watched(self, these, those):
+        for part in cosines(self, these, those):
+            held.append(part.size)
+            yield part
+
+    monkeypatch.setattr(Likeness, "_cosines", watched)
+    monkeypatch.setattr(likeness, "_AT_ONCE", 1_000)
+    assert (alike.count_within(numbers, numbers, 0.7) == whole[0]).all()
+    assert (alike.nearest(numbers, numbers, 3) == whole[1]).all()
+    assert max(held) <= 1_000
+    assert (alike.count_within([3], [3], 0.7) == [0]).all()

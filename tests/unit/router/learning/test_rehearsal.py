@@ -12,9 +12,9 @@ from classifiers._artifact import unpack
 from router.interfaces import Example, ModelInput
 from router.learning.dataset import build, is_held_out
 from router.learning.gate import FEW, Answered, compare, is_open
-from router.learning.lessons import SILENCE
+from router.learning.lessons import CORRECTION, SILENCE, TACIT
 from router.learning.rehearsal import PARTS, Rehearsed, as_before, rehearse
-from router.learning.train import train
+from router.learning.train import _known_before, train
 from router.learning.verdicts import FAILED, PASSED
 from router.records import Department, Prediction
 from tests.unit.router.learning.conftest import WORDS
@@ -166,3 +166,15 @@ def test_silence_that_the_champion_had_not_learnt_from_is_new(datasets):
     before, _now = datasets
     assert as_before(before, 1) == before
     assert [row.source for row in as_before(before, 0).examples].count(SILENCE) == 0
+
+
+@pytest.mark.parametrize("how", [{"key": "tacit 7"}, {"key": ""}], ids=["with its key", "without one"])
+def test_what_only_time_confirmed_since_counted_as_known(corpus, store_row, about, how):
+    """A tacit correction that the champion hasn't learnt is new, as a person's is; of silence it has learnt so much."""
+    put = partial(build, corpus=corpus, departments=DEPARTMENTS, fallback="office")
+    tacit = store_row("T", "nurse", about("nurse", 700), {"source": TACIT, "weight": 0.3, **how})
+    old = store_row("O", "nurse", about("nurse", 701), {"source": CORRECTION, "key": "correction 3"})
+    silent = store_row("S", "buses", about("buses", 702), {"source": SILENCE, "weight": 0.2, "key": ""})
+    meta = {"learnt": ["correction 3"], "counts": {SILENCE: 1}}
+    before = _known_before((None, meta), [tacit, old, silent], put)
+    assert {row.source for row in before.examples} == {"corpus", CORRECTION, SILENCE}

@@ -9,13 +9,14 @@ import pytest
 from classifiers._corpus import load_corpus
 from classifiers.linear import CLASSIFIER, LinearSettings
 from router.errors import Conflict, SignpostError
+from router.learning import basis as basis_module
 from router.learning import bundled, registry
-from router.learning.basis import BASIS, basis
+from router.learning.basis import BASIS, RELEASE, basis, is_earlier, is_older, release
 from router.learning.renewal import Renewal
 from router.store import model_events as events
 from router.store import models
 
-FORMER = {"counts": {"corpus": 90, "glossary": 9}, "learnt": [], BASIS: "of a former version"}
+FORMER = {"counts": {"corpus": 90, "glossary": 9}, "learnt": [], BASIS: "of a former version", RELEASE: "0.0.1"}
 OWN = {**FORMER, "counts": {"corpus": 90, "correction": 1}, "learnt": ["correction 1"]}
 
 
@@ -42,7 +43,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def present():
     """What the bundled model of this version says of itself."""
-    return {**FORMER, BASIS: basis(CLASSIFIER, LinearSettings(), load_corpus())}
+    return {**FORMER, BASIS: basis(CLASSIFIER, LinearSettings(), load_corpus()), RELEASE: release()}
 
 
 async def serves(live):
@@ -138,3 +139,57 @@ async def test_who_promotes_another_meanwhile_is_not_overruled(live, make, prese
     assert not await Renewal(live.around, training).look()
     assert await serves(live) == chosen.version
     assert await live.store.read(lambda c: models.get(c, training.outcome.version)) is None
+
+
+async def test_the_daemon_of_the_older_version_brought_its_model_back(live, make, present):
+    """While daemons of two versions share a store, the newer one's bundled model stays."""
+    newer = await registry.register(live.store, make("one", **{**FORMER, RELEASE: "999.0.1"}), promote=True)
+    training = Training(make("two", **present))
+    assert not await Renewal(live.around, training).look()
+    assert (await serves(live), training.orders) == (newer.version, [])
+
+
+async def test_another_setting_was_taken_for_another_version(live, make, present):
+    """A champion of this very version that was made with other settings serves on: training asks the gate."""
+    same = await registry.register(live.store, make("one", **{**FORMER, RELEASE: release()}), promote=True)
+    training = Training(make("two", **present))
+    assert not await Renewal(live.around, training).look()
+    assert (await serves(live), training.orders) == (same.version, [])
+
+
+async def test_a_kept_model_that_does_not_say_what_it_is_made_of_took_the_place_for_ever(live, make, present, cache):
+    """It is trained instead; and one that isn't made of what this version brings is refused, and tried in an hour."""
+    former = await registry.register(live.store, make("one", **FORMER), promote=True)
+    cache.mkdir()
+    path = bundled._cached_file(CLASSIFIER, LinearSettings(), cache, load_corpus())
+    path.write_bytes(make("kept", counts=FORMER["counts"]).artifact)
+    training = Training(make("odd", **FORMER))
+    renewal = Renewal(live.around, training)
+    for _ in range(3):
+        assert not await renewal.look()
+    assert (await serves(live), len(training.orders)) == (former.version, 1)
+    training.outcome = make("two", **present)
+    live.clock.advance(timedelta(hours=1).total_seconds())
+    assert await renewal.look()
+    assert await serves(live) == training.outcome.version
+
+
+@pytest.mark.parametrize(
+    ("made_by", "earlier"), [("", True), ("0.0.9", True), ("0.1.0a1", False), ("0.1.1", False), ("10.0", False)]
+)
+def test_versions_are_compared_by_their_numbers(monkeypatch, made_by, earlier):
+    """Not as texts; what says nothing was made before models said so."""
+    monkeypatch.setattr(basis_module, "version", lambda _name: "0.1.0")
+    assert is_earlier({RELEASE: made_by}) is earlier
+
+
+def test_a_look_at_the_registry_read_all_bundled_messages():
+    """Whether there are newer ones only a model of an earlier version makes a question."""
+
+    def read():
+        raise AssertionError("nothing is to be read")
+
+    counts = {"counts": {"corpus": 90}}
+    assert not is_older({**counts, RELEASE: release(), BASIS: "of other settings"}, read)
+    assert not is_older({"counts": {"correction": 9}, RELEASE: "0.0.1"}, read)
+    assert is_older({**counts, RELEASE: "0.0.1", BASIS: "a former one"}, lambda: "the present one")

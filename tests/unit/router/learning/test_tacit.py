@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from router.learning.lessons import Rules, gather
 from router.learning.tacit import BY, Tacit, business_days_before
 from router.records import CorrectionState
 from router.store import corrections
@@ -74,6 +75,23 @@ async def test_a_flag_is_kept_for_two_business_days(district, log, kept):
     assert (await after(district, log, 1)).state is CorrectionState.CONFIRMED
     said = await district.store.read(lambda c: corrections.get(c, kept[1]))
     assert (said.confirmed_by, said.confirmed_via) == (BY, "tacit")
+
+
+async def test_what_a_person_confirmed_later_counted_as_known(district, log, kept):
+    """A model that has learnt from time's word hasn't learnt from the person's: that is new, and counts for more."""
+    correction = await after(district, log, 3)
+    [tacit] = (await district.store.read(partial(gather, rules=Rules(), now=district.store.clock.now()))).rows
+    confirmed = partial(
+        corrections.settle,
+        correction_id=correction.id,
+        state=CorrectionState.CONFIRMED,
+        by="jo@d.example",
+        now=district.store.clock.now(),
+    )
+    await district.store.write(confirmed)
+    learnt = partial(gather, rules=Rules(), now=district.store.clock.now(), learnt=[tacit.key])
+    lessons = await district.store.read(learnt)
+    assert (tacit.source, [row.source for row in lessons.rows], lessons.new) == ("tacit", ["correction"], 1)
 
 
 async def test_it_is_off_unless_it_is_switched_on(district, log, kept):

@@ -1,0 +1,42 @@
+"""Daily sums for the dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import op
+
+from router.store.tables import Instant
+
+revision = "0015"
+down_revision = "0014" if [*Path(__file__).parent.glob("0014_*.py")] else "0013"  # until 0014 is there
+
+_COUNTS = (
+    *("messages", "after_hours", "urgent", "arrived", "in_time", "late", "open", "open_late"),
+    *("asked", "abstained", "routed", "flagged"),
+)
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    op.create_table(
+        "figure_days",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("counted_at", Instant(), nullable=True),
+        sa.Column("stale", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("open", sa.Integer(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_figure_days")),
+    )
+    op.create_table(
+        "figure_sums",
+        sa.Column("by", sa.String(length=16), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("department", sa.String(length=64), nullable=False),
+        sa.Column("school", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        *(sa.Column(name, sa.Integer(), server_default="0", nullable=False) for name in _COUNTS),
+        sa.Column("oldest_at", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("by", "day", "department", "school", "name", name=op.f("pk_figure_sums")),
+        sqlite_with_rowid=False,
+    )
