@@ -71,8 +71,13 @@ class Answers:
         )
 
 
-def check(typed: Mapping[str, str], context: Context, region: str) -> tuple[Answers, dict[str, str]]:
-    """Return the cleaned answers, and by field the key of the text that says what is wrong with it."""
+def check(
+    typed: Mapping[str, str], context: Context, region: str, topics: Mapping[str, str] | None = None
+) -> tuple[Answers, dict[str, str]]:
+    """Return the cleaned answers, and by field the key of the text that says what is wrong with it.
+
+    `topics` are the departments of the form's own topics, by names in small letters.
+    """
     name, email, topic, school, subject = [one_line(typed[key], 300) if typed.get(key) else "" for key in _LINES]
     phone, raw_phone = "", one_line(typed.get("phone", ""), 60)
     errors: dict[str, str] = {}
@@ -92,7 +97,7 @@ def check(typed: Mapping[str, str], context: Context, region: str) -> tuple[Answ
         name=name,
         email=email,
         phone=phone,
-        topic=topic and _topic(topic, context.departments),
+        topic=topic and ((topics or {}).get(topic.lower()) or _topic(topic, context.departments)),
         school=school and _school(school, context.schools),
         subject=subject,
         message=message,

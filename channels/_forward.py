@@ -11,11 +11,11 @@ import re
 from base64 import encodebytes
 from binascii import b2a_base64, b2a_qp
 from email.utils import format_datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from channels._wording import OTHERS, Wording, clean, notice_wording, route_wording, shorten
 from router.records import DeliveryKind
@@ -80,7 +80,7 @@ def compose_answer(forward: Forward, *, sender: str) -> bytes:
         _header("Subject", shorten(clean(forward.notice.subject), 200)),
         _header("Message-ID", forward.mail_id),
         *(_header(name, answered) for name in ("In-Reply-To", "References") if answered),
-        _header("Date", format_datetime(forward.delivery.created_at)),
+        _header("Date", _date(forward.delivery.created_at)),
         b"Auto-Submitted: auto-replied",
         b"X-Auto-Response-Suppress: All",
         _header("X-Signpost-Message", forward.delivery.message_id or ""),  # known again if it comes back
@@ -111,7 +111,7 @@ def _envelope(forward: Forward, wording: Wording, recipient: str) -> Iterator[by
     yield _header("Message-ID", forward.mail_id)
     if forward.message is not None and _MESSAGE_ID.fullmatch(forward.message.content.external_id):
         yield _header("References", forward.message.content.external_id)  # an answer then joins the family's own thread
-    yield _header("Date", format_datetime(forward.delivery.created_at))
+    yield _header("Date", _date(forward.delivery.created_at))
     # Not "All": that would silence delivery reports too. No Auto-Submitted on a person's forwarded words (RFC 3834).
     yield b"X-Auto-Response-Suppress: OOF, AutoReply"
 
@@ -136,6 +136,9 @@ def _routed(forward: Forward) -> tuple[Message, Decision]:
     if forward.message is None or forward.decision is None:
         raise ValueError("a forward without a notice carries a message and its decision")
     return forward.message, forward.decision
+
+
+_date = lru_cache(64)(format_datetime)  # what was decided together was created at the same time
 
 
 def _reply_to(forward: Forward) -> str:
@@ -270,17 +273,17 @@ def _has_long_line(original: bytes) -> bool:
 
 
 def _html(wording: Wording) -> str:
-    return _templates().get_template("forward.html").render(it=wording, others=OTHERS)
+    return _page().render(it=wording, others=OTHERS)
 
 
 @cache
-def _templates() -> Environment:
-    pages = FileSystemLoader(Path(__file__).parent / "_pages")
-    return Environment(
-        loader=pages,
+def _page() -> Template:
+    pages = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "_pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
+    return pages.get_template("forward.html")

@@ -23,7 +23,7 @@ _VOID = frozenset([*_UNCLOSED, "p", "li", "td", "tr", "th"])  # the second kind 
 def html_to_text(markup: str) -> str:
     """Return what a reader of this HTML sees, as plain text; of more than `MAX_CHARS` characters only the beginning."""
     markup = markup[:MAX_CHARS]
-    text = "" if _is_outlandish(markup) else _rendered(markup)
+    text = "" if is_outlandish(markup) else _rendered(markup)
     return _tidied(text if text.strip() else strip_tags(markup))
 
 
@@ -59,7 +59,8 @@ def _after(text: str, mark: str, start: int) -> int:
     return found + len(mark) if found >= 0 else -1
 
 
-def _is_outlandish(markup: str) -> bool:
+def is_outlandish(markup: str) -> bool:
+    """Tell whether this HTML has so many tags, or so deep ones, that what reads it as a tree may take for ever."""
     if markup.count("<") > _MAX_TAGS or markup.lower().count("<table") > _MAX_TABLES:
         return True
     depth = 0

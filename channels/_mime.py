@@ -199,8 +199,7 @@ def _honest(plain: str, html_text: str) -> str:
 
 def _attachments(parts: Iterable[Part]) -> Iterable[Attachment]:
     for part in parts:
-        listed = part.kind == "message/rfc822" or not part.kind.startswith("text/") or part.is_file()
-        if not part.message and not part.is_container and listed:
+        if part.is_listed():
             yield Attachment(name=part.name(), content_type=part.kind[:100], size=part.size())
 
 

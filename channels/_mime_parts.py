@@ -70,13 +70,22 @@ class Part:
             return len(binascii.a2b_qp(self.original[self.start : self.end]))
         return self.end - self.start
 
+    def is_listed(self) -> bool:
+        """Tell whether it is one of the files that came with the message itself."""
+        listed = self.kind == "message/rfc822" or not self.kind.startswith("text/") or self.is_file()
+        return not self.message and not self.is_container and listed
+
+    def data(self, most: int | None = None) -> bytes:
+        """Return the decoded bytes, of at most so many encoded ones."""
+        end = self.end if most is None else min(self.end, self.start + most)
+        data = self.original[self.start : end]
+        if self.encoding() == "base64":
+            return unbase64(data)
+        return binascii.a2b_qp(data) if self.encoding() == "quoted-printable" else data
+
     def text(self) -> str:
         """Return the decoded text of at most `MAX_TEXT_BYTES` of it."""
-        data = self.original[self.start : min(self.end, self.start + MAX_TEXT_BYTES)]
-        if self.encoding() == "base64":
-            data = unbase64(data)
-        elif self.encoding() == "quoted-printable":
-            data = binascii.a2b_qp(data)
+        data = self.data(MAX_TEXT_BYTES)
         return decode(data, self.fields.params("content-type").get("charset", ""), guess=True)
 
 

@@ -158,7 +158,7 @@ class Rest:
             following = str(answer.get("next_page_uri") or "")
             if not following.startswith("/") or all((made_at(text) or since) < since for text in texts):
                 return
-            url, params = urljoin(self._base, following), {}
+            url, params = _joined(self._base, following), {}
             if url in asked or not self._is_ours(url):
                 raise BadList
 
@@ -197,7 +197,7 @@ class Rest:
                 async with self._open().get(url, headers=headers, allow_redirects=False) as response:
                     if response.status not in _REDIRECTS:
                         return await _file(response, most_bytes)
-                    url = urljoin(url, response.headers.get("Location", ""))
+                    url = _joined(url, response.headers.get("Location", ""))
                     if not (self._is_ours(url) or is_a_media_host(url)):
                         raise Unfetchable("its address leads to a host that isn't Twilio's")
         raise Unfetchable("its address leads round in circles")
@@ -255,6 +255,14 @@ def is_a_media_host(url: str) -> bool:
     bucket, below = _MEDIA_BUCKET
     in_bucket = parts.hostname == bucket and parts.path.startswith(below)
     return parts.scheme == "https" and (in_bucket or _MEDIA_HOST.fullmatch(parts.hostname or "") is not None)
+
+
+def _joined(base: str, following: str) -> str:
+    """Return where a link leads, "" if that is no address."""
+    try:
+        return urljoin(base, following)
+    except ValueError:
+        return ""
 
 
 def made_at(text: Mapping[str, Any]) -> datetime | None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _UNSEEN = "Twilio's list of texts can't be looked at ({}); texts come in by the webhook alone"
 _OVERLAP = timedelta(minutes=15)  # looked at again each time: a text may be listed later than it came
-_BUSY_S = 1.0  # until the next look when not all was taken
+_BUSY_S = 1.0  # until the next look when not all was taken; then twice as long each time
+_COMES_FOR = timedelta(hours=1)  # a text that isn't whole by then is taken as it is
 _SETTLE_S = 10.0  # between a text and its files, at most
 _AT_ONCE = 50  # texts handed in together, so that they share a commit
 _NAMES = {
@@ -65,11 +66,13 @@ class TwilioSource:
         """Look until cancelled. Raises `SourceRejected` for wrong credentials, else `SourceUnavailable`."""
         fetching = asyncio.create_task(self._files.run(accept), name="fetch-files")
         try:
-            pause_s = self._settings.reconcile.total_seconds()
+            every_s, left_over = self._settings.reconcile.total_seconds(), 0  # looks in a row
             while not fetching.done():
-                if complete := await self._look(accept):
+                left_over = 0 if await self._look(accept) else left_over + 1
+                timeout_s = pause_s(left_over, every_s)
+                if timeout_s >= every_s:  # the files of other texts don't wait for one that always fails
                     self._files.try_again()
-                await asyncio.wait({fetching}, timeout=pause_s if complete else min(pause_s, _BUSY_S))
+                await asyncio.wait({fetching}, timeout=timeout_s)
             fetching.result()
         except SourceUnavailable:
             raise
@@ -89,16 +92,21 @@ class TwilioSource:
         begin = datetime.fromisoformat(position["from"]) if position else self._context.clock.now()
         since = max(begin, datetime.fromisoformat(position["since"]) - _OVERLAP) if position else begin
         numbers, at, complete = await self._numbers(), None, True
+        coming: list[datetime] = []  # when texts came that aren't whole yet
         query = {"To": self._settings.from_number} if self._settings.from_number in numbers else {}
         async for page in self._rest.pages(since, **query, **{"DateSent>": f"{since:%Y-%m-%dT%H:%M:%SZ}"}):
             at = at or page.at or self._context.clock.now()
             if not position:
                 break
-            complete &= await self._take(self._wanted(page, numbers, since), accept)
+            wanted = self._wanted(page, numbers, since)
+            still = [text for text in wanted if _is_coming(text, at)]
+            coming += [made_at(text) or since for text in still]
+            complete &= await self._take([text for text in wanted if text not in still], accept)
         if not complete:
             return False
         now = at or self._context.clock.now()
-        reached = min(now, self._files.oldest or now)  # what has a file under way is listed again after a crash
+        # What has a file under way is listed again after a crash, and what is still coming at the next look.
+        reached = min(now, self._files.oldest or now, *coming)
         await self._cursor.set({"from": (begin if position else now).isoformat(), "since": reached.isoformat()})
         self._seen = {sid: made for sid, made in self._seen.items() if made > since - _OVERLAP}
         self._context.on_proof()
@@ -115,7 +123,6 @@ class TwilioSource:
             text
             for text in reversed(page.texts)
             if text.get("direction") == "inbound"
-            and text.get("status") != "receiving"  # not all of it is there yet
             and (str(text.get("to")) in numbers or text.get("messaging_service_sid") == self._settings.from_number)
             and (made_at(text) or since) >= since
             and str(text.get("sid")) not in self._seen
@@ -147,6 +154,16 @@ class TwilioSource:
                 self._files.wanted(inbound, receipt.message_id)
         self._seen[str(text.get("sid"))] = made_at(text) or now
         return True
+
+
+def pause_s(left_over: int, every_s: float) -> float:
+    """Return how long to wait after so many looks in a row that left something over, in seconds."""
+    return min(every_s, _BUSY_S * 2 ** min(left_over - 1, 20)) if left_over else every_s
+
+
+def _is_coming(text: Mapping[str, Any], now: datetime) -> bool:
+    """Tell whether not all of a text is there yet, but may be soon."""
+    return text.get("status") == "receiving" and now - (made_at(text) or now) < _COMES_FOR
 
 
 def _why(error: Exception) -> str:

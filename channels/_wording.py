@@ -34,10 +34,11 @@ BODY_LIMIT = 100_000  # characters shown; the original has them all
 
 _KINDS = {Medium.EMAIL: "Mail", Medium.SMS: "Text", Medium.WEB_FORM: "Web form"}
 _MEDIA = {Medium.EMAIL: "e-mail", Medium.SMS: "text message", Medium.WEB_FORM: "web form"}
-_LANGUAGES = (
+_NAMES = (
     "ar Arabic/zh Chinese/en English/fr French/de German/ht Haitian Creole/hi Hindi/ja Japanese/ko Korean/pl Polish/"
     "pt Portuguese/ru Russian/so Somali/es Spanish/sw Swahili/tl Tagalog/uk Ukrainian/ur Urdu/vi Vietnamese"
 )
+_LANGUAGES = dict(entry.split(" ", 1) for entry in _NAMES.split("/"))
 _SURENESS = ((0.95, "very sure"), (0.8, "fairly sure"), (0.5, "not very sure"), (0.0, "a guess"))
 _WHY = {
     Reason.RULE: "a rule of the district",
@@ -278,8 +279,7 @@ def sureness(confidence: float) -> str:
 
 def language_name(code: str) -> str:
     """Return the English name of an ISO 639-1 code, the code itself if it isn't a usual one here."""
-    names = dict(entry.split(" ", 1) for entry in _LANGUAGES.split("/"))
-    return names.get(code.lower(), clean(code))
+    return _LANGUAGES.get(code.lower()) or clean(code)
 
 
 def phone_words(text: str) -> str:

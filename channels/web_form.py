@@ -6,59 +6,30 @@ import asyncio
 import secrets
 from hashlib import sha256
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import Field
 
 from channels._form_answers import Answers, check
 from channels._form_body import JSON, PAIRS, TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Submission, read_into
-from channels._form_pages import Pages, languages
+from channels._form_look import policy, sheet
+from channels._form_misses import Misses
+from channels._form_pages import EMBEDDED, Pages, languages
+from channels._form_settings import WebFormSettings
 from channels._room import Room
-from router.acknowledging import Acknowledging
 from router.errors import NotAuthentic, Refused, StoreBusy
 from router.interfaces import Accept, Channel, Context, mail_domain
 from router.records import Inbound, Medium
-from router.settings import Duration, PositiveDuration, format_duration, parse_duration
+from router.settings import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+    from router.whereabouts import Whereabouts
 
 _BUSY_RETRY_S = 10
 _LARGE = 250_000  # bytes; from here on rendering the original is worth a thread
-
-
-class WebFormSettings(Acknowledging):
-    """Settings of a web form."""
-
-    region: str = Field("US", pattern="^[A-Z]{2}$", description="Country of phone numbers that are written without +.")
-    max_files: int = Field(5, ge=0, le=20, description="Files that may come with a message.")
-    max_file_bytes: int = Field(10_000_000, ge=1, description="Size of one file.")
-    max_files_bytes: int = Field(15_000_000, ge=1, description="Size of all files of a message together.")
-    max_uploading_bytes: int = Field(
-        128_000_000,
-        ge=1,
-        description="Bytes of files that may be on their way in at once, from all senders together; beyond that "
-        "senders are asked to try again in a minute. One message's files always fit.",
-    )
-    upload_timeout: PositiveDuration = Field(parse_duration("2m"), description="How long sending a message may take.")
-    shortest_visit: Duration = Field(
-        parse_duration("2s"), description="Messages sent sooner after the page was opened are marked as suspicious."
-    )
-    longest_visit: Duration = Field(
-        parse_duration("24h"), description="Messages sent later after the page was opened are marked as suspicious."
-    )
-
-    @classmethod
-    def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Between the two visits there must be time to send something."""
-        try:
-            shortest, longest = parse_duration(given["shortest_visit"]), parse_duration(given["longest_visit"])
-        except ValueError:
-            return  # said at the setting
-        if shortest >= longest:
-            yield "shortest_visit", "must be shorter than longest_visit, or every message is suspicious"
 
 
 class WebForm:
@@ -81,17 +52,22 @@ class WebForm:
             seconds=settings.upload_timeout.total_seconds(),
         )
         self._room = Room(max(settings.max_uploading_bytes, self._limits.files_bytes))
-        self._pages = Pages(context, root, self._base, self._limits)
+        self._pages = Pages(settings, context, root, self._base, self._limits)
+        self._topics = {name.lower(): topic.department for topic in self._pages.topics for name in topic.names.values()}
+        self._misses = Misses(context.clock)
 
     async def handle(self, request: web.Request, accept: Accept) -> web.StreamResponse:
         """Answer a request to /forms/NAME; a message is on disk before the 303 or 202."""
+        below = request.match_info.get("tail", "")
         if request.method in ("GET", "HEAD"):
-            return await self.page(request)
+            return self._sheet() if below == "look.css" else await self.page(request)
         if request.method != "POST":
             return web.Response(status=405, headers={"Allow": "GET, HEAD, POST"}, text="Open or post this form.\n")
         submission = Submission()
         try:
             await read_into(submission, request, self._limits, self._room)
+            if below == "status":
+                return await self._look_up(request, submission.fields.get("reference", ""))
             return await self._take(request, submission, accept)
         except Refused as refused:
             return self._refuse(request, submission, refused)
@@ -101,21 +77,63 @@ class WebForm:
             submission.let_go(self._room)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        """Show the form, or the receipt named in `?receipt=`; this is also what the site's `/` shows."""
-        language = self._language(request)
-        if token := request.query.get("receipt"):
-            return self._receipt(language, token)
-        return self._html(self._form(language, {}, {}))
+        """Show the form, or the receipt named in `?receipt=`; this is also what the site's `/` shows.
 
-    def _receipt(self, language: str, token: str) -> web.Response:
+        `?topic=` chooses a topic beforehand, `?q=` is looked for among them.
+        """
+        if token := request.query.get("receipt"):
+            return await self._receipt(request, token)
+        typed = {"topic": request.query.get("topic", "")}
+        return self._html(request, self._form(request, typed, {}, query=request.query.get("q", "")))
+
+    def _sheet(self) -> web.Response:
+        headers = {"Cache-Control": "public, max-age=3600"}
+        return web.Response(text=sheet(self._settings.colour), content_type="text/css", headers=headers)
+
+    # --- how far a message is -----------------------------------------------------------------------------------------
+
+    async def _receipt(self, request: web.Request, token: str) -> web.Response:
+        language, more = self._language(request), self._more(request)
         try:
             reference = self._context.signer.unsign(token, self._purpose("receipt"))
         except NotAuthentic:
-            return self._html(self._pages.refusal(language, self._pages.text(language, "no_receipt")), 404)
-        return self._html(self._pages.receipt(language, reference))
+            page = self._pages.refusal(language, self._pages.text(language, "no_receipt"), more)
+            return self._html(request, page, 404)
+        where = await self._whereabouts(reference)
+        page = self._pages.receipt(language, reference, token, where, more)
+        return self._html(request, page, headers={"X-Robots-Tag": "noindex, nofollow"})
+
+    async def _look_up(self, request: web.Request, reference: str) -> web.Response:
+        """Lead to the receipt of a reference that somebody typed; its page says how far the message is."""
+        language, more = self._language(request), self._more(request)
+        try:
+            self._misses.look()
+        except Refused as refused:
+            sentence = self._pages.text(language, f"refused_{refused.status}", str(refused))
+            page = self._pages.refusal(language, sentence, more, looked_up=reference[:40])
+            return self._html(request, page, refused.status, {"Retry-After": "60"})
+        where = await self._whereabouts(reference)
+        if where is None:
+            self._misses.add()
+            sentence = self._pages.text(language, "status_unknown")
+            return self._html(request, self._pages.refusal(language, sentence, more, looked_up=reference[:40]), 404)
+        return self._to_receipt(request, where.reference)
+
+    async def _whereabouts(self, reference: str) -> Whereabouts | None:
+        try:
+            return await self._context.whereabouts(reference)
+        except StoreBusy:
+            return None  # the receipt is shown all the same
+
+    def _to_receipt(self, request: web.Request, reference: str) -> web.Response:
+        token = self._context.signer.sign(reference, self._purpose("receipt"))  # fit for a URL as it is
+        location = f"{self._base}?receipt={token}&lang={self._language(request)}{self._more(request)}"
+        return web.Response(status=303, headers={"Location": location})
+
+    # --- taking a message in ------------------------------------------------------------------------------------------
 
     async def _take(self, request: web.Request, submission: Submission, accept: Accept) -> web.Response:
-        answers, errors = check(submission.fields, self._context, self._settings.region)
+        answers, errors = check(submission.fields, self._context, self._settings.region, self._topics)
         if submission.not_text:
             errors |= dict.fromkeys(submission.not_text, "error_not_text")
         if errors:
@@ -125,9 +143,7 @@ class WebForm:
         if request.content_type == "application/json":
             body = f'{{"reference": "{receipt.message_id}"}}'.encode()
             return web.Response(body=body, status=202, content_type="application/json")
-        token = self._context.signer.sign(receipt.message_id, self._purpose("receipt"))  # fit for a URL as it is
-        location = f"{self._base}?receipt={token}&lang={self._language(request)}"
-        return web.Response(status=303, headers={"Location": location})
+        return self._to_receipt(request, receipt.message_id)
 
     async def _inbound(self, request: web.Request, submission: Submission, answers: Answers) -> Inbound:
         now = self._context.clock.now()
@@ -212,32 +228,50 @@ class WebForm:
             return web.json_response(
                 {"errors": {field: self._pages.text(language, key) for field, key in errors.items()}}, status=422
             )
-        return self._html(self._form(self._language(request), submission.fields, errors), 422)
+        return self._html(request, self._form(request, submission.fields, errors), 422)
 
     def _refuse(self, request: web.Request, submission: Submission, why: Refused) -> web.Response:
         headers = {"Retry-After": str(_BUSY_RETRY_S)} if why.status == Busy.status else {}
         if _wants_json(request):
             return web.json_response({"error": str(why)}, status=why.status, headers=headers)
-        language = self._language(request)
-        sentence = self._pages.text(language, f"refused_{why.status}", str(why))
-        return self._html(self._form(language, submission.fields, {}, sentence), why.status, headers)
+        sentence = self._pages.text(self._language(request), f"refused_{why.status}", str(why))
+        return self._html(request, self._form(request, submission.fields, {}, sentence), why.status, headers)
 
-    def _form(self, language: str, fields: Mapping[str, str], errors: Mapping[str, str], sentence: str = "") -> str:
+    def _form(
+        self,
+        request: web.Request,
+        fields: Mapping[str, str],
+        errors: Mapping[str, str],
+        sentence: str = "",
+        query: str = "",
+    ) -> str:
         token = fields.get(TOKEN_FIELD, "")
         return self._pages.form(
-            language,
+            self._language(request),
             token=token if token and self._opened(token) else self._new_token(),
             typed=fields,
             errors=errors,
             sentence=sentence,
+            query=query,
+            more=self._more(request),
         )
+
+    def _more(self, request: web.Request) -> str:
+        """Return what links carry on: whether the page stands in a frame."""
+        framed = self._settings.embed_on and request.query_string and request.query.get("embed")
+        return EMBEDDED if framed else ""
 
     def _language(self, request: web.Request) -> str:
         asked = request.query.get("lang", "") if request.query_string else ""
         return self._pages.language(asked, request.headers.get("Accept-Language", ""))
 
-    def _html(self, page: str, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    def _html(
+        self, request: web.Request, page: str, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
         own = {"Cache-Control": "no-store", "Vary": "Accept-Language", **(headers or {})}
+        if self._settings.embed_on:
+            embedded = bool(self._more(request))
+            own["Content-Security-Policy"] = policy(self._settings.embed_on, embedded=embedded)
         return web.Response(text=page, status=status, content_type="text/html", headers=own)
 
 

@@ -9,6 +9,7 @@ from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
 from config import _acknowledge
+from config._console import on_this_machine
 from config._document import dotted
 from config._types import takes_in
 from config.schema import Http
@@ -143,6 +144,15 @@ def _collide(one: Address, other: Address) -> bool:
     return one.port == other.port != 0 and (one.host == other.host or bool({one.host, other.host} & everywhere))
 
 
+def _console_in_the_clear(document: Document, _names: Names) -> Iterator[Problem]:
+    """Passwords and sessions need a connection that nobody listens in on."""
+    url = block(document.data, "organization").get("public_url")
+    clear = isinstance(url, str) and url.startswith("http://") and not on_this_machine(url)
+    if clear and block(document.data, "console"):
+        what = "needs an organization.public_url with https: passwords would be sent in the clear"
+        yield document.problem(("console",), what)
+
+
 _CHECKS: tuple[Callable[[Document, Names], Iterator[Problem]], ...] = (
     _fallback_covers,
     _covered_twice,
@@ -150,6 +160,7 @@ _CHECKS: tuple[Callable[[Document, Names], Iterator[Problem]], ...] = (
     _rule_names_twice,
     _nothing_comes_in,
     _address_taken,
+    _console_in_the_clear,
 )
 
 
@@ -183,7 +194,7 @@ def _same_names(document: Document, file: ConfigurationFile) -> Iterator[Problem
 
 def _unspoken(document: Document, file: ConfigurationFile) -> Iterator[Problem]:
     """A language that families' pages have no texts in."""
-    speaking = {each.type: set(each.channel.languages()) for each in file.channels.values()}
+    speaking = {each.type: set(each.channel.languages(each.settings)) for each in file.channels.values()}
     for index, language in enumerate(file.organization.languages):
         mute = sorted(name for name, languages in speaking.items() if languages and language not in languages)
         if mute:

@@ -188,7 +188,9 @@ class Learning(Section):
         "0.3 of the weight; 0: never.",
     )
     holidays: tuple[_Date, ...] = Field(
-        (), description="Days that are no business days, besides Saturdays and Sundays, such as 2026-11-26."
+        (),
+        description="Days that are no business days, besides Saturdays and Sundays, such as 2026-11-26; nor do "
+        "they count for departments' service levels.",
     )
     silence: Silence = Field(Silence(), description="What a message that nobody flagged teaches.")
     caps: Caps = Field(Caps(), description="How much may be new in one training.")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from config._acknowledge import Acknowledgements
+    from config._console import ConsoleSettings
     from config._document import Document
     from config._learning import Learning
     from config._rules import Rule
@@ -60,6 +61,7 @@ class Configuration:
     departments: tuple[Department, ...]
     schools: tuple[School, ...]
     rules: tuple[Rule, ...]
+    console: ConsoleSettings | None = None
     warnings: tuple[Problem, ...] = ()
 
     def department(self, department_id: str) -> Department:
@@ -178,6 +180,7 @@ def _configuration(path: Path, file: ConfigurationFile, warnings: tuple[Problem,
         departments=tuple(_department(id_, each, file.routing.fallback) for id_, each in file.departments.items()),
         schools=tuple(_school(id_, each) for id_, each in file.schools.items()),
         rules=file.rules,
+        console=file.console,
         warnings=warnings,
     )
 
@@ -191,6 +194,7 @@ def _department(department_id: str, settings: DepartmentSettings, fallback: str)
         covers=own if settings.covers is None else settings.covers,
         deliver=tuple(destination.record() for destination in settings.deliver),
         min_confidence=settings.min_confidence,
+        service_level=settings.service_level,
     )
 
 

@@ -14,9 +14,10 @@ from urllib.parse import quote, urlsplit
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
 
 from config._acknowledge import Acknowledgements
+from config._console import ConsoleSettings  # noqa: TC001 (pydantic evaluates annotations)
 from config._learning import Learning
 from config._loops import Loops
-from config._rules import Rule  # noqa: TC001 (pydantic evaluates annotations)
+from config._rules import Days, Hours, Rule  # noqa: TC001 (pydantic evaluates annotations)
 from config._typed import choose_type, typed_block
 from config._types import (
     DepartmentId,
@@ -55,12 +56,26 @@ class Organization(Section):
     languages: tuple[Language, ...] = Field(
         ("en",), min_length=1, description="Languages of the public pages, the first by default."
     )
+    hours: dict[Days, Hours] = Field(
+        {"mon-fri": "08:00-16:30"},
+        description="When people are at work, by day or days; the last word on a day counts. Used to measure, never to "
+        "route: what comes in outside them, and departments' service levels. Days off are `learning.holidays`.",
+    )
     contacts_file: str = Field(
         "",
         description="CSV with columns for email, phone and school: whose message names no school is of their own. A "
         "bare name is looked for in systemd's `CREDENTIALS_DIRECTORY` first.",
         json_schema_extra={"x-type": "the path of a file"},
     )
+
+    @field_validator("hours")
+    @classmethod
+    def _within_a_day(cls, hours: dict[str, str]) -> dict[str, str]:
+        for days, span in hours.items():
+            begin, _, end = span.partition("-")
+            if begin > end != "00:00":
+                raise fault(f"the hours of {days} must end on the day they begin, or at 00:00")
+        return hours
 
     @field_validator("contacts_file")
     @classmethod
@@ -233,6 +248,12 @@ class DepartmentSettings(Section):
         le=1,
         description="Send a message here only if the model is at least this sure, beside what it learnt.",
     )
+    service_level: PositiveDuration | None = Field(
+        None,
+        description="Within how much of `organization.hours` a message that comes in should lie with this department, "
+        "after misroutes and retries, such as 15m. Only measured. When a person answers isn't known here, since "
+        "answers go to families directly.",
+    )
 
 
 class SchoolSettings(Section):
@@ -305,3 +326,6 @@ class ConfigurationFile(Section):
     )
     schools: dict[Id, SchoolSettings] = Field({}, description="The schools, by id.")
     rules: tuple[Rule, ...] = Field((), description="Decisions made before the model is asked, in order.")
+    console: ConsoleSettings | None = Field(
+        None, description="The staff console under `/console/`; without this section there is none."
+    )

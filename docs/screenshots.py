@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WIDTH = 1200
-_HEIGHTS = {"contact": 1500, "messages": 1000, "mail": 960, "misroute": 900}
+_HEIGHTS = {"contact": 1640, "messages": 1000, "mail": 960, "misroute": 900}
 _SEED = 7  # which messages stand at the top of the list
 _PATIENCE_S = 180.0
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")

@@ -15,6 +15,7 @@ from pydantic_core.core_schema import ErrorType
 from router.findings import Checking  # noqa: TC001 -- pydantic reads it at run time
 from router.news import News, nobody_hears
 from router.records import Department, Forward, Inbound, Prediction, Receipt, School
+from router.whereabouts import Whereabouts, nobody_knows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,6 +176,7 @@ class Context:
     cursor: Callable[[str], Cursor] = field(default_factory=memory_cursors)  # kept by a key of its own
     # with what a provider says later of a delivery; returns, once it is on disk, whether it changed anything
     hear: Callable[[News], Awaitable[bool]] = field(default=nobody_hears)
+    whereabouts: Callable[[str], Awaitable[Whereabouts | None]] = field(default=nobody_knows)  # of a message's id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +234,7 @@ class Channel:
     has a source, a webhook, a sink, or several of them; each is a factory `(settings, context) -> instance`.
     `check_address(to)` returns a sentence if this sink can't deliver to `to`, else "". `reads(settings, address)`
     tells whether mail to that address comes in by this source, so that a sink's `from` can be checked to be read.
-    `languages()` are the codes that this type's pages have texts in, () if it has no pages.
+    `languages(settings)` are the codes that its pages have texts in, () if it has no pages.
     `takes_in(settings)` tells whether these settings ask for the source at all: a type that is source and sink may be
     wanted as a sink only, and then its source isn't run and doesn't count as one.
     `polls(settings)` is the longest time between two proven looks of a source that fetches by itself, None for one that
@@ -249,7 +251,7 @@ class Channel:
     mount: str = "webhooks"  # the path segment before the channel's name: /webhooks/NAME, /forms/NAME
     check_address: Callable[[str], str] = field(default=lambda _to: "")
     reads: Callable[[Any, str], bool] = field(default=lambda _settings, _address: True)
-    languages: Callable[[], Iterable[str]] = field(default=lambda: ())
+    languages: Callable[[Any], Iterable[str]] = field(default=lambda _settings: ())
     takes_in: Callable[[Any], bool] = field(default=lambda _settings: True)
     polls: Callable[[Any], timedelta | None] = field(default=lambda _settings: None)
     check: Callable[[Any, CheckContext], Checking] | None = None

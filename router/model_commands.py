@@ -180,9 +180,7 @@ class ModelCommands:
             return None
         classifier, meta = await registry.load_version(self._store, row, self._types)
         limits = thresholds(meta, self._target_error)
-        return Asked(
-            classifier=classifier, thresholds=limits, model_input=prepare(message.content, message.medium.value)
-        )
+        return Asked.about(classifier, limits, prepare(message.content, message.medium.value), self._departments)
 
 
 def _read(path: Path, sha256: str, verdict: dict[str, Any], parent: str) -> Trained:

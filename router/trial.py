@@ -21,6 +21,7 @@ from router.errors import SignpostError
 from router.language import Language
 from router.records import Content, Department, Medium, Message, Reason
 from router.routing.explain import Asked, explanation
+from router.routing.hint import hinted
 from router.routing.model import Model
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
@@ -126,10 +127,13 @@ class Trial:
         known = [self._with_language(message) for message in batch]
         decisions = [verdict.decision for verdict in await self._router.decide(known)]
         return [
-            (message, decision, decision.prediction or self.classifier.predict([_input(message)])[0])
+            (message, decision, decision.prediction or self._predict(message))
             for message, decision in zip(known, decisions, strict=True)
             if decision is not None  # only the step that isn't here holds or files
         ]
+
+    def _predict(self, message: Message) -> Prediction:
+        return self.classifier.predict([hinted(_input(message), self.departments)[0]])[0]
 
     def _with_language(self, message: Message) -> Message:
         return replace(message, content=self._language.of(message.content))
@@ -137,7 +141,7 @@ class Trial:
     def explain(self, message: Message) -> dict[str, Any]:
         """Return why a message would go where it would go."""
         decided, decision, prediction = next(iter(self.decide([message])))
-        asked = Asked(classifier=self.classifier, thresholds=self.thresholds, model_input=_input(decided))
+        asked = Asked.about(self.classifier, self.thresholds, _input(decided), self.departments)
         view = explanation(
             decided,
             decision,

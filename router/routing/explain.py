@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from router.records import Reason
+from router.routing.hint import TIMES, hinted, weighed
 from router.routing.policy import Thresholds, choose
 from router.routing.spam import judged
 from router.routing.split import matters, parts
@@ -46,6 +47,15 @@ class Asked:
     classifier: Classifier
     thresholds: Thresholds
     model_input: ModelInput
+    chosen: str = ""  # the department that was chosen on a form
+
+    @classmethod
+    def about(
+        cls, classifier: Classifier, thresholds: Thresholds, prepared: ModelInput, departments: Sequence[Department]
+    ) -> Asked:
+        """Return what was asked of a message as it was prepared for the model."""
+        model_input, chosen = hinted(prepared, departments)
+        return cls(classifier=classifier, thresholds=thresholds, model_input=model_input, chosen=chosen)
 
 
 def explanation(
@@ -99,8 +109,17 @@ def _because(
         return f"{decision.detail[:1].upper()}{decision.detail[1:]}." if decision.detail else ""
     needed = _needed_by(decision.department, departments, asked.thresholds)
     if decision.reason is Reason.MODEL and decision.confidence is not None:
-        return f"The model is {decision.confidence:.1%} sure of it, and {needed:.1%} is enough."
+        sure = f"The model is {decision.confidence:.1%} sure of it, and {needed:.1%} is enough."
+        return f"{sure} {_hint(asked)}".strip()
     return f"The model isn't sure enough: {decision.detail}. So a person decides."
+
+
+def _hint(asked: Asked) -> str:
+    return (
+        f"In that the choice of {asked.chosen} on the form counts: it makes it {TIMES} times as likely."
+        if asked.chosen
+        else ""
+    )
 
 
 def _school_by(decision: Decision, seen: Recognition | None, schools: Sequence[School]) -> dict[str, Any]:
@@ -130,14 +149,14 @@ def _model(prediction: Prediction, departments: Sequence[Department], asked: Ask
         "version": prediction.model,
         "score": round(prediction.score, 4),
         "ranking": [[label, round(p, 4)] for label, p in prediction.ranking[:_MOST_RANKED]],
-        "departments": [[desk.id, round(p, 4)] for desk, p in standing(prediction, departments)[:_MOST_RANKED]],
+        "departments": [[desk.id, round(p, 4)] for desk, p in standing(prediction, departments, asked)[:_MOST_RANKED]],
     }
     if asked:
         view["min_confidence"] = asked.thresholds.min_confidence
         view["min_score"] = asked.thresholds.min_score
         view["needed"] = {
             desk.id: round(need, 4) if (need := _needed(desk, asked.thresholds)) <= 1 else None  # None: never by itself
-            for desk, _ in standing(prediction, departments)[:_MOST_RANKED]
+            for desk, _ in standing(prediction, departments, asked)[:_MOST_RANKED]
         }
         known = [label for label, _ in prediction.ranking[:2] if label in asked.classifier.labels]
         view["matters"] = [[each.department, round(each.confidence, 4)] for each in _matters(departments, asked)]
@@ -163,10 +182,18 @@ def _needed_by(department: str, departments: Sequence[Department], thresholds: T
     return _needed(desk, thresholds) if desk else thresholds.min_confidence
 
 
-def standing(prediction: Prediction, departments: Sequence[Department]) -> list[tuple[Department, float]]:
-    """Return what each department's labels add up to, best first; departments that cover nothing are left out."""
+def standing(
+    prediction: Prediction, departments: Sequence[Department], asked: Asked | None = None
+) -> list[tuple[Department, float]]:
+    """Return what each department's labels add up to, best first; departments that cover nothing are left out.
+
+    With what was `asked` the topic that was chosen on a form counts, too.
+    """
     of = dict(prediction.likely)
-    desks = [(desk, sum(of.get(label, 0.0) for label in desk.covers)) for desk in departments if desk.covers]
+    totals = {desk.id: sum(of.get(label, 0.0) for label in desk.covers) for desk in departments if desk.covers}
+    if asked and asked.chosen in totals:
+        totals, _ = weighed(totals, {}, asked.chosen)
+    desks = [(desk, totals[desk.id]) for desk in departments if desk.covers]
     return sorted(desks, key=lambda pair: -pair[1])
 
 
@@ -182,11 +209,11 @@ def _changes(
         return []
     if asked is None:
         return [f"The model {prediction.model} isn't in the registry any more: its thresholds aren't known."]
-    choice = choose(prediction, departments, asked.thresholds)
+    choice = choose(prediction, departments, asked.thresholds, asked.chosen)
     if _step(decision) != "model":
         model_says = choice.department or f"{fallback or 'no department'} (it abstains)"
         return [f"Without {_who(decision)} the model would have decided: {model_says}; {choice.why}."]
-    said = _thresholds_said(prediction, departments, fallback, asked.thresholds)
+    said = _thresholds_said(prediction, departments, fallback, asked)
     said += _fewer_words(choice.department, departments, fallback, asked, first=True)
     return said + _fewer_words(choice.department, departments, fallback, asked, first=False)
 
@@ -201,9 +228,9 @@ def _who(decision: Decision) -> str:
 
 
 def _thresholds_said(
-    prediction: Prediction, departments: Sequence[Department], fallback: str, thresholds: Thresholds
+    prediction: Prediction, departments: Sequence[Department], fallback: str, asked: Asked
 ) -> list[str]:
-    ranked = standing(prediction, departments)
+    thresholds, ranked = asked.thresholds, standing(prediction, departments, asked)
     if not ranked:
         return ["No department covers any label of the model."]
     best, confidence = ranked[0]
@@ -256,7 +283,8 @@ def _fewer_words(
             continue
         removed.append(word)
         model_input = _without(model_input, word)
-        now = choose(asked.classifier.predict([model_input])[0], departments, asked.thresholds).department
+        answer = asked.classifier.predict([model_input])[0]
+        now = choose(answer, departments, asked.thresholds, asked.chosen).department
         if now != present:
             words = ", ".join(f"“{each}”" for each in removed)
             speaking = "" if first else f" (which speaks for {label})" if len(removed) == 1 else f" (all for {label})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from router.records import Reason
 from router.routing.answer import Answer, Route
+from router.routing.hint import hinted
 from router.routing.policy import Thresholds, choose
 from router.routing.spam import suspicion
 from router.routing.split import matters, parts, settle
@@ -31,6 +32,7 @@ class _Asked:
 
     whole: Prediction
     parts: tuple[Prediction, ...]
+    chosen: str = ""  # the department that was chosen on a form
 
 
 class Model:
@@ -71,15 +73,20 @@ class Model:
 
     def _ask(self, classifier: Classifier, batch: Sequence[Message]) -> list[_Asked]:
         """Ask about all messages and all their parts at once."""
-        inputs = [self._prepare(message.content, message.medium.value) for message in batch]
+        prepared = (self._prepare(message.content, message.medium.value) for message in batch)
+        given = [hinted(each, self._departments) for each in prepared]
+        inputs = [model_input for model_input, _ in given]
         cut = [parts(model_input) for model_input in inputs]
         predictions = iter(classifier.predict([*inputs, *(part for each in cut for part in each)]))
         wholes = [next(predictions) for _ in inputs]
-        return [_Asked(whole, tuple(next(predictions) for _ in each)) for whole, each in zip(wholes, cut, strict=True)]
+        return [
+            _Asked(whole, tuple(next(predictions) for _ in each), desk)
+            for whole, each, (_, desk) in zip(wholes, cut, given, strict=True)
+        ]
 
     def _answer(self, message: Message, asked: _Asked, thresholds: Thresholds) -> Answer:
         prediction = asked.whole
-        choice = choose(prediction, self._departments, thresholds)
+        choice = choose(prediction, self._departments, thresholds, asked.chosen)
         if choice.department is None and (why := suspicion(message.content, prediction, thresholds.stranger_score)):
             return self._spam.answer(message, why, prediction, choice.suggestions)  # also where spam says "also"
         if found := matters(asked.parts, self._departments, thresholds):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from router.routing.hint import told, weighed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,10 +35,13 @@ class Choice:
     also: tuple[str, ...] = ()  # departments that get it, too
 
 
-def choose(prediction: Prediction, departments: Sequence[Department], thresholds: Thresholds) -> Choice:
+def choose(
+    prediction: Prediction, departments: Sequence[Department], thresholds: Thresholds, chosen: str = ""
+) -> Choice:
     """Add up the labels each department covers, take the best, and abstain where it isn't good enough.
 
     A label that no department covers competes for itself: if it wins, the district has no desk for this message.
+    `chosen` is the department that somebody chose on a form (`router/routing/hint.py`).
     """
     desk_of = {label: department for department in departments for label in department.covers}
     totals: dict[str, float] = {}
@@ -47,6 +52,10 @@ def choose(prediction: Prediction, departments: Sequence[Department], thresholds
             orphans[label] = probability
         else:
             totals[desk.id] = totals.get(desk.id, 0.0) + probability
+    hint = ""
+    if chosen in totals:
+        hint = told(chosen, totals[chosen])
+        totals, orphans = weighed(totals, orphans, chosen)
     ranking = sorted(totals.items(), key=lambda item: -item[1])
     suggestions = tuple(desk for desk, _ in ranking[:_SUGGESTIONS])
     if not ranking:
@@ -62,7 +71,7 @@ def choose(prediction: Prediction, departments: Sequence[Department], thresholds
         department=None if why else best,
         confidence=min(1.0, confidence),
         suggestions=suggestions,
-        why=why or f"{best} at {confidence:.0%}",
+        why=(why or f"{best} at {confidence:.0%}") + hint,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -15,11 +15,14 @@ from router.records import Department, School
 from router.signing import KeyRing
 from router.testing import FakeClock, RecordingIntake
 from router.testing_sinks import sample_context
+from router.web.pages import Assets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import aiohttp
+
+    from router.whereabouts import Whereabouts
 
 FILLED = {"message": "The bus was late.", "email": "ana@example.org"}
 
@@ -31,14 +34,25 @@ def browser_part(name: str, body: bytes, filename: str | None = None) -> bytes:
     return f"--b\r\nContent-Disposition: {disposition}\r\n{kind}\r\n".encode() + body + b"\r\n"
 
 
+class Known(dict):
+    """How far messages are, by their reference, as a store would say."""
+
+    async def get_later(self, reference: str) -> Whereabouts | None:
+        """Return it."""
+        return self.get(reference)
+
+
 class Family:
     """A form being served, and what comes of it."""
 
-    def __init__(self, http: TestClient, intake: RecordingIntake, clock: FakeClock, form: WebForm) -> None:
+    def __init__(
+        self, http: TestClient, intake: RecordingIntake, clock: FakeClock, form: WebForm, known: Known
+    ) -> None:
         self.http = http
         self.intake = intake
         self.clock = clock
         self.form = form
+        self.known = known
 
     async def page(self, query: str = "", **headers: str) -> str:
         """Open the form and return the page."""
@@ -67,9 +81,9 @@ class Family:
 
 
 @contextlib.asynccontextmanager
-async def serving(*failures: Exception, **settings: object) -> AsyncIterator[Family]:
-    """Serve a form of a small district."""
-    intake, clock = RecordingIntake(*failures), FakeClock()
+async def serving(*failures: Exception, prepare: Any = None, **settings: object) -> AsyncIterator[Family]:
+    """Serve a form of a small district; `prepare` is told of each answer before it goes."""
+    intake, clock, known = RecordingIntake(*failures), FakeClock(), Known()
     context = sample_context(
         name="contact",
         clock=clock,
@@ -77,6 +91,7 @@ async def serving(*failures: Exception, **settings: object) -> AsyncIterator[Fam
         departments=(Department(id="transportation", name="Transportation"), Department(id="office", name="Office")),
         schools=(School(id="lincoln", name="Lincoln Elementary", aliases=("LES",)),),
         fallback="office",
+        whereabouts=known.get_later,
     )
     form = CHANNEL.webhook(WebFormSettings.model_validate(settings), context)
 
@@ -84,7 +99,11 @@ async def serving(*failures: Exception, **settings: object) -> AsyncIterator[Fam
         return await form.handle(request, intake.accept)
 
     application = web.Application()
+    if prepare:
+        application.on_response_prepare.append(prepare)
     application.router.add_route("*", "/forms/contact", handle)
+    application.router.add_route("*", "/forms/contact/{tail:.*}", handle)
+    application.router.add_get("/static/{name}", Assets().serve)
     application.router.add_get("/", form.page)
     async with TestClient(TestServer(application)) as http:
-        yield Family(http, intake, clock, form)
+        yield Family(http, intake, clock, form, known)

@@ -188,4 +188,4 @@ def test_settings_that_can_not_work_were_taken(settings: dict[str, str], place: 
 
 def test_the_form_says_which_languages_it_has_texts_in():
     """`check` asks for them, to say when a district wants another one."""
-    assert list(CHANNEL.languages()) == ["en", "es"]
+    assert list(CHANNEL.languages(WebFormSettings())) == ["en", "es"]
