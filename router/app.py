@@ -12,19 +12,22 @@ from config.load import problem_at
 from router import control, garbage
 from router.assemble import MAX_MESSAGE_BYTES, assemble
 from router.clock_watch import LOOK_S, ClockWatch
+from router.console.build import add_console, figures_of
 from router.errors import ConfigError, SignpostError
+from router.figures import LOOK_S as FIGURES_S
 from router.hints import Hints
 from router.lag import watch_lag
 from router.learning import registry
 from router.learning.build import learner_of
 from router.notify import Notify
+from router.parts import last_resort_of
 from router.reload import Reloads
 from router.shift import ENDING, STAGES, Shift
 from router.store import restored
 from router.store.daemons import BEAT_S
 from router.store.engine import open_store
 from router.supervise import Tasks
-from router.upkeep import every, restored_notice
+from router.upkeep import every, tell_restored
 from router.web import server
 from router.web.front import Behind, Front
 
@@ -105,11 +108,11 @@ class Daemon:
         store = open_store(self._configuration.store.url_with_password(), self._clock)
         await store.open()
         try:
-            backup_at = await store.write(lambda c: restored.begin_again(c, self._clock.now()))
+            await store.write(lambda c: restored.begin_again(c, self._clock.now()))
             parts = await self._assemble(self._configuration, store)
+            backup_at = await store.write(lambda c: tell_restored(c, parts.alerts, self._clock.now()))
             if backup_at is not None:
                 self._log.warning("store_restored", backup_at=backup_at.isoformat())
-                await parts.lasting.tell("restored", restored_notice(backup_at))
             await registry.ensure_champion(store, self._provide)
             await parts.refresh_model()
             await self._have_a_model(parts)
@@ -166,8 +169,10 @@ class Daemon:
             ("clock", LOOK_S, ClockWatch(parts.store, self._log).look),
             ("model", refresh_s, parts.lasting.refresh_model),
             ("orphans", BEAT_S, parts.orphans.sweep),
+            ("last-resort", BEAT_S, last_resort_of(parts, lambda: self._shift.parts).look),
             ("watch", _WATCH_S, self._look),
             ("digest", _DIGEST_S, self._send_digest),
+            ("figures", FIGURES_S, figures_of(parts, lambda: self._shift.parts.configuration).look),
             *learner.acts(),
         ):
             self._tasks.start(name, every(seconds, act, self._log, name))
@@ -205,6 +210,7 @@ class Daemon:
             zone=ZoneInfo(organization.timezone),
             log=self._log,
         )
+        add_console(application, parts)
         self._extend(parts, application)
         return application
 
@@ -314,7 +320,7 @@ def _tell_others(hints: Hints, worker: str) -> None:
 def _not_ready(parts: Parts) -> list[str]:
     reasons = []
     if not parts.heartbeat.alive():
-        reasons.append("the store hasn't answered for a while")
+        reasons.append(parts.heartbeat.trouble or "the store hasn't answered for a while")
     return reasons
 
 

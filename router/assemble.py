@@ -19,6 +19,7 @@ from router.dispatch import Dispatcher
 from router.files import content
 from router.forwarding import Forwarding
 from router.hearing import Hearing
+from router.ids import normalise
 from router.intake import Intake
 from router.interfaces import Context, mail_domain
 from router.learning.build import corrections_of, learning_workers, offer_commands
@@ -48,10 +49,11 @@ from router.routing.threads import Threads
 from router.routing.urgent import Urgent
 from router.serving import Serving
 from router.signing import KeyRing
-from router.store import keys, restored
+from router.store import keys, restored, whereabouts
 from router.store.cursors import StoredCursor
 from router.understand import ParserPool
 from router.upkeep import Heartbeat
+from router.user_commands import UserCommands
 from router.workers import Crew, Worker
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from router.routing.answer import Step
     from router.routing.stage import DecideStage
     from router.store.engine import Store
+    from router.whereabouts import Whereabouts
 
 MAX_MESSAGE_BYTES = 26_214_400
 _PARSE = "channels._mime:understand"
@@ -108,6 +111,7 @@ async def assemble(
         marks=marks,
     )
     offer_commands(parts, schools)
+    UserCommands(store, desks.departments, desks.schools).offer(parts.commands)
     add_deciders(parts)
     parts.workers.extend(learning_workers(parts))
     _add_channels(parts, before)
@@ -320,7 +324,13 @@ def _context(parts: Parts, name: str) -> Context:
         max_message_bytes=MAX_MESSAGE_BYTES,
         cursor=partial(StoredCursor, parts.store, name),
         hear=partial(hearing.hear, name),
+        whereabouts=partial(_whereabouts, parts, name),
     )
+
+
+async def _whereabouts(parts: Parts, channel: str, reference: str) -> Whereabouts | None:
+    zone = ZoneInfo(parts.configuration.organization.timezone)
+    return await parts.store.read(lambda c: whereabouts.of(c, normalise(reference), channel, zone))
 
 
 def _alerted(configuration: Configuration) -> tuple[tuple[Destination, ...], tuple[Destination, ...]]:

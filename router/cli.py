@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "encoder": Entry("encoder", "List the sentence encoders, or fetch one."),
         "backup": Entry("backup", "Copy the store to a file while the daemon runs."),
         "store": Entry("store", "Move the store from SQLite to PostgreSQL, or say that it was restored."),
+        "users": Entry("users", "Say who may sign in to the console, and see what they did there."),
         "channels": Entry("settings", "List the channel types, their settings and defaults."),
         "classifiers": Entry("settings", "List the classifier types, their settings and defaults."),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from router.commandline.report.svg import Drawing
+from router.plots.pen import Drawing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,6 +24,7 @@ from router.routing.schools import Schools
 from router.store import lives as stored_lives
 from router.store import migrate
 from router.store.engine import open_store
+from router.user_commands import UserCommands
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -126,6 +127,7 @@ def _offline(configuration: Configuration, store: Store) -> Commands:
     )
     model_commands.offer(commands)
     audit_commands(configuration, store).offer(commands)
+    UserCommands(store, desks.departments, desks.schools).offer(commands)
     turn.offer(commands, store)
     return commands
 

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HERE = Path(__file__).parent
-_TYPES = {".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon"}
+_TYPES = {
+    ".css": "text/css",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
 _YEAR = "public, max-age=31536000, immutable"
 _HOUR = "public, max-age=3600"
 
@@ -47,7 +53,7 @@ class Assets:
         headers = {"Cache-Control": _YEAR if current else _HOUR, "ETag": f'"{asset.tag}"'}
         if any(known.value == asset.tag for known in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
-        charset = "utf-8" if asset.content_type == "text/css" else None
+        charset = "utf-8" if asset.content_type.startswith("text/") else None
         return web.Response(body=asset.data, content_type=asset.content_type, charset=charset, headers=headers)
 
 

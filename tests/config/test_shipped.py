@@ -19,7 +19,7 @@ CASES = FOLDER / "examples" / "cases.yaml"  # of messages, for `signpost test`
 SHIPPED = sorted({*FOLDER.glob("*.yaml"), *FOLDER.glob("examples/*.yaml")} - {CASES})
 CREDENTIALS = str(Path(__file__).with_name("credentials"))
 ENV = {"SIGNPOST_DB_PASSWORD": "a", "SMTP_PASSWORD": "b", "CREDENTIALS_DIRECTORY": CREDENTIALS}
-ENV |= {"M365_CLIENT_SECRET": "c", "TWILIO_AUTH_TOKEN": "d"}
+ENV |= {"M365_CLIENT_SECRET": "c", "TWILIO_AUTH_TOKEN": "d", "GOOGLE_CLIENT_SECRET": "e"}
 CORPUS = Path(classifiers.__file__).parent / "corpus"
 
 

@@ -75,6 +75,15 @@ async def test_credentials_are_shown_to_the_api_alone(line):
     assert line.twilio.shown_files == [(below, True)]
 
 
+async def test_a_redirection_that_is_no_address_ends_nothing(line):
+    """One file leads to nonsense: the other one comes, and the message says what is missing."""
+    line.twilio.incoming(1, "Look", PICTURE, PICTURE)
+    line.twilio.lead_to[file_sid(0)] = "http://[bad"
+    content, files = said(await followed(line))
+    assert len(files) == 1
+    assert "file 1:" in content.text
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

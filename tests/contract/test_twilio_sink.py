@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from channels import twilio_sms
+from router.again import with_remark
 from router.errors import Permanent, Retryable, Unclear
 from router.testing_sinks import sample_alert, sample_context, sample_forward
 from tests.integration.fake_twilio import ACCOUNT, TOKEN, fake_twilio
@@ -227,6 +228,19 @@ async def test_an_alert_is_a_text_too(twilio, sink):
     """People on duty can be told by text."""
     await sink.send(sample_alert(to=TO))
     assert twilio.messages[0]["body"].startswith("A delivery was given up")
+
+
+async def test_an_alert_of_before_a_restore_was_sent_twice(twilio, sink):
+    """The remark that it may be a repetition made another text of it: it is looked for as it was sent, too."""
+    alert = sample_alert(to=TO)
+    assert alert.notice is not None
+    sid = await sink.send(alert)
+    again = replace(alert, notice=replace(alert.notice, text=with_remark(alert.notice.text)))
+    assert await sink.send(again) == sid
+    other = replace(alert, notice=replace(alert.notice, text=with_remark("Another message waits.")))
+    assert await sink.send(other) != sid
+    assert await sink.send(other) == twilio.messages[-1]["sid"]
+    assert len(twilio.messages) == 2
 
 
 @pytest.mark.parametrize(

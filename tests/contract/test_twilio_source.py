@@ -11,6 +11,7 @@ import pytest
 
 from channels import twilio_sms
 from channels._mime import understand
+from channels._twilio_source import pause_s
 from router.errors import SourceRejected, SourceUnavailable, StoreBusy
 from router.interfaces import SystemClock, memory_cursors
 from router.testing import RecordingIntake, SourceContract, assert_well_formed, until
@@ -78,9 +79,19 @@ class Line:
     async def look(self):
         """Look through the list, all of it, at least once."""
         self.twilio.now += timedelta(seconds=1)
-        async with self.running(), asyncio.timeout(20):
-            while not await self.cursors("texts").get() or await self.reached() < self.twilio.now:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        async with self.running():
+            await self.looked()
+
+    async def looked(self):
+        """Wait until the position has reached the present."""
+        asked = -1
+
+        def have_been_asked():
+            return len(self.twilio.requests) > asked
+
+        while not await self.cursors("texts").get() or await self.reached() < self.twilio.now:
+            await until(have_been_asked)
+            asked = len(self.twilio.requests)
 
 
 class TestTwilioSource(SourceContract):
@@ -102,8 +113,7 @@ class TestTwilioSource(SourceContract):
         twilio = self.line.twilio
         twilio.incoming(self.count, text)
         twilio.now += timedelta(seconds=1)
-        while await self.line.reached() < twilio.now:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await self.line.looked()
 
 
 async def test_a_text_from_the_list_is_the_text_that_the_webhook_takes(line):
@@ -200,12 +210,13 @@ async def test_only_texts_that_came_in_to_this_number_are_taken(line):
     """Not those that went out, that came to another number, or that aren't complete yet."""
     await line.known()
     line.twilio.incoming(1, "to another number", To="+15555550199")
-    line.twilio.incoming(2, "half a text")
-    line.twilio.messages[-1]["status"] = "receiving"
     line.twilio.incoming(3, "sent by us")
     line.twilio.messages[-1]["direction"] = "outbound-api"
     line.twilio.incoming(4, "to us")
-    await line.look()
+    line.twilio.incoming(2, "half a text")
+    line.twilio.messages[-1]["status"] = "receiving"
+    async with line.running():
+        await until(lambda: len(line.twilio.requests) > 2)
     assert [*line.intake.taken] == [f"SM{4:032x}"]
 
 
@@ -239,7 +250,7 @@ async def test_twilio_refuses_the_list(line, status, code, kind):
         await line.source().run(line.intake.accept)
 
 
-@pytest.mark.parametrize("following", [f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?a=b", "//elsewhere.example/list"])
+@pytest.mark.parametrize("following", [f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?a=b", "//elsewhere.example/list", "//[bad"])
 async def test_a_list_that_leads_nowhere_is_not_the_end(line, following):
     """A page that leads to itself, or to another host, is a failure, not a list without texts."""
     await line.known()
@@ -265,3 +276,66 @@ async def test_a_twilio_that_cannot_be_reached_is_tried_again(line, free_port):
     line.settings |= {"api_base": f"http://127.0.0.1:{free_port}"}
     with pytest.raises(SourceUnavailable, match=r"refused.*by the webhook alone"):
         await line.source().run(line.intake.accept)
+
+
+class Failing(RecordingIntake):
+    """Takes everything but one text, for ever."""
+
+    def __init__(self, sid):
+        super().__init__()
+        self.sid = sid
+
+    async def accept(self, inbound):
+        """Fail for that one."""
+        if inbound.source_key == self.sid:
+            raise ValueError(self.sid)
+        return await super().accept(inbound)
+
+
+async def test_a_text_that_always_fails_stops_nothing_else(line):
+    """The others are taken, and their files follow; the position waits, so that nothing is passed over."""
+    await line.known()
+    before = await line.reached()
+    line.intake = Failing(f"SM{1:032x}")
+    line.twilio.incoming(1, "fails")
+    line.twilio.incoming(2, "Look", ("image/jpeg", b"picture"))
+    line.twilio.now += MINUTE
+    async with line.running():
+        await until(lambda: f"SM{2:032x}/files" in line.intake.taken)
+    assert await line.reached() == before
+
+
+def test_looks_that_leave_something_over_become_rarer():
+    """A second at first, then twice as long each time, as rare as the others at most."""
+    pauses = [pause_s(left_over, 120.0) for left_over in range(9)]
+    assert pauses == [120, 1, 2, 4, 8, 16, 32, 64, 120]
+    assert pause_s(5000, 120.0) == 120
+    assert pause_s(3, 0.5) == 0.5
+
+
+async def test_a_text_that_is_long_in_coming_is_not_passed_over(line):
+    """It is "receiving" for 40 minutes, while others come: when it is whole, it is taken."""
+    await line.known()
+    line.twilio.incoming(1, "long in coming")
+    line.twilio.messages[-1]["status"] = "receiving"
+    for number in range(2, 6):
+        line.twilio.now += 10 * MINUTE
+        line.twilio.incoming(number, "another")
+        async with line.running():
+            await until(lambda sid=f"SM{number:032x}": sid in line.intake.taken)
+            asked = len(line.twilio.requests)
+            await until(lambda more=asked + 2: len(line.twilio.requests) >= more)
+    assert f"SM{1:032x}" not in line.intake.taken
+    line.twilio.messages[0]["status"] = "received"
+    await line.look()
+    assert f"SM{1:032x}" in line.intake.taken
+
+
+async def test_a_text_that_never_becomes_whole_is_taken_as_it_is(line):
+    """After an hour what there is of it is better than nothing, and the position goes on."""
+    await line.known()
+    line.twilio.incoming(1, "half a text")
+    line.twilio.messages[-1]["status"] = "receiving"
+    line.twilio.now += 61 * MINUTE
+    await line.look()
+    assert [*line.intake.taken] == [f"SM{1:032x}"]

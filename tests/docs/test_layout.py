@@ -20,15 +20,19 @@ LONGEST = 350
 # Who puts everything together: only these may know the configuration and each other.
 ROOTS = (
     "router.app", "router.assemble", "router.parts", "router.shift", "router.answers.build", "router.trial",
-    "router.learning.build", "router.routing.build", "router.cli", "router.commandline", "router.__main__",
+    "router.learning.build", "router.routing.build", "router.console.build", "router.cli", "router.commandline", "router.__main__",
 )  # fmt: skip
-NOUNS = {"router.records", "router.errors", "router.findings", "router.news", "router.interfaces"}
+NOUNS = {
+    "router.again", "router.records", "router.errors", "router.findings", "router.news", "router.whereabouts", "router.interfaces",
+}  # fmt: skip
 MAY_IMPORT = {
     "router.records": set(),
+    "router.again": {"router.records"},
     "router.errors": set(),
     "router.findings": set(),
     "router.news": set(),
-    "router.interfaces": {"router.records", "router.errors", "router.findings", "router.news"},
+    "router.whereabouts": set(),
+    "router.interfaces": {"router.records", "router.errors", "router.findings", "router.news", "router.whereabouts"},
     "router.aside": set(),
     "router.failpoints": NOUNS,
     "router.settings": NOUNS,
@@ -43,6 +47,7 @@ MAY_IMPORT = {
         "router.acknowledging",
         "router.aside",
         "router.failpoints",
+        "router.colours",
     },
     "classifiers": NOUNS,
     "config": {
@@ -52,6 +57,7 @@ MAY_IMPORT = {
         "router.acknowledging",
         "router.plugins",
         "router.contacts",
+        "router.colours",
     },
 }
 

@@ -9,46 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from classifiers._corpus import OUT_OF_SCOPE
-from classifiers._figures import Z, share
+from classifiers._figures import Z
+from router.plots.confusion import Confusion, counted
+from router.plots.reliability import Bin, bins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from classifiers._evaluate import Answer
 
-BINS = 10
-_MOST_NAMES = 40  # of a matrix that can still be read
 _FEW = 10  # messages below which a curve is only noise
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """How often a message for one department was taken for another's.
-
-    `counts[row][column]`: the messages that belong to `rows[row]` and for which the model chose `columns[column]`.
-    The rows are the columns and, where the data hold such messages, `out_of_scope`. `left_out` departments had no
-    room: the ones with the fewest mistakes.
-    """
-
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    left_out: int
 
 
 def confusion(answers: Sequence[Answer]) -> Confusion:
     """Count first choices."""
-    pairs = Counter((answer.department, answer.chosen) for answer in answers)
-    mistakes: Counter[str] = Counter()
-    for (own, chosen), count in pairs.items():
-        mistakes[own] += count * (own != chosen)
-        mistakes[chosen] += count * (own != chosen)
-    every = {name for pair in pairs for name in pair} - {OUT_OF_SCOPE}
-    names = tuple(sorted(sorted(every, key=lambda name: (-mistakes[name], name))[:_MOST_NAMES]))
-    strangers = any(answer.department == OUT_OF_SCOPE for answer in answers)
-    rows = (*names, OUT_OF_SCOPE) if strangers else names
-    counts = tuple(tuple(pairs[own, chosen] for chosen in names) for own in rows)
-    return Confusion(rows, names, counts, len(every) - len(names))
+    return counted(Counter((answer.department, answer.chosen) for answer in answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +45,13 @@ def worst_pairs(answers: Sequence[Answer], most: int = 10) -> list[Mistaken]:
     return [Mistaken(*pair, counts[pair], routed[pair]) for pair in order[:most]]
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Answers of about the same confidence: the mean of it, the share that was right with its interval, how many."""
-
-    confidence: float
-    right: float
-    interval: tuple[float, float]
-    n: int
-
-
 def reliability(answers: Sequence[Answer]) -> list[Bin | None]:
     """Return ten bins of equal width over the confidence; None for an empty one.
 
     Out-of-scope answers count where the confidence is meant to know of them, as in the figure `ece`.
     """
-    bins: list[list[Answer]] = [[] for _ in range(BINS)]
-    for answer in (answer for answer in answers if answer.aware or answer.department != OUT_OF_SCOPE):
-        bins[min(int(answer.confidence * BINS), BINS - 1)].append(answer)
-    return [_bin(members) if members else None for members in bins]
-
-
-def _bin(members: Sequence[Answer]) -> Bin:
-    part, interval = share(sum(answer.right for answer in members), len(members))
-    assert part is not None
-    assert interval is not None
-    confidence = sum(answer.confidence for answer in members) / len(members)
-    return Bin(confidence, part, (interval[0], interval[1]), len(members))
+    known = (answer for answer in answers if answer.aware or answer.department != OUT_OF_SCOPE)
+    return bins((answer.confidence, answer.right) for answer in known)
 
 
 @dataclass(frozen=True, slots=True)

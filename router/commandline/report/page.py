@@ -10,8 +10,9 @@ from jinja2 import Environment, StrictUndefined
 
 from classifiers._corpus import OUT_OF_SCOPE
 from router.commandline.report import curves, numbers, plots
-from router.commandline.report.svg import look
 from router.errors import SignpostError
+from router.plots import confusion, reliability
+from router.plots.pen import look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from classifiers._evaluate import Answer
-    from router.commandline.report.svg import Drawing
     from router.learning.curve import Point
+    from router.plots.pen import Drawing
 
 PAGE = "index.html"
 
@@ -45,9 +46,9 @@ class Report:
         drawings = {
             "messages": plots.fates(numbers.fate(answers)),
             "risk-coverage": risk,
-            "reliability": curves.reliability(numbers.reliability(answers)),
+            "reliability": reliability.drawn(numbers.reliability(answers)),
             "departments": plots.departments(self.figures["per_department"]),
-            "confusion": plots.confusion(numbers.confusion(answers)),
+            "confusion": confusion.drawn(numbers.confusion(answers)),
         }
         return drawings | ({"learning": curves.learning(self.points)} if self.points else {})
 
@@ -72,7 +73,7 @@ def write(report: Report, folder: Path) -> Path:
 def html(report: Report, drawings: Mapping[str, Drawing]) -> str:
     """Return the page; it needs nothing beside itself and runs nothing."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": _percent, "between": _between, "desk": plots.named}
+    environment.filters |= {"percent": _percent, "between": _between, "desk": confusion.named}
     source = (files(__package__) / "page.html").read_text(encoding="utf-8")
     names = {answer.department for answer in report.answers} - {OUT_OF_SCOPE}
     return environment.from_string(source).render(

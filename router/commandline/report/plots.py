@@ -1,81 +1,25 @@
-"""The plots over departments: which were confused, and how many of each one's messages were right."""
+"""The plots over departments: how many of each one's messages were right, and what becomes of all."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from classifiers._corpus import OUT_OF_SCOPE
-from router.commandline.report.svg import Drawing
+from router.plots.confusion import LETTER, WIDTH, named, room
+from router.plots.pen import Drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from router.commandline.report.numbers import Confusion, Fate
-
-_LETTER = 6.4  # mean width of a letter, in pixels
-_LONGEST_NAME = 34
-_WIDTH = 880.0
-NOBODY = "nobody's business"
-
-
-def named(department: str) -> str:
-    """Return what a department is called in a plot."""
-    name = NOBODY if department == OUT_OF_SCOPE else department
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-
-
-def _room(names: Sequence[str]) -> float:
-    return max((len(named(name)) for name in names), default=0) * _LETTER + 12
-
-
-def confusion(table: Confusion) -> Drawing:
-    """Draw how often a message of one department (row) was taken for another's (column)."""
-    left, top = max(_room(table.rows) + 8, 160.0), _room(table.columns) * 0.72 + 30
-    lean = _room(table.columns) * 0.72  # how far the slanted names reach beyond the last column
-    cell = max(13.0, min(40.0, (_WIDTH - left - lean) / max(1, len(table.columns))))
-    gap = 10.0 if OUT_OF_SCOPE in table.rows else 0.0
-    width, height = left + cell * len(table.columns), top + cell * len(table.rows) + gap
-    drawing = Drawing(
-        max(_WIDTH, width + lean),
-        height + 12,
-        "Confusion matrix",
-        "Rows: where messages belong. Columns: what the model chose. Numbers: how many messages.",
-    )
-    drawing.text((left - 8, top - 10), "belongs to ↓   chosen →", "axis", anchor="end")
-    for column, name in enumerate(table.columns):
-        drawing.text((left + (column + 0.62) * cell, top - 8), named(name), "name", turn=-45)
-    for row, name in enumerate(table.rows):
-        y = top + row * cell + (gap if name == OUT_OF_SCOPE else 0.0)
-        drawing.text((left - 8, y + cell / 2 + 4), named(name), "name", anchor="end")
-        _row(drawing, table, row, (left, y), cell)
-    return drawing
-
-
-def _row(drawing: Drawing, table: Confusion, row: int, start: tuple[float, float], cell: float) -> None:
-    own, counts = table.rows[row], table.counts[row]
-    total = sum(counts)
-    for column, (chosen, count) in enumerate(zip(table.columns, counts, strict=True)):
-        x, y = start[0] + column * cell, start[1]
-        drawing.rect(x + 0.5, y + 0.5, cell - 1, cell - 1, "cell")
-        if not count:
-            continue
-        right = own == chosen
-        part = count / total
-        strength = 0.15 + 0.85 * part if right else 0.12 + 0.88 * min(1.0, part * 3)
-        tip = f"{count} of {total} for {named(own)}: the model chose {named(chosen)}"
-        drawing.rect(x + 0.5, y + 0.5, cell - 1, cell - 1, "right" if right else "wrong", tip=tip, strength=strength)
-        if cell >= 18:
-            look = "count strong" if strength > 0.6 else "count"
-            drawing.text((x + cell / 2, y + cell / 2 + 4), str(count), look, anchor="middle")
+    from router.commandline.report.numbers import Fate
 
 
 def departments(figures: Mapping[str, Mapping[str, Any]]) -> Drawing:
     """Draw two bars per department with their intervals: messages found, and choices that were right."""
     order = sorted(figures, key=lambda name: (figures[name]["recall"] is None, figures[name]["recall"] or 0.0, name))
-    left, top, step = _room(order) + 46, 46.0, 26.0
-    wide = (_WIDTH - left - 38 - 14) / 2
+    left, top, step = room(order) + 46, 46.0, 26.0
+    wide = (WIDTH - left - 38 - 14) / 2
     drawing = Drawing(
-        _WIDTH,
+        WIDTH,
         top + step * len(order) + 26,
         "Departments",
         "Per department: the share of its messages that the model found, and of its choices that were right.",
@@ -115,7 +59,7 @@ def fates(fate: Fate) -> Drawing:
     """Draw one bar of all messages: routed rightly, routed wrongly, left to people."""
     total = max(1, fate.right + fate.wrong + fate.kept)
     drawing = Drawing(
-        _WIDTH,
+        WIDTH,
         86,
         "What happens to the messages",
         "The share that is routed to the right department, to a wrong one, and left to people.",
@@ -127,7 +71,7 @@ def fates(fate: Fate) -> Drawing:
     )
     x, legend = 0.0, 0.0
     for count, look, what in parts:
-        wide = _WIDTH * count / total
+        wide = WIDTH * count / total
         drawing.rect(x, 0, wide - 2 if wide > 4 else wide, 40, look, tip=f"{count} of {total}: {what}")
         if wide > 56:
             drawing.text(
@@ -136,5 +80,5 @@ def fates(fate: Fate) -> Drawing:
         drawing.rect(legend, 57, 12, 12, look)
         told = f"{count / total:.1%} {what}"
         drawing.text((legend + 18, 67), told, "name")
-        x, legend = x + wide, legend + 18 + len(told) * _LETTER + 28
+        x, legend = x + wide, legend + 18 + len(told) * LETTER + 28
     return drawing

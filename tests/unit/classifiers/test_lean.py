@@ -15,7 +15,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.svm import LinearSVC
 
 from classifiers._corpus import load_corpus
-from classifiers._lean import LeanScorer, pack_terms, unpack_terms
+from classifiers._lean import NONE, LeanScorer, WordTerms, _counted, pack_terms, unpack_terms
 from classifiers._ngrams import char_ngrams, folded, word_ngrams, words
 from classifiers._trainer import TOLERANCE
 from classifiers.linear import LinearSettings, load, train
@@ -45,6 +45,30 @@ def test_n_grams_are_those_of_scikit_learn(said: list[str]) -> None:
     assert sorted(gram for field in fields for word in field for gram in char_ngrams(word)) == sorted(
         char(plain(model_input))
     )
+
+
+_SOME_WORDS = st.lists(st.sampled_from(["bus", "late", "ana", "ñandú", "7"]), max_size=6)
+
+
+@given(st.lists(_SOME_WORDS, max_size=3), st.randoms(use_true_random=False))
+def test_rows_of_words_and_pairs_are_those_of_the_vocabulary(said: list[list[str]], rng: Random) -> None:
+    """Whatever part of the words and pairs a model knows: each has its row there, and no other has one."""
+    grams = word_ngrams([*said, ["bus", "late", "bus"]])
+    known = rng.sample(sorted(set(grams)), rng.randrange(len(set(grams)) + 1))
+    rows = {term: number for number, term in enumerate(known, start=5)}
+    terms = WordTerms(rows)
+    assert terms.rows(said).tolist() == [rows.get(gram, NONE) for gram in word_ngrams(said)]
+    assert {word for field in said for word in field if terms.knows(word)} == {
+        word for field in said for word in field if word in rows
+    }
+
+
+@given(st.lists(st.integers(0, 9), max_size=30))
+def test_rows_are_counted_as_numpy_does(every: list[int]) -> None:
+    """Distinct rows in order, and how often each occurs; of nothing, nothing."""
+    rows, counts = _counted(np.array(every, dtype=np.int32))
+    wanted = np.unique(np.array(every, dtype=np.int32), return_counts=True)
+    assert (rows.tolist(), counts.tolist()) == tuple(each.tolist() for each in wanted)
 
 
 def test_accents_fold_as_in_scikit_learn() -> None:

@@ -14,8 +14,8 @@ from router.interfaces import SystemClock
 from router.records import Content, Medium, Message, School
 from router.routing.route import Router
 from router.routing.rules import Rule, Rules
-from router.routing.school_forms import distance
-from router.routing.schools import MAX_TEXT, Schools
+from router.routing.school_forms import distance, tokens_of
+from router.routing.schools import MAX_TEXT, Schools, _Reading
 
 DISTRICT = "Maple Valley School District"
 SCHOOLS = (
@@ -294,3 +294,17 @@ async def test_a_decision_looks_for_the_school_once(log):
         [verdict] = await router.decide([message(text)])
         assert verdict.school == school
     assert schools.looked == 2
+
+
+_PIECES = [*{word for school in SCHOOLS for word in school.name.split()}, "L.E.S.", "L E S", "les", "CGES", "la"]
+_PIECES += ["Lincon", "Cedergrove", "northsde", "the", "St.", "ß", "é", "school", "bus", "I", "ana@home.example", "I'm"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(_PIECES), st.sampled_from([" ", "", ". ", "-", "\n\n", ", "])), max_size=12))
+def test_a_short_look_overlooks_no_school(schools, said):
+    """Whether any name may stand in a text is found out first, and fast: what a whole reading finds is found."""
+    text = "".join(word + gap for word, gap in said)
+    tokens = tokens_of(text)
+    reading = _Reading(schools._forms, schools._organization, tokens, shouting=text.isupper())
+    everywhere = range(len(tokens))
+    assert schools.mentions(text) == reading.mentions(everywhere, everywhere)

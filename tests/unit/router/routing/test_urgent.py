@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.records import Content, Medium, Message
-from router.routing import phrases
 from router.routing.answer import MarkUrgent
+from router.routing.folding import tokens_of
 from router.routing.phrases import MAX_TEXT, Phrases
 from router.routing.urgent import Urgent, urgent_reason
 from tests.unit.router.routing.dangers import ALARMS, INNOCENT
@@ -151,7 +151,7 @@ def test_text_made_of_the_word_list_itself_is_digested(rng: random.Random) -> No
 @pytest.mark.parametrize("piece", ["a", "a b ", ".", "!a", "a1", "я", "我", "\u2028", "é", "a-", "@", "\n "])
 def test_one_endless_word_is_read_in_a_moment(piece: str) -> None:
     """Letter by letter it would take the processor for hours, and nothing else would be decided in the meantime."""
-    assert phrases._tokens.__wrapped__(piece * 500_000 + "x", frozenset()) is not None
+    assert tokens_of(piece * 500_000 + "x", frozenset()) is not None
 
 
 @given(st.text(max_size=300))

@@ -1,4 +1,4 @@
-"""A small pen for SVG: shapes with classes, no colours. How a class looks says `look.css`, in light, dark and print."""
+"""A small pen for SVG: shapes with classes, no colours. The look is in `static/plots.css`: light, dark, print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def look() -> str:
     """Return the style sheet of the plots."""
-    return (files(__package__) / "look.css").read_text(encoding="utf-8")
+    return (files("router.web") / "static" / "plots.css").read_text(encoding="utf-8")
 
 
 class Drawing:

@@ -1,0 +1,40 @@
+"""How much one session may ask for: generous, by session and not by address, for a school is one address."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from router.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WINDOW_S = 60.0
+
+
+class TooMany(Refused):
+    """Too much was asked for in one session."""
+
+    status = 429
+
+
+class Pace:
+    """Counts requests by session, afresh each minute."""
+
+    def __init__(self, most: int = 900, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._clock = clock
+        self._since = clock()
+        self._taken: Counter[int] = Counter()
+
+    def take(self, session_id: int) -> None:
+        """Count one request; raise `TooMany` beyond what a minute may hold."""
+        now = self._clock()
+        if now - self._since >= _WINDOW_S:
+            self._since = now
+            self._taken.clear()
+        self._taken[session_id] += 1
+        if self._taken[session_id] > self._most:
+            raise TooMany("you have asked for very many pages within a minute; wait a minute and go on")

@@ -1,0 +1,132 @@
+"""Sessions on the server: a random token in a cookie, its digest in the store, and the account as it is now."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from router.console.roles import Role, Viewer
+from router.store import accounts, sessions
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from sqlalchemy import Connection
+
+    from router.store.engine import Store
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits in base64url
+_TOUCH = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody whose browser showed a session's token; `csrf` is what the forms we give them carry back."""
+
+    viewer: Viewer
+    session_id: int
+    csrf: str
+
+    def owns_form(self, given: str) -> bool:
+        """Return whether a form was given out in this session."""
+        return hmac.compare_digest(given.encode(), self.csrf.encode())
+
+
+class Sessions:
+    """Begins, finds and ends sessions. Whatever changes about an account counts at its next request."""
+
+    def __init__(self, store: Store, public_url: str, *, idle: timedelta, longest: timedelta) -> None:
+        address = urlsplit(public_url)
+        self._store = store
+        self.idle = idle
+        self._longest = longest
+        self._secure = address.scheme == "https"  # else loopback: a browser takes no `__Host-` cookie there
+        self._path = "/" if self._secure else f"{address.path.rstrip('/')}/console"
+        self.cookie = "__Host-signpost" if self._secure else "signpost-session"
+
+    async def of(self, request: web.Request) -> Guest | None:
+        """Return who asks; None where nobody is signed in, or not any more."""
+        token = request.cookies.get(self.cookie, "")
+        if not _TOKEN.fullmatch(token):
+            return None
+        now = self._store.clock.now()
+        row = await self._store.read(lambda c: sessions.find(c, _digest(token), now, self.idle))
+        if row is None:
+            return None
+        if now - row.seen_at >= _TOUCH:
+            await self._store.write(lambda c: sessions.touch(c, row.session_id, now))
+        return Guest(viewer_of(accounts.account_of(row)), row.session_id, _csrf(token))
+
+    def begin(self, connection: Connection, account_id: int, token: str, *, way: str, request: web.Request) -> None:
+        """Begin a session for a new token (`fresh_token`), within the unit of work that lets somebody in."""
+        now = self._store.clock.now()
+        accounts.signed_in(connection, account_id, now)
+        sessions.begin(
+            connection,
+            account_id,
+            _digest(token),
+            now=now,
+            ends_at=now + self._longest,
+            way=way,
+            address=self.address(request),
+            browser=_printable(request.headers.get("User-Agent", "")),
+        )
+
+    def remember(self, answer: web.StreamResponse, token: str) -> None:
+        """Have the browser show the token from now on."""
+        answer.set_cookie(
+            self.cookie, token, path=self._path, secure=self._secure, httponly=True, samesite="Lax",
+            max_age=int(self._longest.total_seconds()),
+        )  # fmt: skip
+
+    def forget(self, answer: web.StreamResponse) -> None:
+        """Have the browser forget it."""
+        answer.del_cookie(self.cookie, path=self._path, secure=self._secure, httponly=True, samesite="Lax")
+
+    async def end(self, guest: Guest) -> None:
+        """End the session in which somebody signs out."""
+        await self._store.write(lambda c: sessions.end(c, guest.session_id, guest.viewer.account_id))
+
+    def address(self, request: web.Request) -> str:
+        """Return where a request is from; behind a proxy on this machine what that one says, and no other."""
+        remote = request.remote or ""
+        with suppress(ValueError):
+            if ipaddress.ip_address(remote).is_loopback:
+                last = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+                return str(ipaddress.ip_address(last))
+        return remote
+
+
+def fresh_token() -> str:
+    """Return a token that nobody can guess: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def viewer_of(account: accounts.Account) -> Viewer:
+    """Return an account as who asks."""
+    return Viewer(
+        account_id=account.id,
+        email=account.email,
+        name=account.name,
+        role=Role(account.role),
+        scope=account.scope,
+    )
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode()).hexdigest()
+
+
+def _csrf(token: str) -> str:
+    return hmac.new(token.encode(), b"signpost form", "sha256").hexdigest()
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

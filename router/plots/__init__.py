@@ -1,0 +1,1 @@
+"""Plots as SVG: a pen, axes, and the shapes that reports and the console share."""

@@ -1,0 +1,251 @@
+"""Signing in to the console with a password, over HTTP: sessions, throttling, forms of other sites, what is noted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+
+from router.console import passwords
+from router.console.build import add_console
+from router.store import access, accounts, sessions
+from router.store.scope import Scope
+from router.testing import FakeClock
+from tests.integration.console import EMAIL, PASSWORD, console_site
+
+
+@pytest.fixture
+def clock():
+    """A clock that tests turn by hand."""
+    return FakeClock()
+
+
+@pytest.fixture
+async def site(sqlite_store, tmp_path, free_port, log):
+    """A district with local accounts."""
+    async with console_site(sqlite_store, tmp_path, free_port, log) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def account(site):
+    """The number of an account with a password."""
+    return await site.account("administrator", password=True)
+
+
+async def signed_in(browser, password=PASSWORD, **fields):
+    """Send the sign-in form."""
+    return await browser.post("/console/sign-in", email=EMAIL, password=password, **fields)
+
+
+async def actions(store):
+    """Return what the access log says, oldest first."""
+    rows = await store.read(lambda c: access.page(c, 1000))
+    return [(row.action, row.account_id) for row in reversed(rows)]
+
+
+def test_without_a_console_there_are_no_pages():
+    """A configuration without that section adds no address."""
+    application = web.Application()
+    add_console(application, SimpleNamespace(configuration=SimpleNamespace(console=None)))
+    assert list(application.router.resources()) == []
+
+
+async def test_who_is_not_signed_in_is_sent_to_sign_in(site):
+    """Every page leads to the sign-in page, and from there back to the page that was asked for."""
+    async with site.browser() as browser:
+        status, _, answer = await browser.get("/console/users?x=1")
+        assert status == 303
+        assert answer.headers["Location"] == "/console/sign-in?next=%2Fconsole%2Fusers%3Fx%3D1"
+        status, text, _ = await browser.get(answer.headers["Location"])
+        assert status == 200
+        assert 'name="next" value="/console/users?x=1"' in text
+
+
+async def test_a_password_lets_in_with_a_new_session(site, account):
+    """The right password sets a cookie that scripts and other sites don't get, and leads on."""
+    async with site.browser() as browser:
+        status, _, answer = await signed_in(browser, next="/console/users")
+        assert (status, answer.headers["Location"]) == (303, "/console/users")
+        cookie = answer.cookies["signpost-session"]
+        assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/console")
+        status, text, _ = await browser.get("/console/")
+        assert status == 200
+        assert EMAIL in text
+    assert await actions(site.store) == [("sign_in", account)]
+
+
+async def test_the_store_holds_no_token(site, account):
+    """What is kept of a session is a digest: nobody signs in with a copy of the store."""
+    async with site.browser() as browser:
+        _, _, answer = await signed_in(browser)
+    token = answer.cookies["signpost-session"].value
+    kept = await site.store.read(lambda c: c.exec_driver_sql("SELECT * FROM sessions").all())
+    assert kept
+    assert token not in str(kept)
+
+
+async def test_a_wrong_password_and_an_unknown_address_are_told_alike(site, account):
+    """Nobody learns from the answer which addresses have accounts."""
+    async with site.browser() as browser:
+        wrong = await signed_in(browser, "not the right words")
+        unknown = await browser.post("/console/sign-in", email="no@maple.example", password="not the right words")
+    assert wrong[0] == unknown[0] == 403
+    assert wrong[1].replace(EMAIL, "") == unknown[1].replace("no@maple.example", "")
+    assert await actions(site.store) == [("sign_in_failed", account), ("sign_in_failed", None)]
+
+
+async def test_guessing_has_to_wait(site, account, clock):
+    """After five wrong passwords the sixth, right or wrong, waits; once the time is over the right one lets in."""
+    async with site.browser() as browser:
+        for _ in range(5):
+            assert (await signed_in(browser, "a wrong password"))[0] == 403
+        status, _, answer = await signed_in(browser)
+        assert status == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 16
+        clock.advance(timedelta(seconds=16))
+        assert (await signed_in(browser))[0] == 303
+        assert (await signed_in(browser))[0] == 303
+
+
+async def test_another_account_at_the_same_address_does_not_wait(site, account):
+    """A school is one address: one person's slips keep nobody else out."""
+    async with site.browser() as browser:
+        for _ in range(6):
+            await browser.post("/console/sign-in", email="no@maple.example", password="a wrong password")
+        assert (await signed_in(browser))[0] == 303
+
+
+async def test_a_school_that_signs_in_in_the_morning_does_not_wait(site, account, monkeypatch):
+    """What succeeds doesn't count against an address that everybody shares."""
+    monkeypatch.setitem(passwords.FREE, "address", 3)
+    async with site.browser() as browser:
+        assert [(await signed_in(browser))[0] for _ in range(5)] == [303] * 5
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}]
+)
+async def test_a_form_of_another_site_signs_nobody_in(site, account, headers):
+    """Another site can't sign a visitor in under an account of its own."""
+    async with site.browser() as browser:
+        status, _, answer = await browser.post("/console/sign-in", headers=headers, email=EMAIL, password=PASSWORD)
+        assert status == 403
+        assert not answer.cookies
+
+
+@pytest.mark.parametrize("where", ["https://evil.example", "//evil.example", "/console//evil", "/m/x", "/console/\\x"])
+async def test_nobody_is_led_elsewhere(site, account, where):
+    """After signing in one comes to a page of the console, whatever the address said."""
+    async with site.browser() as browser:
+        _, _, answer = await signed_in(browser, next=where)
+        assert answer.headers["Location"] == "/console/"
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 43, "A" * 5000, "../../x", "%00"])
+async def test_a_made_up_token_is_nobody(site, account, token):
+    """A cookie that no sign-in gave out leads to the sign-in page."""
+    async with site.browser(token) as browser:
+        assert (await browser.get("/console/"))[0] == 303
+
+
+async def test_a_token_that_was_there_before_is_not_taken_over(site, account):
+    """A session that somebody planted in the browser isn't the one that the sign-in begins."""
+    async with site.browser("A" * 43) as browser:
+        _, _, answer = await signed_in(browser)
+        assert answer.cookies["signpost-session"].value != "A" * 43
+
+
+async def test_a_session_ends_when_nobody_uses_it_and_in_any_case(site, account, clock):
+    """Four hours without a request, or sixteen hours with many, and one signs in again."""
+    idle, busy = await site.session(account), await site.session(account)
+    async with site.browser(idle) as one, site.browser(busy) as other:
+        for _ in range(3):
+            clock.advance(timedelta(hours=2))
+            assert (await other.get("/console/"))[0] == 200
+        assert (await one.get("/console/"))[0] == 303
+        clock.advance(timedelta(hours=2))
+        assert (await other.get("/console/"))[0] == 303  # the fixture's eight hours
+
+
+@pytest.mark.parametrize("what", ["disabled", "role", "password", "signed out"])
+async def test_what_changes_about_an_account_counts_at_once(site, account, what):
+    """Whoever is disabled, or gets another role or password, is signed out by the next request."""
+    token, store = await site.session(account), site.store
+    changes = {
+        "disabled": lambda c: accounts.disable(c, account, store.clock.now()),
+        "role": lambda c: accounts.change(c, account, role="viewer", scope=Scope(frozenset({"buses"}))),
+        "password": lambda c: accounts.set_password(c, account, "$argon2id$x"),
+        "signed out": lambda c: sessions.end_all(c, account),
+    }
+    async with site.browser(token) as browser:
+        assert (await browser.get("/console/users"))[0] == 200
+        await store.write(changes[what])
+        assert (await browser.get("/console/users"))[0] == 303
+
+
+async def test_signing_out_ends_the_session_on_the_server(site, account):
+    """A copy of the cookie is worth nothing once its owner has signed out."""
+    token = await site.session(account)
+    async with site.browser(token) as browser, site.browser(token) as thief:
+        await browser.get("/console/")
+        status, _, _ = await browser.post("/console/sign-out")
+        assert status == 303
+        assert (await thief.get("/console/"))[0] == 303
+
+
+async def test_a_form_without_its_token_changes_nothing(site, account):
+    """A form needs the token of the session that it was given out in."""
+    other = await site.account(email="kim@maple.example")
+    token = await site.session(account)
+    async with site.browser(token) as browser:
+        await browser.get("/console/users")
+        good = browser.csrf
+        for csrf in ("", "0" * 64, good[:-1], good.upper()):
+            assert (await browser.post(f"/console/users/{other}/disable", csrf=csrf))[0] == 403
+        cross = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+        assert (await browser.post(f"/console/users/{other}/disable", csrf=good, headers=cross))[0] == 403
+        assert (await site.store.read(lambda c: accounts.get(c, other))).disabled_at is None
+        assert (await browser.post(f"/console/users/{other}/disable", csrf=good))[0] == 303
+    assert (await site.store.read(lambda c: accounts.get(c, other))).disabled_at is not None
+
+
+async def test_own_sessions_are_shown_and_ended_one_by_one(site, account):
+    """One ends one's own other sessions; another person's isn't there."""
+    stranger = await site.account(email="kim@maple.example")
+    here, there, theirs = [await site.session(number) for number in (account, account, stranger)]
+    async with site.browser(here) as browser, site.browser(there) as other, site.browser(theirs) as alien:
+        _, text, _ = await browser.get("/console/sessions")
+        assert text.count("/console/sessions/") == 2  # the other one, and all others
+        assert (await browser.post("/console/sessions/3/end"))[0] == 404
+        assert (await browser.post("/console/sessions/2/end"))[0] == 303
+        assert (await other.get("/console/"))[0] == 303
+        assert (await alien.get("/console/"))[0] == 200
+        assert (await browser.get("/console/"))[0] == 200
+
+
+async def test_every_page_has_the_headers(site, account):
+    """No inline script, no remote resource, no framing, nothing kept, nothing sent on."""
+    token = await site.session(account)
+    async with site.browser(token) as browser:
+        for path in ("/console/", "/console/sign-in?next=", "/console/users"):
+            _, _, answer = await browser.get(path)
+            if answer.status == 303:
+                continue
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "frame-ancestors 'none'" in policy
+            assert "unsafe" not in policy
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+async def test_one_session_cannot_ask_for_everything(site, account):
+    """Beyond what a person can ask for within a minute a session waits; another of the same address doesn't."""
+    busy, calm = await site.session(account), await site.session(account)
+    async with site.browser(busy) as browser, site.browser(calm) as other:
+        found = [(await browser.get("/console/sessions"))[0] for _ in range(901)]
+        assert found == [200] * 900 + [429]
+        assert (await other.get("/console/sessions"))[0] == 200
