@@ -13,11 +13,12 @@ from aiohttp import web
 
 from channels._form_answers import Answers, check
 from channels._form_body import JSON, PAIRS, TOKEN_FIELD, TRAP_FIELD, Busy, Limits, Submission, read_into
-from channels._form_look import policy, sheet
+from channels._form_frames import policy
 from channels._form_misses import Misses
 from channels._form_pages import EMBEDDED, Pages, languages
 from channels._form_settings import WebFormSettings
 from channels._room import Room
+from router.colours import sheet
 from router.errors import NotAuthentic, Refused, StoreBusy
 from router.interfaces import Accept, Channel, Context, mail_domain
 from router.records import Inbound, Medium

@@ -7,15 +7,15 @@ float32 rounding, ten times faster, because nothing is validated and each word's
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from classifiers._confidence import Words
-from classifiers._ngrams import END, START, char_ngrams, word_ngrams, words
+from classifiers._ngrams import END, START, char_ngrams, marked, word_ngrams, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +38,7 @@ class _Text(NamedTuple):
     total: int
 
 
+NONE = -1  # no row
 _MEMO_WORDS = 100_000
 _MEMO_LENGTH = 40  # characters: longer "words" are links and noise that don't come back
 _MOST_AHEAD = 256  # messages: several batches
@@ -69,7 +70,7 @@ class LeanScorer:
         bias: Floats,
         likeness: Floats | None = None,
     ) -> None:
-        self._word_rows = word_terms
+        self._words = WordTerms(word_terms)
         self._char_rows = char_terms
         self._first_char = len(word_terms)
         self._idf = idf
@@ -86,7 +87,7 @@ class LeanScorer:
 
     def knows(self, word: str) -> bool:
         """Return whether it has met a word, as `classifiers._ngrams.words` gives it."""
-        return word in self._word_rows
+        return self._words.knows(word)
 
     @property
     def columns(self) -> int:
@@ -137,10 +138,10 @@ class LeanScorer:
         gains = text.values * weights_of(text.rows) / text.counts
         gain_of = dict(zip(text.rows.tolist(), gains.tolist(), strict=True))
         weights: defaultdict[str, float] = defaultdict(float)
-        for term in word_ngrams(fields):
+        for term, row in zip(word_ngrams(fields), self._words.rows(fields).tolist(), strict=True):
             parts = term.split(" ")
             for word in parts:
-                weights[word] += gain_of.get(self._word_rows.get(term, -1), 0.0) / len(parts)
+                weights[word] += gain_of.get(row, 0.0) / len(parts)
         for word in (word for field in fields for word in field):
             weights[word] += sum(gain_of[row] for row in self._chars(word).tolist())
         spoken = ((word, round(weight, 4)) for word, weight in weights.items() if word not in {START, END})
@@ -154,22 +155,21 @@ class LeanScorer:
         return lead
 
     def _features(self, fields: Fields) -> _Text:
-        """Return what is known of a text."""
-        found = [*map(self._word_rows.get, word_ngrams(fields))]
-        total = (len(found) + 1) // 2  # words and marks come first, then their pairs
-        first = self._block([np.array([row for row in found if row is not None], dtype=np.int32)])
-        second = self._block([self._chars(word) for field in fields for word in field])
-        join, known = np.concatenate, total - found[:total].count(None)
-        rows, counts, values = join((first[0], second[0])), join((first[1], second[1])), join((first[2], second[2]))
-        return _Text(rows, counts, values, len(first[0]), known, total)
+        """Return what is known of a text: in each block (1 + ln count) · idf scaled to length one, as scikit-learn's.
 
-    def _block(self, parts: Sequence[Rows]) -> tuple[Rows, Counts, Floats]:
-        """Return distinct rows, counts and (1 + ln count) · idf scaled to length one, as `TfidfTransformer` does."""
-        every = np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
-        rows, counts = np.unique(every, return_counts=True)
+        Rows of words come before those of characters, so that both blocks are sorted and counted at once.
+        """
+        found = self._words.rows(fields)
+        total = (len(found) + 1) // 2  # words and marks come first, then their pairs
+        here = found != NONE
+        known = int(np.count_nonzero(here[:total]))
+        of_chars = (self._chars(word) for field in fields for word in field)
+        rows, counts = _counted(np.concatenate([found[here], *of_chars]))
         values = (1 + np.log(counts.astype(np.float32))) * self._idf[rows]
-        length = np.sqrt(values @ values)
-        return rows, counts, values / (length or np.float32(1))
+        wordy = int(rows.searchsorted(self._first_char))
+        for block in (slice(wordy), slice(wordy, None)):
+            values[block] /= np.sqrt(values[block] @ values[block]) or np.float32(1)
+        return _Text(rows, counts, values, wordy, known, total)
 
     def _chars(self, word: str) -> Rows:
         """Return the rows of a word's character n-grams, which never cross a word and so can be remembered."""
@@ -182,3 +182,60 @@ class LeanScorer:
         if len(word) <= _MEMO_LENGTH and len(self._memo) < _MEMO_WORDS:
             self._memo[word] = rows
         return rows
+
+
+class _Numbers(dict[str, int]):
+    """Numbers words as they come."""
+
+    def __missing__(self, word: str) -> int:
+        """Give a word the next number."""
+        self[word] = number = len(self)
+        return number
+
+
+class WordTerms:
+    """The rows of words and of pairs of words.
+
+    A pair is looked up by the numbers of its words in a sorted array: hundreds of thousands of texts would take ten
+    times the memory, and looking for one of them mostly means waiting for memory.
+    """
+
+    def __init__(self, terms: Mapping[str, int]) -> None:
+        parts, number = [term.partition(" ") for term in terms], _Numbers()
+        first = np.fromiter((number[part[0]] for part in parts), dtype=np.int64, count=len(parts))
+        second = np.fromiter((number[part[2]] if part[1] else NONE for part in parts), dtype=np.int64, count=len(parts))
+        rows, is_pair = np.fromiter(terms.values(), dtype=np.int32, count=len(parts)), second != NONE
+        self._numbers = dict(number)
+        self._unknown = len(number)  # the number of all other words, which no pair has
+        self._alone = np.full(self._unknown + 1, NONE, dtype=np.int32)
+        self._alone[first[~is_pair]] = rows[~is_pair]
+        pairs = self._pair(first, second)[is_pair]
+        order = np.argsort(pairs)
+        self._pairs = np.append(pairs[order], np.iinfo(np.int64).max)  # an end that is never found
+        self._rows = np.append(rows[is_pair][order], np.int32(NONE))
+
+    def _pair(self, first: Any, second: Any) -> Any:
+        return first * (self._unknown + 1) + second
+
+    def knows(self, word: str) -> bool:
+        """Return whether a word is a term."""
+        return bool(self._alone[self._numbers.get(word, self._unknown)] != NONE)
+
+    def rows(self, fields: Fields) -> Rows:
+        """Return the row of each of a text's terms (`word_ngrams`), `NONE` where it has none."""
+        numbers, unknown = self._numbers.get, self._unknown
+        found = np.array([numbers(word, unknown) for word in marked(fields)], dtype=np.int64)
+        pairs = self._pair(found[:-1], found[1:])
+        places = self._pairs.searchsorted(pairs)
+        of_pairs = np.where(self._pairs[places] == pairs, self._rows[places], NONE)
+        return np.concatenate([self._alone[found], of_pairs], dtype=np.int32)
+
+
+def _counted(every: Rows) -> tuple[Rows, Counts]:
+    """Return the distinct rows in order, and how often each occurs: numpy's `unique` without its many cases."""
+    every.sort()
+    new = np.empty(len(every) + 1, dtype=np.bool_)
+    new[0] = new[-1] = True
+    np.not_equal(every[1:], every[:-1], out=new[1:-1])
+    begins = np.flatnonzero(new)  # and the end
+    return every[begins[:-1]], begins[1:] - begins[:-1]

@@ -36,10 +36,15 @@ def folded(text: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(char))
 
 
+def marked(fields: Iterable[Sequence[str]]) -> list[str]:
+    """Return all words, each field between `<s>` and `</s>`."""
+    return [word for field in fields for word in (START, *field, END)]
+
+
 def word_ngrams(fields: Iterable[Sequence[str]]) -> list[str]:
     """Return words and pairs of neighbours (joined by a space), each field between `<s>` and `</s>`."""
-    marked = [word for field in fields for word in (START, *field, END)]
-    return marked + [f"{first} {second}" for first, second in pairwise(marked)]
+    every = marked(fields)
+    return every + [f"{first} {second}" for first, second in pairwise(every)]
 
 
 def char_ngrams(word: str) -> list[str]:

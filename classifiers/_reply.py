@@ -5,7 +5,7 @@ Conservative and linear: one pass over the lines, only prefixes and suffixes are
 
 from __future__ import annotations
 
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 OWN_FOOTERS = ("not yours? send it on", "—— signpost ——")
 OWN_LINK = "/m/"
@@ -228,7 +228,7 @@ def _has_address(text: str) -> bool:
 
 def _has_time(text: str) -> bool:
     """Tell whether a clock time stands in the text: people who quote in their own words rarely give one."""
-    return any(text[i].isdigit() and text[i + 1] == ":" and text[i + 2].isdigit() for i in range(len(text) - 2))
+    return any(hour[-1:].isdigit() and minute[:1].isdigit() for hour, minute in pairwise(text.split(":")))
 
 
 def _is_quote(lines: list[str], index: int) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from classifiers._reply import left_out, strip_footer, written_by_sender
@@ -21,6 +23,7 @@ _MAX_RAW = 64_000  # looked at before stripping, so that time is bounded whateve
 _MAX_LINK = 60
 _ENOUGH_WORDS = 3
 _ENOUGH_IDEOGRAPHS = 6  # Chinese and Japanese write without spaces
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _REPLY_MARKS = ("re", "fw", "fwd", "rv", "aw", "wg", "reenv", "resp", "tr", "enc")
 _EXTERNAL_MARKS = ("[external]", "[ext]", "[externo]", "external:", "{external}")
 
@@ -99,9 +102,11 @@ _remembered = lru_cache(128)(from_text)  # of several batches: urgency and depar
 def _normal(text: str) -> str:
     """NFKC (Unicode Annex 15) without the characters that can't be seen, such as zero-width spaces."""
     normal = unicodedata.normalize("NFKC", text.replace("\r\n", "\n"))
-    if normal.isascii():
-        return normal
-    return "".join(char for char in normal if unicodedata.category(char) != "Cf")
+    return normal if normal.isascii() else _NOT_ASCII.sub(_seen, normal)
+
+
+def _seen(run: re.Match[str]) -> str:
+    return "".join([char for char in run[0] if unicodedata.category(char) != "Cf"])
 
 
 def _one_line(text: str, most: int) -> str:
@@ -127,7 +132,7 @@ def _bare_subject(subject: str) -> tuple[str, bool]:
 
 def _joined(lines: list[str]) -> str:
     """Collapse white space and shorten links, which are noise after the first words of their path."""
-    short = (" ".join(map(_shorter, line.split())) for line in lines)
+    short = (" ".join(map(_shorter, line.split()) if "://" in line else line.split()) for line in lines)
     return "\n".join(line for line in short if line)
 
 
@@ -138,5 +143,7 @@ def _shorter(word: str) -> str:
 
 
 def _enough(text: str) -> bool:
-    words = sum(any(map(str.isalnum, word)) for word in text.split())
-    return words >= _ENOUGH_WORDS or sum(char >= "\u2e80" for char in text) >= _ENOUGH_IDEOGRAPHS
+    words = (word for word in text.split() if any(map(str.isalnum, word)))
+    if len(list(islice(words, _ENOUGH_WORDS))) == _ENOUGH_WORDS:
+        return True
+    return sum(char >= "\u2e80" for char in text) >= _ENOUGH_IDEOGRAPHS

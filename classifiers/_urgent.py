@@ -5,6 +5,7 @@ It stands beside the words of `router.routing.urgent`, which need no model: it f
 
 from __future__ import annotations
 
+from math import exp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,8 +151,10 @@ class UrgentSense:
 
     def likely(self, inputs: Sequence[ModelInput]) -> list[float]:
         """Return how likely each message is urgent, 0..1."""
-        margins = [self._scorer.margin(each, self._coefficients) + self._bias for each in inputs]
-        return [float(probability(margin, *self._line)) for margin in margins]
+        slope, offset = self._line
+        margins = (self._scorer.margin(each, self._coefficients) + self._bias for each in inputs)
+        # As `probability`, whose numpy takes ten times as long over a single number.
+        return [1 / (1 + exp(-max(-500.0, min(500.0, slope * margin + offset)))) for margin in margins]
 
     def explain(self, model_input: ModelInput, most: int = 12) -> list[tuple[str, float]]:
         """Return the words that spoke most strongly for (+) and against (-) urgency, strongest first."""

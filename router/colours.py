@@ -39,6 +39,20 @@ def tint(colour: str, paper: str, share: float) -> str:
     return _mixed(paper, colour, share)
 
 
+def sheet(colour: str) -> str:
+    """Return the style sheet of a colour that white text can be read on; in the dark its lighter like.
+
+    It is a file of its own: pages hold no styles, and nobody may put any in.
+    """
+    light = lightened(colour)
+    return (
+        f":root {{ --brand: {colour}; --brand-ink: {WHITE}; --brand-soft: {tint(colour, WHITE, 0.1)}; }}\n"
+        "@media (prefers-color-scheme: dark) {\n"
+        f"  :root {{ --brand: {light}; --brand-ink: {DARK_INK}; --brand-soft: {tint(light, DARK_PAPER, 0.14)}; }}\n"
+        "}\n"
+    )
+
+
 def _channels(colour: str) -> tuple[int, ...]:
     return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
 

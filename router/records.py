@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 
 def _empty() -> Mapping[str, Any]:
@@ -282,10 +282,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """Everything a sink needs for one attempt.
+    """Everything a sink needs for one attempt; `mail_id`, a pure function of the delivery, is the same in a retry.
 
-    A route carries a message with its original and decision; an alert a notice and perhaps the message it is about; an
-    answer only a notice. `mail_id` is the outgoing Message-ID, a pure function of the delivery: a retry has the same.
+    A route carries a message with its original and decision; an alert a notice, perhaps a message; an answer a notice.
     """
 
     delivery: Delivery
@@ -338,6 +337,7 @@ class Department:
     covers: tuple[str, ...] = ()
     deliver: tuple[Destination, ...] = ()
     min_confidence: float | None = None
+    service_level: timedelta | None = None  # of business hours, until a message lies with it; None: none was promised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

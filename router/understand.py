@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.errors import SignpostError
 from router.language import Language
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Glance = Callable[[bytes, Mapping[str, Any], str, str], Content]
 
+_T = TypeVar("_T")
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes; more is rubbish
 _PIECE = 256 * 1024  # bytes of an original that are written at a time: all at once would stop the event loop
 _START_S = 60.0  # an import on a busy machine with a cold disk
@@ -44,6 +45,10 @@ class Limits:
 
 class ParserFailed(SignpostError):
     """No child could be started: that is no message's fault, so try again later."""
+
+
+class CannotBeShown(SignpostError):
+    """A child failed at what it was asked of an original besides; the text says why, for people."""
 
 
 class _Gone(Exception):
@@ -84,10 +89,25 @@ class ParserPool:
         Raises `ParserFailed` if no child can be started.
         """
         place = await self._idle.get()
+        question = json.dumps({"facts": dict(facts), "medium": medium}).encode()
         try:
-            return await self._ask(place, original, facts, medium)
+            return await self._ask(place, original, question, decode_content)
         except _Gone as gone:
             return self._language.of(self.glance(original, facts, medium, str(gone)))
+        finally:
+            self._give_back(place)
+
+    async def ask(self, function: str, original: bytes, wanted: Mapping[str, Any]) -> bytes:
+        """Have a child run `function(original, wanted) -> bytes`, named by its import path, within the same limits.
+
+        `wanted` holds JSON values. Raises `CannotBeShown` if that fails, `ParserFailed` if no child can be started.
+        """
+        place = await self._idle.get()
+        question = json.dumps({"ask": function, "wanted": dict(wanted)}).encode()
+        try:
+            return await self._ask(place, original, question, bytes)
+        except _Gone as gone:
+            raise CannotBeShown(str(gone)) from gone
         finally:
             self._give_back(place)
 
@@ -101,12 +121,11 @@ class ParserPool:
         for place in self._places:
             place.child = None
 
-    async def _ask(self, place: _Place, original: bytes, facts: Mapping[str, Any], medium: str) -> Content:
+    async def _ask(self, place: _Place, original: bytes, question: bytes, read: Callable[[bytes], _T]) -> _T:
         child = await self._child_of(place)
-        question = json.dumps({"facts": dict(facts), "medium": medium}).encode()
         try:
             async with asyncio.timeout(self._limits.wall_s):
-                content = decode_content(await child.exchange(question, original))
+                answer = read(await child.exchange(question, original))
         except TimeoutError:
             why = f"reading it took longer than {self._limits.wall_s:g} s"
         except (OSError, EOFError, asyncio.IncompleteReadError):
@@ -117,7 +136,7 @@ class ParserPool:
             child.kill()
             raise
         else:
-            return content
+            return answer
         child.kill()
         raise _Gone(why)
 

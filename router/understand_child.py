@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, fields
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from router.language import Language
 from router.records import Attachment, Content
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Parse = Callable[[bytes, Mapping[str, Any], str], Content]
 
+_T = TypeVar("_T")
 FRAME = struct.Struct("!I")  # the length of what follows, in bytes
 _TEXTS = tuple(field.name for field in fields(Content) if field.type == "str")
 
@@ -69,7 +70,8 @@ def _attachment(name: Any, content_type: Any, size: Any) -> Attachment:
 def main(spec: str) -> None:
     """Answer frames on standard input until it ends.
 
-    The first frame out is empty, or says why this child can't work. A parse function that raises ends the child.
+    The first frame out is empty, or says why this child can't work. A function that raises ends the child. A question
+    that names a function (`ask`) is answered by it instead, in bytes.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the daemon, which drains first
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -78,31 +80,33 @@ def main(spec: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, answers = sys.stdin.buffer, sys.stdout.buffer
     try:
-        parse = _imported(wanted["parse"])
+        parse: Parse = _imported(wanted["parse"])
     except Exception as error:  # the parent raises it again, in words
         _send(answers, f"{type(error).__name__}: {error}".encode())
         return
     _send(answers, b"")
     language = Language()
     while (frame := _receive(source)) is not None:
-        content = _limited(parse, frame, _receive(source) or b"", wanted["cpu"])
+        question, original = json.loads(frame), _receive(source) or b""
+        if "ask" in question:
+            _send(answers, _limited(_imported(question["ask"]), wanted["cpu"], original, question["wanted"]))
+            continue
+        content = _limited(parse, wanted["cpu"], original, question["facts"], question["medium"])
         with suppress(Exception):  # no language is better than no content
             content = language.of(content)
         _send(answers, encode_content(content))
 
 
-def _imported(path: str) -> Parse:
+def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
-    parse: Parse = getattr(import_module(module), name)
-    return parse
+    return getattr(import_module(module), name)
 
 
-def _limited(parse: Parse, frame: bytes, original: bytes, cpu_s: float) -> Content:
-    """Parse with a timer whose signal ends this process: nothing written in C can swallow it."""
-    question = json.loads(frame)
+def _limited(function: Callable[..., _T], cpu_s: float, *arguments: Any) -> _T:
+    """Call with a timer whose signal ends this process: nothing written in C can swallow it."""
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
     try:
-        return parse(original, question["facts"], question["medium"])
+        return function(*arguments)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
 

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from router.business_hours import BusinessHours, week_of
+from router.colours import sheet
 from router.console import (
     access_log,
     dashboard,
     learning,
     learning_models,
-    look,
     message,
     message_acts,
     own,
@@ -90,7 +90,7 @@ def _console(parts: Parts, settings: ConsoleSettings) -> Console:
         wake=parts.wake,
         log=parts.log,
         paths=frozenset(route.path for route in ROUTES if not route.post),
-        look=look.sheet(settings.look.colour),
+        look=sheet(settings.look.colour),
         facts=_facts(parts.configuration),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -17,40 +17,25 @@ from typing import TYPE_CHECKING, Any
 import re2
 from ruamel.yaml import YAML
 
+from router.routing.folding import tokens_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 MAX_TEXT = 20_000  # characters of each field: its beginning and its end, where an alarm stands
 _END = 4_000  # of them
 _MAX_SHOWN = 60  # characters of the words named in a remark
 _NEGATION_REACH = 2  # words before a phrase
 _UNLESS_REACH = 3
-_LINE_END = r"(?:\n|\r(?!\n)|[\x85\u2028])"
-_TOKENS = re.compile(rf"[a-z0-9]+|(?<![.!?;:…])[.!?;:…]++(?=\s|$)|[,()\"—–]|{_LINE_END}\s*{_LINE_END}|[\f\v\u2029]")
-_APOSTROPHES = str.maketrans(dict.fromkeys("'’‘`´ʼ"))
 _WORD = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*\*?")
-_WILL = re.compile(r"(?<=[a-z])['’‘`´ʼ]ll\b")
-_UNSEEN = frozenset({"Mn", "Cf"})  # accents after decomposition; zero-width characters
 _NEVER = "[^\\x00-\\xff]"
 _LOOK_BACK = 60  # bytes before a phrase that can hold the words of the reaches
 _CLAUSE = 80  # bytes on either side of a phrase in which its clause ends
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 20_000, 24  # words; characters of one
 _MEMORY = 16 << 20  # bytes RE2 may use for one expression; with less it rebuilds its states more often
-
-# What hides a word from a program and from no reader: letters set apart, digits and signs for letters, letters of
-# other alphabets that look the same, and letters held for long. Each expression begins where a word does and takes what
-# it took for good: else one word of 20,000 letters, tried letter by letter, would take seconds.
-_APART = re.compile(r"(?<![a-z0-9])(?:[a-z][ ._*-]){2,}[a-z](?![a-z0-9])")
-_SURELY_APART = 4  # letters: fewer are initials, unless they make a known word
-_BETWEEN = re.compile(r"[ ._*-]")
-_SIGNED = re.compile(r"(?<![a-z])[a-z]++(?:[@$!][a-z]++)+")
-_SIGNS = str.maketrans("@$!", "asi")
 _ENDINGS = ("", "s", "ed", "ing", "er")
 _MIXED = re.compile(r"[a-z]+(?:[013457]+[a-z]+)+")
 _DIGITS = str.maketrans("013457", "oieast")
-_HELD = re.compile(r"([a-z])\1{2,}")
-_OFTEN_TWICE = "lso"
-_OTHER_LETTERS = re.compile(r"(?<!\w)(?=[^\Wa-z]*+[a-z])\w++")
-_LOOK_ALIKE = str.maketrans("асеорхукмтвнѕіјαεοικντρυχđ", "aceopxykmtbhsijaeoikvtpuxd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +85,7 @@ class Phrases:
         def of(key: str, name: str) -> list[str]:
             return _every(data.get(key, {}).get(name, {}))
 
+        self._written = _Written(self._word)
         self._categories = [
             _Category(
                 name=name,
@@ -129,7 +115,7 @@ class Phrases:
     def folded(self, *fields: str) -> bytes:
         """Return the fields as plain words: no case, accents or apostrophes, texting spelling undone, " . " at ends."""
         several = dict.fromkeys(_ends(field) for field in fields if field)
-        folded = (" ".join(map(self._word, _tokens(field, self._known))) for field in several)
+        folded = (" ".join(map(self._written.__getitem__, tokens_of(field, self._known))) for field in several)
         return (" " + " . ".join(folded) + " . ").encode("ascii")
 
     def _word(self, token: str) -> str:
@@ -192,6 +178,21 @@ class Phrases:
         return before[turns[-1].end() :] if turns else before
 
 
+class _Written(dict[str, str]):
+    """How each word or mark is written in the folded text; the first to come are remembered."""
+
+    def __init__(self, word: Callable[[str], str]) -> None:
+        super().__init__()
+        self._word = word
+
+    def __missing__(self, token: str) -> str:
+        """Return how a word is written that isn't remembered."""
+        written = self._word(token)
+        if len(self) < _MOST_REMEMBERED and len(token) <= _LONGEST_REMEMBERED:
+            self[token] = written
+        return written
+
+
 @dataclass(frozen=True, slots=True)
 class _Category:
     name: str
@@ -203,37 +204,6 @@ class _Category:
 
 def _ends(field: str) -> str:
     return field if len(field) <= MAX_TEXT else f"{field[: MAX_TEXT - _END]}\n\n{field[-_END:]}"
-
-
-@lru_cache(256)  # fields: several batches, for one list after the other looks at the same message
-def _tokens(field: str, known: frozenset[str]) -> tuple[str, ...]:
-    """Return the words and marks of a text in small letters without accents or apostrophes, nothing hidden.
-
-    A sign stands for a letter where that makes a known word; else it ends one ("He has a gun!he is here").
-    """
-    plain = _WILL.sub(" will", field.lower()).translate(_APOSTROPHES)  # "he'll" would be "hell"
-    if not plain.isascii():
-        plain = "".join(
-            char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in _UNSEEN
-        ).lower()
-        plain = _OTHER_LETTERS.sub(lambda word: word[0].translate(_LOOK_ALIKE), plain)
-    plain = _APART.sub(lambda run: _together(run[0], known), plain)
-    plain = _SIGNED.sub(lambda word: _unsigned(word[0], known), plain)
-    plain = _HELD.sub(lambda run: run[1] * (2 if run[1] in _OFTEN_TWICE else 1), plain)
-    return tuple(_TOKENS.findall(plain))
-
-
-def _together(run: str, known: frozenset[str]) -> str:
-    """Return letters set apart as the word they make; before it may stand "I" or "a"."""
-    letters = _BETWEEN.sub("", run)
-    if letters not in known and letters[1:] in known:
-        return f"{letters[0]} {letters[1:]}"
-    return letters if letters in known or len(letters) >= _SURELY_APART else run
-
-
-def _unsigned(word: str, known: frozenset[str]) -> str:
-    letters = word.translate(_SIGNS)
-    return letters if letters in known else re.sub("[@$!]", " . ", word)
 
 
 def _clause(text: bytes, match: Any) -> tuple[bytes, bytes]:

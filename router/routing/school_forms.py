@@ -21,6 +21,7 @@ def words_of(text: str) -> frozenset[str]:
 
 
 _TOKEN = re.compile(r"[^\W_]+")
+_LETTER_BY_LETTER = re.compile(r"(?<![^\W_])[^\W_](?! [a-z])[\s.][\W_]*+[^\W\d_](?![^\W_])")
 _ONE_EDIT, _TWO_EDITS = 5, 9  # letters of a name from which on so many slips are forgiven
 _SHORTEST_ALONE = 7  # letters of a name that is recognised with a slip even where nothing says that it is a school
 _FEWEST_INITIALS, _MOST_INITIALS = 3, 6
@@ -72,16 +73,28 @@ class Form:
 
 def tokens_of(text: str) -> list[Token]:
     """Return the words of a text, those of addresses and links left out. Linear in the length."""
-    text = unicodedata.normalize("NFC", text)
-    if any(sign in text for sign in ("@", "://", "www.")):
-        text = re.sub(r"\S+", lambda m: " " if "@" in m[0] or "://" in m[0] or m[0].startswith("www.") else m[0], text)
     found: list[Token] = []
-    end = 0
+    end, text = 0, plain(text)
     for match in _TOKEN.finditer(text):
         if word := _folded(match[0]):  # nothing is left of a mark that stands alone
             found.append(Token(word, match[0], text[end : match.start()][-40:]))
             end = match.end()
     return found
+
+
+def plain(text: str) -> str:
+    """Return a text in composed letters (Unicode NFC), without addresses and links."""
+    text = unicodedata.normalize("NFC", text)
+    if any(sign in text for sign in ("@", "://", "www.")):
+        text = re.sub(r"\S+", lambda m: " " if "@" in m[0] or "://" in m[0] or m[0].startswith("www.") else m[0], text)
+    return text
+
+
+def bare_words(text: str) -> list[str]:
+    """Return the `word` of each token of a `plain` text, in a fraction of the time."""
+    if text.isascii():
+        return _TOKEN.findall(text.lower())
+    return [folded for word in _TOKEN.findall(text) if (folded := _folded(word))]
 
 
 def _folded(word: str) -> str:
@@ -102,18 +115,17 @@ class Forms:
     def __init__(self, schools: Sequence[School]) -> None:
         self.exact: dict[str, list[Form]] = {}
         self.initials: dict[str, Form] = {}
-        self._near: dict[tuple[str, int], list[tuple[str, int]]] = {}  # by first letter and length
         for school in schools:
             self._add(school)
         self._add_initials(schools)
         self.most_words = max((form.words for form in self._all()), default=0)
         self.longest = max(map(len, self.exact), default=0)
-        self.beginnings = frozenset(key[0] for key in self.exact)
+        # By first letter and length with slips: the name, its letters, and how many slips it may have.
+        self._near: dict[str, dict[int, list[tuple[str, frozenset[str], int]]]] = {key[0]: {} for key in self.exact}
         for key in self._near_keys():
             slips = edits_in(key)
             for length in range(len(key) - slips, len(key) + slips + 1):
-                self._near.setdefault((key[0], length), []).append((key, _letters_of(key)))
-        self.near_beginnings = frozenset(first for first, _length in self._near)
+                self._near[key[0]].setdefault(length, []).append((key, frozenset(key), slips))
 
     def _all(self) -> Iterator[Form]:
         return (form for forms in self.exact.values() for form in forms)
@@ -149,23 +161,47 @@ class Forms:
             if len(owners) == 1 and not taken and not is_common(letters) and letters not in _OTHER_INITIALS:
                 self.initials[letters] = Form(next(iter(owners)), "initials", "", alone=True, words=1)
 
+    def may_be_initials(self, words: Sequence[str], text: str) -> bool:
+        """Return whether a school's initials may stand in a text of these words: as a word, or letter by letter."""
+        return not self.initials.keys().isdisjoint(words) or bool(_LETTER_BY_LETTER.search(text))
+
+    def places(self, words: Sequence[str], most_spelled: int) -> tuple[list[int], list[int]]:
+        """Return at which words names may begin, and names with slips (of the first so many): at no others they do."""
+        exact, near = list[int](), list[int]()
+        width, known = self.most_words + 1, self.exact
+        for start, word in enumerate(words):  # written out: it is done for every message
+            lengths = self._near.get(word[0])
+            if lengths is None:
+                continue
+            run, is_exact, is_near = "", False, start >= most_spelled
+            for each in words[start : start + width]:
+                run += each
+                is_exact = is_exact or run in known
+                is_near = is_near or (len(run) in lengths and self.near(run) is not None)
+            if is_exact:
+                exact.append(start)
+            if is_near and start < most_spelled:
+                near.append(start)
+        return exact, near
+
     def near(self, letters: str) -> tuple[str, int] | None:
         """Return the name that is most like these letters, and by how many slips they differ, if any is alike enough.
 
         A slip is a letter too many, too few, wrong, or two letters exchanged; the first letter is right.
         """
-        candidates = self._near.get((letters[:1], len(letters)))
+        candidates = self._near.get(letters[:1], {}).get(len(letters))
         if not candidates:
             return None
-        there = _letters_of(letters)
-        alike = sorted(
+        there = frozenset(letters)  # with n slips two words differ in 2n of them at most
+        alike = [
             (slips, key)
-            for key, its in candidates
-            if (its ^ there).bit_count() <= 2 * edits_in(key) and (slips := distance(key, letters)) <= edits_in(key)
-        )
-        if not alike or (len(alike) > 1 and alike[0][0] == alike[1][0]):
+            for key, its, most in candidates
+            if len(its ^ there) <= 2 * most and (slips := distance(key, letters)) <= most
+        ]
+        if not alike:
             return None
-        return alike[0][1], alike[0][0]
+        alike.sort()
+        return None if len(alike) > 1 and alike[0][0] == alike[1][0] else (alike[0][1], alike[0][0])
 
 
 def parts_of(words: Sequence[str]) -> tuple[list[str], str]:
@@ -203,14 +239,6 @@ def may_stand_alone(name: str, written: str, words: int, slips: int) -> bool:
     if slips > 1 or len(name) < _SHORTEST_ALONE:
         return False
     return words > 1 or (name[-1] == written[-1] and not is_common(written))
-
-
-def _letters_of(word: str) -> int:
-    """Return a bit for each letter that a word holds: with n slips two words differ in 2n of them at most."""
-    found = 0
-    for char in word:
-        found |= 1 << (ord(char) & 63)
-    return found
 
 
 def distance(one: str, other: str) -> int:

@@ -15,8 +15,10 @@ from router.routing.school_forms import (
     SHORT_LEVELS,
     Form,
     Forms,
+    bare_words,
     level_of,
     may_stand_alone,
+    plain,
     tokens_of,
     words_of,
 )
@@ -131,10 +133,16 @@ class Schools:
 
     def mentions(self, text: str) -> list[Mention]:
         """Return every school that a text names, in no order. Looks at 20,000 characters, at 600 words for slips."""
-        text = text[:MAX_TEXT]
         if not self._ids:
             return []
-        return _Reading(self._forms, self._organization, tokens_of(text), shouting=text.isupper()).mentions()
+        text = text[:MAX_TEXT]
+        bare = plain(text)
+        words = bare_words(bare)
+        exact, near = self._forms.places(words, _MAX_TOKENS_SPELLED)
+        if not (exact or near or self._forms.may_be_initials(words, bare)):
+            return []  # as in most messages
+        reading = _Reading(self._forms, self._organization, tokens_of(text), shouting=text.isupper())
+        return reading.mentions(exact, near)
 
 
 class _Beside(NamedTuple):
@@ -156,15 +164,16 @@ class _Reading:
         self._taken: set[int] = set()
         self._found: list[Mention] = []
 
-    def mentions(self) -> list[Mention]:
+    def mentions(self, exact: Sequence[int], near: Sequence[int]) -> list[Mention]:
+        """Return what is named; `exact` and `near` are the words at which names, and names with slips, may begin."""
         self._initials()
-        self._names()
-        self._spelled()
+        self._names(exact)
+        self._spelled(near)
         return self._found
 
-    def _names(self) -> None:
-        for start, token in enumerate(self._tokens):
-            if token.word[0] not in self._forms.beginnings or start in self._taken:
+    def _names(self, starts: Sequence[int]) -> None:
+        for start in starts:
+            if start in self._taken:
                 continue
             for end in range(min(start + self._forms.most_words + 1, len(self._tokens)), start, -1):
                 letters = "".join([each.word for each in self._tokens[start:end]])
@@ -306,11 +315,9 @@ class _Reading:
 
     # --- slips --------------------------------------------------------------------------------------------------------
 
-    def _spelled(self) -> None:
+    def _spelled(self, starts: Sequence[int]) -> None:
         """Look for names with slips: more of them where a level stands beside it, few where nothing does."""
-        for start in range(min(len(self._tokens), _MAX_TOKENS_SPELLED)):
-            if self._tokens[start].word[0] not in self._forms.near_beginnings:
-                continue
+        for start in starts:
             for end in range(min(start + self._forms.most_words + 1, len(self._tokens)), start, -1):
                 if not self._taken.isdisjoint(range(start, end)):
                     continue

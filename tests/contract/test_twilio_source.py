@@ -250,7 +250,9 @@ async def test_twilio_refuses_the_list(line, status, code, kind):
         await line.source().run(line.intake.accept)
 
 
-@pytest.mark.parametrize("following", [f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?a=b", "//elsewhere.example/list", "//[bad"])
+@pytest.mark.parametrize(
+    "following", [f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?a=b", "//elsewhere.example/list", "//[bad"]
+)
 async def test_a_list_that_leads_nowhere_is_not_the_end(line, following):
     """A page that leads to itself, or to another host, is a failure, not a list without texts."""
     await line.known()

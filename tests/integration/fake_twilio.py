@@ -214,7 +214,7 @@ class FakeTwilio:
         if "Media" in request.path:
             if refusal := self._refusal(request):
                 return refusal
-            raise web.HTTPTemporaryRedirect(self.lead_to.get(sid, f"/stored/{sid}"))
+            return web.Response(status=307, headers={"Location": self.lead_to.get(sid, f"/stored/{sid}")})
         if sid in self.hanging:
             await self.let_go.wait()
         if sid not in self.files:

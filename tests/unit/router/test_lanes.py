@@ -200,3 +200,40 @@ async def test_large_mails_leave_one_after_the_other(sqlite_store, log, rng, mon
     assert len(district.dispatcher._sink.sent) == 6
     states = await sqlite_store.read(lambda c: deliveries.in_states(c, [DeliveryState.DELIVERED.value], 10))
     assert {delivery.attempts for delivery in states} == {1}
+
+
+def test_a_large_mail_is_not_overtaken_for_ever(rng):
+    """While it waits for room, no other large one goes, and small ones take no room that it needs."""
+    lanes, largest = Lanes(RecordingSink(), rng), 26_214_400
+    first, second, third = (sample_forward(number).delivery for number in (1, 2, 3))
+    small = [sample_forward(number).delivery for number in range(10, 40)]
+    sizes = {first.message_id: largest, second.message_id: largest, third.message_id: 10_000_000}
+    sizes |= {each.message_id: 1_000_000 for each in small}
+    begun = lanes.fitting([first, second, third, *small], sizes, NOW)
+    assert begun == [first, *small[:12]]
+    for delivery in begun:
+        lanes.begin(delivery, sizes[delivery.message_id])
+    assert lanes.fitting([second, third, *small[12:]], sizes, NOW) == []
+    lanes.end(first)
+    assert lanes.fitting([second, third, *small[12:]], sizes, NOW) == [second, third]
+
+
+def test_an_answer_has_not_the_size_of_what_it_answers(rng):
+    """An acknowledgement is small, however large the mail was."""
+    lanes = Lanes(RecordingSink(), rng)
+    mail, answered = sample_forward(1).delivery, sample_forward(2).delivery
+    answer = replace(answered, kind=DeliveryKind.ANSWER)
+    sizes = dict.fromkeys((mail.message_id, answer.message_id), 40_000_000)
+    assert lanes.fitting([mail, answer], sizes, NOW) == [mail, answer]
+
+
+def test_of_a_host_that_may_be_back_one_attempt_is_made(rng):
+    """Half open: what was leased beside the one that tries it waits for what that one finds."""
+    lanes, later = Lanes(RecordingSink(concurrency=4), rng), NOW + timedelta(seconds=4)
+    for _ in range(5):
+        lanes.of("a@b.example").breaker.failed(NOW)
+    assert lanes.is_shut("a@b.example", NOW)
+    assert not lanes.is_shut("a@b.example", later)
+    with lanes.of("a@b.example").attempt():
+        assert lanes.is_shut("a@b.example", later)
+    assert not lanes.is_shut("a@b.example", later)

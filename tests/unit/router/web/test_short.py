@@ -194,3 +194,49 @@ async def test_a_webhook_that_says_nothing_goes_the_long_way():
     async with site(webhook=form_) as at:
         assert (await at.answers(PLAIN)).startswith(b"HTTP/1.1 303")
     assert form_.ways == ["long"]
+
+
+async def test_at_the_limit_the_idlest_connection_makes_room():
+    """The older one has just been answered; the younger one never said anything: that one is closed."""
+    async with site() as at:
+        at.front._runner.server._most_connections = 2
+        used, reader, writer = await at.connect()
+        _silent, silent_reader, silent_writer = await at.connect()
+        await hand(used, PLAIN)
+        assert (await within(reader.readuntil(b"\r\n\r\n"))).startswith(b"HTTP/1.1 303")
+        await until(lambda: used._waiter)
+        assert (await at.answers(PLAIN)).startswith(b"HTTP/1.1 303")
+        assert await within(silent_reader.read()) == b""
+        await hand(used, PLAIN, END)
+        assert (await within(reader.read())).count(b"HTTP/1.1 303") == 1
+        writer.close()
+        silent_writer.close()
+
+
+async def test_who_begins_a_request_and_never_ends_it_makes_room():
+    """Bytes that come now and then don't make a connection look used."""
+    async with site() as at:
+        at.front._runner.server._most_connections = 1
+        connection, reader, writer = await at.connect()
+        await hand(connection, b"POST /forms/contact HTTP/1.1\r\n", b"Host: h\r\n")
+        assert (await at.answers(PLAIN)).startswith(b"HTTP/1.1 303")
+        assert await within(reader.read()) == b""
+        writer.close()
+
+
+async def test_a_slow_reader_of_an_answer_is_not_cut_off():
+    """What it was answered is still on its way: it isn't idle, and who comes beyond the limit is asked to come back."""
+    async with site() as at:
+        at.front._runner.server._most_connections = 1
+        connection, reader, writer = await at.connect()
+        connection.transport.write(b"x" * 50_000_000)  # more than the sockets hold
+        assert connection.transport.get_write_buffer_size()
+        other, turned_away = await asyncio.open_connection("127.0.0.1", at.port)
+        said = await within(other.read())
+        assert said.startswith(b"HTTP/1.1 503")
+        assert b"Retry-After: 10" in said
+        turned_away.close()
+        assert len(await within(reader.readexactly(50_000_000))) == 50_000_000
+        await hand(connection, END)
+        assert (await within(reader.read())).startswith(b"HTTP/1.1 404")
+        writer.close()
