@@ -15,7 +15,16 @@ from router.cli import COMMANDS, root
 
 HERE = Path(__file__).parents[2]
 SOURCES = ("router", "channels", "classifiers", "config")
-PACKAGES = {"router", *SOURCES, "router.store", "router.learning", "router.routing", "router.web", "router.console", "router.demo"}
+PACKAGES = {
+    "router",
+    *SOURCES,
+    "router.store",
+    "router.learning",
+    "router.routing",
+    "router.web",
+    "router.console",
+    "router.demo",
+}
 LONGEST = 350
 # Who puts everything together: only these may know the configuration and each other.
 ROOTS = (
