@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks import (
     accept,
     accuracy,
+    console_store,
     deluge,
     drift,
     embed,
@@ -74,6 +75,7 @@ _MEASURES: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "mailbox": _whole(mailbox.measure),
     "large": _whole(large.measure),
     "large_store": large_store.measure,
+    "console_store": console_store.measure,
     "hostile": _whole(hostile.measure),
     "deluge": deluge.measure,
     "scale_out": _whole(scale_out.measure),

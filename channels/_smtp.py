@@ -190,18 +190,24 @@ async def _greeted(client: SMTP, patience: Patience) -> SMTPResponse:
     assert client.hostname is not None
     assert client.port is not None
     async with asyncio.timeout(patience.connect_s):
-        connected = await _connected(client.hostname, client.port)
+        connected = await _connected(client.hostname, client.port, patience.connect_s)
     return await client.connect(sock=connected, port=None, timeout=patience.greeting_s)  # which closes it, too
 
 
-async def _connected(host: str, port: int) -> socket.socket:
-    """Return a socket that is connected to the first of the host's addresses that answers; raise OSError."""
+async def _connected(host: str, port: int, within_s: float) -> socket.socket:
+    """Return a socket that is connected to the first of the host's addresses that answers; raise OSError.
+
+    Each has its share of the time that is left, so that a dead one (often IPv6) leaves some for the next.
+    """
     loop, failures = asyncio.get_running_loop(), list[OSError]()
-    for family, kind, protocol, _, place in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    until = loop.time() + within_s
+    places = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for left, (family, kind, protocol, _, place) in zip(range(len(places), 0, -1), places, strict=True):
         found = socket.socket(family, kind, protocol)
         found.setblocking(False)
         try:
-            await loop.sock_connect(found, place)
+            async with asyncio.timeout((until - loop.time()) / left):
+                await loop.sock_connect(found, place)
         except OSError as error:
             found.close()
             failures.append(error)

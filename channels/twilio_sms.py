@@ -20,6 +20,7 @@ from channels._webhook_auth import proved, refusal
 from router.acknowledging import Acknowledging
 from router.again import without_remark
 from router.errors import Permanent, Refused
+from router.failpoints import reach
 from router.interfaces import Accept, Channel, Context, mail_domain
 from router.secrets import EnvName, Secret, SecretFile, WithSecrets
 from router.settings import PositiveDuration, is_loopback, parse_duration
@@ -175,6 +176,7 @@ class TwilioWebhook:
         said = news.news_of(request.query, parameters)
         if said is not None:
             await self._context.hear(said)
+            reach("callback_stored")
         return web.Response(status=204)
 
     def _inbound(self, parameters: MultiDict[str]) -> Inbound:

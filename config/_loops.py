@@ -15,7 +15,10 @@ class Loops(Section):
         Pace(1000, 3600),
         description="Mails of one address, such as a form mailer's. What is urgent goes on, to the fallback.",
     )
-    per_desk: Rate = Field(Pace(10, 3600), description="Mails of one address that messages are delivered to.")
+    per_desk: Rate = Field(
+        Pace(40, 3600),
+        description="Mails of one address that messages are delivered to; staff who forward mail by hand need some.",
+    )
     alike: Rate = Field(
         Pace(2, 3600),
         description="Answers that say the same, numbers aside, whatever address they come from. It also counts mail "

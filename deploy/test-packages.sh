@@ -7,6 +7,9 @@ packages=()
 if [ -d tests/browser ] && ! command -v chromium >/dev/null; then packages+=(chromium); fi
 if [ -e tests/integration/dovecot.py ] && [ ! -x /usr/sbin/dovecot ]; then packages+=(dovecot-imapd); fi
 if [ -e tests/deploy/test_unit.py ] && ! command -v systemd-analyze >/dev/null; then packages+=(systemd); fi
+if [ -e tests/deploy/confined.py ] && [ ! -e "/usr/lib/$(uname -m)-linux-gnu/libseccomp.so.2" ] && [ ! -e "/lib/$(uname -m)-linux-gnu/libseccomp.so.2" ]; then
+  packages+=(libseccomp2)
+fi
 clock_shim=/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1
 if [ -e tests/torture/test_clock.py ] && [ ! -e "$clock_shim" ]; then packages+=(libfaketime); fi
 if [ -e tests/torture/diskfault.c ] && ! command -v cc >/dev/null; then packages+=(gcc libc6-dev); fi

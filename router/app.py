@@ -12,10 +12,11 @@ from config.load import problem_at
 from router import control, garbage
 from router.assemble import MAX_MESSAGE_BYTES, assemble
 from router.clock_watch import LOOK_S, ClockWatch
-from router.console.build import add_console, figures_of
+from router.console.build import add_console, figures_of, indexing_of
 from router.errors import ConfigError, SignpostError
 from router.figures import LOOK_S as FIGURES_S
 from router.hints import Hints
+from router.indexing import LOOK_S as INDEXING_S
 from router.lag import watch_lag
 from router.learning import registry
 from router.learning.build import learner_of
@@ -173,6 +174,7 @@ class Daemon:
             ("watch", _WATCH_S, self._look),
             ("digest", _DIGEST_S, self._send_digest),
             ("figures", FIGURES_S, figures_of(parts, lambda: self._shift.parts.configuration).look),
+            ("inbox", INDEXING_S, indexing_of(parts, lambda: self._shift.parts.configuration).look),
             *learner.acts(),
         ):
             self._tasks.start(name, every(seconds, act, self._log, name))

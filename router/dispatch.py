@@ -205,7 +205,8 @@ class Dispatcher:
                 await self._write(partial(self._store.write, partial(deliveries.unlease, delivery=delivery)))
                 return
             try:
-                remote_id = await self._sink.send(forward)
+                with self._lanes.of(delivery.to).attempt():
+                    remote_id = await self._sink.send(forward)
             except asyncio.CancelledError:  # the daemon stops, and this may have arrived
                 await asyncio.shield(self._failed(delivery, Unclear("the daemon stopped during the attempt")))
                 raise

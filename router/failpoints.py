@@ -35,6 +35,7 @@ PLACES = {
     "text_posted": "Twilio has a text, and its answer hasn't been read",
     "answer_seen": "a sink has confirmed; that isn't stored",
     "settled": "the delivery is on disk as delivered",
+    "callback_stored": "what Twilio said later of a text is on disk; it hasn't heard so",
     "corrected": "a misroute is on disk; whoever flagged it hasn't heard so",
     "model_stored": "a new model's bytes are on disk; the registry doesn't know it",
     "promoted": "another model is the champion; it doesn't serve yet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from router.breaker import Breaker
 from router.records import DeliveryKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from random import Random
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from router.records import Delivery
 
 AHEAD = 16  # leased at once beyond what is being sent, so that a sink never waits for the store
-MOST_BYTES = 48_000_000  # of originals under way at one sink: two of the largest, or one and many small ones
+MOST_BYTES = 48_000_000  # of large originals under way at one sink: nearly two of the largest; one goes in any case
+_SMALL = 48  # an original of this part of it is small; small ones have a quarter of it for themselves
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +29,34 @@ class Lane:
     breaker: Breaker
     addresses: set[str] = field(default_factory=set)  # that lead there, as far as is known
     under_way: int = 0
+    attempts: int = 0  # of these: which the sink is at
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Count an attempt for the length of a `with` block."""
+        self.attempts += 1
+        try:
+            yield
+        finally:
+            self.attempts -= 1
+
+
+@dataclass(slots=True)
+class _Room:
+    """How much of the large, or of the small, may be under way; whoever finds none keeps the next ones behind it."""
+
+    most: int
+    octets: int = 0
+    full: bool = False
+
+    def takes(self, size: int) -> bool:
+        """Tell whether there is room for so many octets. One alone always has it."""
+        self.full = self.full or 0 < self.octets > self.most - size
+        return not self.full or not size
+
+
+def _is_small(size: int) -> bool:
+    return size <= MOST_BYTES // _SMALL
 
 
 class Lanes:
@@ -69,20 +99,29 @@ class Lanes:
 
     def is_shut(self, to: str, now: datetime) -> bool:
         """Tell whether the host of an address is to be left alone now."""
-        return not self.of(to).breaker.allows(now, 1)
+        lane = self.of(to)
+        return lane.breaker.allows(now, lane.attempts + 1) <= lane.attempts
 
     def fitting(self, leased: Sequence[Delivery], sizes: Mapping[str, int], now: datetime) -> list[Delivery]:
         """Return those that may be sent now; `sizes` of the originals by message id. An alert always may."""
         taken: dict[int, int] = {}
-        octets, fits = sum(self._sizes.values()), []
+        rooms, fits = self._rooms(), []
         for delivery in leased:
-            size, lane = sizes.get(delivery.message_id or "", 0), self.of(delivery.to)
+            size = 0 if delivery.kind is DeliveryKind.ANSWER else sizes.get(delivery.message_id or "", 0)
+            lane, room = self.of(delivery.to), rooms[_is_small(size)]
             free = not self._host_of or lane.under_way + taken.get(id(lane), 0) < self._most(lane, now)
-            if delivery.kind is DeliveryKind.ALERT or (free and (not octets or octets + size <= MOST_BYTES)):
+            if delivery.kind is DeliveryKind.ALERT or (free and room.takes(size)):
                 taken[id(lane)] = taken.get(id(lane), 0) + 1
-                octets += size
+                room.octets += size
                 fits.append(delivery)
         return fits
+
+    def _rooms(self) -> dict[bool, _Room]:
+        """Return the rooms of the large and of the small, with what is under way."""
+        rooms = {False: _Room(MOST_BYTES), True: _Room(MOST_BYTES // 4)}
+        for size in self._sizes.values():
+            rooms[_is_small(size)].octets += size
+        return rooms
 
     def _most(self, lane: Lane, now: datetime) -> int:
         share = max(1, self._sink.concurrency * 3 // 4)

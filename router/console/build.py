@@ -31,6 +31,8 @@ from router.console.routes import BASE, SIGN_IN, Route, add
 from router.console.sessions import Sessions
 from router.console.sign_in import SignIn
 from router.figures import LEASE, Basis, Figures
+from router.indexing import LEASE as INDEXING
+from router.indexing import Indexing
 from router.ownership import Ownership
 from router.web.pages import Pages
 
@@ -134,6 +136,12 @@ def figures_of(parts: Parts, present: Callable[[], Configuration]) -> Figures:
         return Basis(hours=hours, levels=levels) if configuration.console is not None else None
 
     return Figures(parts.store, lease, basis)
+
+
+def indexing_of(parts: Parts, present: Callable[[], Configuration]) -> Indexing:
+    """Return what lets messages be found in this daemon, where the configuration in force has a console."""
+    lease = Ownership(parts.store, INDEXING, parts.heartbeat.daemon_id, parts.heartbeat.alive)
+    return Indexing(parts.store, lease, lambda: present().console is not None)
 
 
 def _provider(id_: str, settings: ProviderSettings) -> Provider:

@@ -27,6 +27,22 @@ if TYPE_CHECKING:
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST_WORDS = 8  # many people say "thank you" to the same letter
+# A desk that has its mailbox there isn't a neighbour of all who have theirs there.
+_PUBLIC = frozenset(
+    (
+        "aol.com",
+        "gmail.com",
+        "googlemail.com",
+        "hotmail.com",
+        "icloud.com",
+        "live.com",
+        "me.com",
+        "msn.com",
+        "outlook.com",
+        "proton.me",
+        "yahoo.com",
+    )
+)
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
 _ANSWERS = re.compile(
     r"(?:\[[^\]]{0,60}\]\s*)*(?:re|rv|aw|sv|vs|antw|resp?|auto|automatic(?: reply)?|auto-?reply|out of (?:the )?office"
@@ -57,7 +73,7 @@ class Breakers:
     def __init__(self, store: Store, desks: frozenset[str], limits: Limits, said: Callable[[Content], str]) -> None:
         self._store = store
         self._desks = desks
-        self._domains = frozenset(desk.rpartition("@")[2] for desk in desks if "@" in desk)
+        self._domains = frozenset(desk.rpartition("@")[2] for desk in desks if "@" in desk) - _PUBLIC
         self._limits = limits
         self._said = said
 

@@ -16,6 +16,7 @@ from router.errors import Conflict, NotFound, SignpostError, StoreBusy
 from router.store import (
     console_tables,  # noqa: F401  its tables are copied, too
     figure_tables,  # noqa: F401  its tables are copied, too
+    inbox_tables,
     migrate,
     model_tables,  # noqa: F401  its tables are copied, too
 )
@@ -120,7 +121,8 @@ def _refuse_unless_empty(connection: Connection, tables: Sequence[Table]) -> Non
 
 def _refuse_strangers(source: Connection) -> None:
     """Raise if the file has tables that we wouldn't copy: a copy that leaves something behind isn't one."""
-    strangers = set(inspect(source).get_table_names()) - set(metadata.tables) - _OWN
+    names = {name for name in inspect(source).get_table_names() if not inbox_tables.is_ours(name)}  # made again there
+    strangers = names - set(metadata.tables) - _OWN
     if strangers:
         raise SignpostError(f"the store has tables that this program doesn't know: {', '.join(sorted(strangers))}")
 

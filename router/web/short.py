@@ -48,7 +48,8 @@ class Server(web.Server):
         """
         if len(self._connections) < self._most_connections:
             return True
-        idle = next((each for each in self._connections if isinstance(each, Connection) and each.idle), None)
+        found = (each for each in self._connections if isinstance(each, Connection) and each.idle)
+        idle = min(found, key=lambda each: each.idle_since, default=None)
         if idle is not None:
             idle.force_close()
         return idle is not None
@@ -64,20 +65,28 @@ class Connection(RequestHandler):
     Meanwhile aiohttp's task waits on, and what comes in is queued for it: so answers keep the order of requests.
     """
 
-    __slots__ = ("_awaited", "_choose", "_resting", "_server", "_steps")
+    __slots__ = ("_awaited", "_choose", "_made_at", "_resting", "_server", "_steps")
 
     def __init__(self, server: Server, choose: Choose, **more: Any) -> None:
         super().__init__(server, **more)
         self._server = server
         self._choose = choose
+        self._made_at = self._loop.time()
         self._resting: asyncio.Future[None]  # what aiohttp's task waits for while a post takes the short way
         self._steps: Coroutine[Any, Any, tuple[web.StreamResponse, bool]]
         self._awaited: asyncio.Future[Any] | None = None  # what the post waits for
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being answered, or waits for an answer."""
-        return self._current_request is None and not self._messages and not self._force_close
+        """Whether no request is being answered, or waits for an answer, and no answer is still on its way."""
+        if self._current_request is not None or self._messages or self._force_close:
+            return False
+        return not isinstance(self.transport, asyncio.Transport) or not self.transport.get_write_buffer_size()
+
+    @property
+    def idle_since(self) -> float:
+        """When the last answer ended, else when it was made, by the loop's clock; half a request doesn't count."""
+        return max(self._made_at, self._next_keepalive_close_time - self._keepalive_timeout)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or say that there are too many; when aiohttp's task is cancelled, so is what is under way here."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.daemon import until
 from tests.acceptance.fixtures import (  # noqa: F401  pytest finds fixtures by their names here
     collector,
     daemon,
@@ -66,9 +67,13 @@ class Installed:
 
     async def arrived(self, box, count=1, within="var/out"):
         """Return the mails in a department's Maildir once there are so many."""
-        async with asyncio.timeout(PATIENCE_S):
-            while len(found := sorted((self.folder / within).glob(f"{box}/new/*"))) < count:  # noqa: ASYNC110 -- another process writes
-                await asyncio.sleep(0.02)
+        found = []
+
+        def are_there():
+            found[:] = sorted((self.folder / within).glob(f"{box}/new/*"))
+            return len(found) >= count
+
+        await until(are_there, PATIENCE_S, f"{count} mails in {box}")
         return found
 
 

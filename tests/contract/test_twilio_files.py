@@ -12,21 +12,21 @@ from channels._twilio_rest import Rest, is_a_media_host
 from router.errors import StoreBusy
 from router.interfaces import SystemClock
 from router.testing import assert_well_formed, until
-from tests.contract.test_twilio_source import LINE, Line, _token  # noqa: F401  the fixture is meant
-from tests.integration.fake_twilio import ACCOUNT, NUMBER, fake_twilio
+from tests.contract.test_twilio_source import LINE, Line
+from tests.integration.fake_twilio import ACCOUNT, NUMBER
 
 PICTURE = ("image/jpeg", b"\xff\xd8\xff" + 1000 * b"p")
 SID = f"SM{1:032x}"
 FILES = f"{SID}/files"
+pytestmark = pytest.mark.usefixtures("twilio_token")
 
 
 @pytest.fixture
-async def line():
+async def line(twilio):
     """A channel whose source has looked before."""
-    async with fake_twilio() as twilio:
-        line = Line(twilio)
-        await line.known()
-        yield line
+    line = Line(twilio)
+    await line.known()
+    return line
 
 
 def file_sid(number):

@@ -11,21 +11,10 @@ from channels import twilio_sms
 from router.again import with_remark
 from router.errors import Permanent, Retryable, Unclear
 from router.testing_sinks import sample_alert, sample_context, sample_forward
-from tests.integration.fake_twilio import ACCOUNT, TOKEN, fake_twilio
+from tests.integration.fake_twilio import ACCOUNT, TOKEN
 
 TO = "+15555550123"
-
-
-@pytest.fixture(autouse=True)
-def _token(monkeypatch):
-    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
-
-
-@pytest.fixture
-async def twilio():
-    """A double of Twilio."""
-    async with fake_twilio() as fake:
-        yield fake
+pytestmark = pytest.mark.usefixtures("twilio_token")
 
 
 def build(base, **changes):

@@ -16,23 +16,11 @@ from router.errors import SourceRejected, SourceUnavailable, StoreBusy
 from router.interfaces import SystemClock, memory_cursors
 from router.testing import RecordingIntake, SourceContract, assert_well_formed, until
 from router.testing_sinks import sample_context
-from tests.integration.fake_twilio import ACCOUNT, NUMBER, TOKEN, fake_twilio, mounted, post_text
+from tests.integration.fake_twilio import ACCOUNT, NUMBER, mounted, post_text
 
 LINE = {"account_sid": ACCOUNT, "auth_token_env": "TWILIO_AUTH_TOKEN", "from_number": NUMBER, "reconcile": "20ms"}
 PATH = "/webhooks/text-line"
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(autouse=True)
-def _token(monkeypatch):
-    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
-
-
-@pytest.fixture
-async def twilio():
-    """A double of Twilio."""
-    async with fake_twilio() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ import errno
 import aiohttp
 import pytest
 
-from tests.acceptance.daemon import free_port, until
+from tests.acceptance.daemon import until
 from tests.acceptance.district import ADDRESSES, ALERTS, district, smtp_port, steer
 from tests.acceptance.ledger import Sent
 from tests.acceptance.load import Load
 from tests.acceptance.senders import NotTaken, by_form, by_smtp, form_message, insist, mail_message
 from tests.acceptance.test_faults import all_arrived
-from tests.integration.fake_twilio import ACCOUNT, NUMBER, TOKEN, text_parameters
+from tests.integration.fake_twilio import text_parameters
 from tests.torture.books import Books
 from tests.torture.disk import SYNCS, WRITES, Disk
 from tests.torture.test_places import RELAYED, sound
-from tests.torture.test_places_apart import with_mailbox
+from tests.torture.test_places_apart import with_mailbox, with_texts
 from tests.torture.test_random_kills import post_signed
 
 PATIENCE_S = 120
@@ -146,15 +146,9 @@ async def _smtp(daemon, _token, data):
 async def with_all_ways(daemons, tmp_path, relay, disk, dovecot):
     """A running daemon on that disk, that also reads a mailbox and takes texts."""
     configuration = district(tmp_path, relay.port)
-    configuration["channels"]["text-line"] = {
-        "type": "twilio_sms",
-        "account_sid": ACCOUNT,
-        "auth_token_env": "TWILIO",
-        "from_number": NUMBER,
-        "api_base": f"http://127.0.0.1:{free_port()}",  # nobody lists what the webhook missed here
-    }
+    texts = with_texts(configuration)
     mailbox = with_mailbox(configuration, dovecot.port)
-    daemon = daemons(tmp_path, configuration, TWILIO=TOKEN, **mailbox, **disk.env)
+    daemon = daemons(tmp_path, configuration, **texts, **mailbox, **disk.env)
     await daemon.start()
     return daemon
 

@@ -20,7 +20,8 @@ RELAYED = ("transportation", "food-services", "technology")  # desks that the ma
 
 def test_every_place_is_killed_at_somewhere():
     """Each named place is in a test of this folder."""
-    elsewhere = {"flagged", "text_posted", "corrected", "model_stored", "promoted"}  # test_places_apart.py
+    texts = {"text_posted", "callback_stored"}
+    elsewhere = {"flagged", "corrected", "model_stored", "promoted"} | texts  # test_places_apart.py
     assert set(PLACES) == {*ON_THE_WAY, *elsewhere}
 
 

@@ -8,13 +8,13 @@ import aiohttp
 import pytest
 
 from router.failpoints import VARIABLE
-from tests.acceptance.daemon import until
+from tests.acceptance.daemon import free_port, until
 from tests.acceptance.district import ADDRESSES, district, steer
 from tests.acceptance.senders import NotTaken, by_form, form_message, insist, mail_message
 from tests.acceptance.test_faults import all_arrived
 from tests.acceptance.test_models import command, registered, serves, versions  # noqa: F401  a fixture is among them
 from tests.integration.dovecot import PASSWORD, USER
-from tests.integration.fake_twilio import ACCOUNT, TOKEN, fake_twilio
+from tests.integration.fake_twilio import ACCOUNT, NUMBER, TOKEN, fake_twilio, sign
 from tests.torture.books import Books, die_at, died
 from tests.torture.test_places import sound
 
@@ -27,6 +27,14 @@ def with_mailbox(configuration, port):
     channel = {"type": "imap", "host": "127.0.0.1", "port": port, "tls": "none", "username": USER, "start": "all"}
     configuration["channels"]["mailbox"] = channel | {"password_env": "MAILBOX_PASSWORD"}
     return {"MAILBOX_PASSWORD": PASSWORD}
+
+
+def with_texts(configuration, api_base=""):
+    """Let a district have a text line, by default one whose list nobody can read; return its token's variable."""
+    channel = {"type": "twilio_sms", "account_sid": ACCOUNT, "auth_token_env": "TWILIO", "from_number": NUMBER}
+    channel["api_base"] = api_base or f"http://127.0.0.1:{free_port()}"
+    configuration["channels"]["text-line"] = channel
+    return {"TWILIO": TOKEN}
 
 
 @pytest.mark.case("D02")
@@ -61,15 +69,9 @@ async def test_killed_when_a_text_is_posted(daemons, tmp_path, relay, ledger, ro
     async with fake_twilio() as twilio:
         twilio.now = datetime.now(UTC)
         configuration = district(tmp_path, relay.port)
-        configuration["channels"]["text-line"] = {
-            "type": "twilio_sms",
-            "account_sid": ACCOUNT,
-            "auth_token_env": "TWILIO",
-            "from_number": "+15555550100",
-            "api_base": twilio.base,
-        }
+        texts = with_texts(configuration, twilio.base)
         configuration["departments"]["technology"]["deliver"] = [{"via": "text-line", "to": PHONE}]
-        daemon = daemons(tmp_path, configuration, TWILIO=TOKEN)
+        daemon = daemons(tmp_path, configuration, **texts)
         books = Books(daemon, relay)
         for _ in range(kills):
             token, fields = form_message(ledger, PHONE, steer("technology"))
@@ -84,6 +86,46 @@ async def test_killed_when_a_text_is_posted(daemons, tmp_path, relay, ledger, ro
     tally(messages=kills, faults=2 * kills, ambiguous=kills, lost=kills - len(arrived), copies=copies)
     assert len(arrived) == kills
     assert copies == 0
+
+
+@pytest.mark.case("D02")
+async def test_killed_when_news_of_a_text_is_stored(daemons, tmp_path, relay, ledger, rounds, tally):
+    """Twilio got no answer and says it again: the text that wasn't delivered counts as that once."""
+    kills = rounds(quick=1, long=20)
+    async with fake_twilio() as twilio:
+        twilio.now = datetime.now(UTC)
+        configuration = district(tmp_path, relay.port)
+        texts = with_texts(configuration, twilio.base)
+        configuration["departments"]["technology"]["deliver"] = [{"via": "text-line", "to": PHONE}]
+        daemon = daemons(tmp_path, configuration, **texts)
+        books = Books(daemon, relay)
+        for n in range(kills):
+            token, fields = form_message(ledger, PHONE, steer("technology"))
+            await die_at(daemon, "callback_stored")
+            await by_form(daemon.url, fields, key=token)
+            await until(lambda: len(twilio.messages) > n, 60, "it is sent")  # noqa: B023  awaited at once
+            await books.settled()
+            last = "FROM deliveries WHERE via = 'text-line' ORDER BY id DESC LIMIT 1"
+            delivery, attempt = books.number(f"SELECT id {last}"), books.number(f"SELECT fence {last}")
+            news = f"{daemon.url}/webhooks/text-line/status?delivery={delivery}&attempt={attempt}"
+            with pytest.raises(aiohttp.ClientError):
+                await _report(news, twilio.messages[-1]["sid"])
+            await died(daemon)
+            await daemon.start()
+            known = books.number("SELECT count(*) FROM deliveries")
+            assert books.number(f"SELECT count(*) FROM deliveries WHERE id = {delivery} AND state = 'delivered'") == 0
+            assert await _report(news, twilio.messages[-1]["sid"]) == 204
+            assert books.number("SELECT count(*) FROM deliveries") == known
+            await daemon.kill()
+    tally(messages=kills, faults=kills, lost=kills - len(twilio.messages), copies=0)
+
+
+async def _report(url, sid):
+    """Say as Twilio does that a text wasn't delivered, for good; return the status."""
+    said = {"MessageSid": sid, "MessageStatus": "undelivered", "ErrorCode": "30005", "To": PHONE}
+    headers = {"X-Twilio-Signature": sign(url, list(said.items()))}
+    async with aiohttp.ClientSession() as client, client.post(url, data=said, headers=headers) as answer:
+        return answer.status
 
 
 @pytest.mark.case("D02")

@@ -9,15 +9,14 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from tests.acceptance.daemon import free_port
 from tests.acceptance.district import ADDRESSES, district, smtp_port, steer
 from tests.acceptance.ledger import Sent
 from tests.acceptance.senders import NotTaken, by_form, by_smtp, form_message, insist, mail_message
 from tests.acceptance.test_faults import all_arrived
-from tests.integration.fake_twilio import ACCOUNT, NUMBER, TOKEN, sign, text_parameters
+from tests.integration.fake_twilio import sign, text_parameters
 from tests.torture.books import Books
 from tests.torture.test_places import RELAYED, sound
-from tests.torture.test_places_apart import with_mailbox
+from tests.torture.test_places_apart import with_mailbox, with_texts
 
 LIVES_S = (0.0, 3.0)  # how long a daemon that is ready is let live
 EVERY_S = 0.05  # twenty messages a second
@@ -102,14 +101,8 @@ async def test_killed_at_random(daemons, tmp_path, relay, collector, ledger, dov
     What comes twice is no more than what the mail server had when a daemon died that didn't know of it yet.
     """
     configuration = district(tmp_path, relay.port)
-    configuration["channels"]["text-line"] = {
-        "type": "twilio_sms",
-        "account_sid": ACCOUNT,
-        "auth_token_env": "TWILIO",
-        "from_number": NUMBER,
-        "api_base": f"http://127.0.0.1:{free_port()}",  # nobody lists what the webhook missed here
-    }
-    daemon = daemons(tmp_path, configuration, TWILIO=TOKEN, **with_mailbox(configuration, dovecot.port))
+    texts = with_texts(configuration)
+    daemon = daemons(tmp_path, configuration, **texts, **with_mailbox(configuration, dovecot.port))
     books, doubted, kills = Books(daemon, relay), 0, rounds(quick=2, long=300)
     await daemon.start()
     families = Families(daemon, dovecot, ledger, rng)

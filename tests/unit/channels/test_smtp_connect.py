@@ -13,7 +13,7 @@ from router.testing import within
 
 
 @pytest.fixture
-def addresses(monkeypatch, free_port):
+async def addresses(monkeypatch, free_port):
     """Let names lead to these loopback addresses; return the port."""
 
     async def found(_host, port, **_more):
@@ -22,7 +22,7 @@ def addresses(monkeypatch, free_port):
             for address in ("127.0.0.2", "127.0.0.1")
         ]
 
-    monkeypatch.setattr(asyncio.get_event_loop_policy().get_event_loop().__class__, "getaddrinfo", lambda _loop, *a, **k: found(*a, **k))
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
     return free_port
 
 

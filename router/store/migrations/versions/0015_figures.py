@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
 from router.store.tables import Instant
 
 revision = "0015"
-down_revision = "0014" if [*Path(__file__).parent.glob("0014_*.py")] else "0013"  # until 0014 is there
+down_revision = "0014"
 
 _COUNTS = (
     *("messages", "after_hours", "urgent", "arrived", "in_time", "late", "open", "open_late"),

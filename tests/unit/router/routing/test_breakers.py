@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from config._loops import Loops as LoopSettings
 from router.forwarding import ACKNOWLEDGE, MISROUTE
 from router.records import Attachment, Content, DeliveryKind, Destination, Medium, Message, Notice
 from router.routing.answer import Hold
@@ -185,3 +186,23 @@ async def test_a_robot_that_quotes_an_alert_raises_no_other(sqlite_store, log, r
     links = [f"/u/{RING.sign(str(alert), ACKNOWLEDGE)}", f"/m/{RING.sign(str(route.id), MISROUTE)}"]
     found = await loops.decide([mail(n, sender="robot@x.example", text=f"Got: {link}") for n, link in enumerate(links)])
     assert [hold.told for hold in found] == [True, False]
+
+
+async def test_a_desk_at_a_public_provider_makes_nobody_near(store):
+    """A desk at Gmail: families there who write the same few words are no program."""
+    desks = frozenset({"office@gmail.com", BUSES})
+    step = Breakers(store, desks, LIMITS, lambda content: content.text)
+    families = [mail(n, sender=f"parent{n}@gmail.com", text="Sick today.") for n in range(6)]
+    assert await held(step, *families) == [False] * 6
+    programs = [mail(10 + n, sender=f"case{n}@district.example", text="Sick today.") for n in range(3)]
+    assert await held(step, *programs) == [False, False, True]
+
+
+async def test_staff_may_forward_thirty_mails_in_an_hour(store, log, rng):
+    """By hand, to the address that families write to: not held as shipped; a program that goes on is, soon after."""
+    district, limits = District(store, log, rng), Limits(**dict(LoopSettings()))
+    step = Breakers(store, frozenset({BUSES}), limits, lambda content: content.text)
+    for number in range(40):
+        assert number > 30 or await held(step, mail(1, sender=BUSES)) == [False]
+        await district.route(f"buses {number}", sender=BUSES)
+    assert await held(step, mail(1, sender=BUSES)) == [True]
