@@ -29,10 +29,12 @@ LONGEST = 350
 # Who puts everything together: only these may know the configuration and each other.
 ROOTS = (
     "router.app", "router.assemble", "router.parts", "router.shift", "router.answers.build", "router.trial",
-    "router.learning.build", "router.routing.build", "router.console.build", "router.cli", "router.commandline", "router.__main__",
+    "router.learning.build", "router.routing.build", "router.console.build", "router.cli",
+    "router.commandline", "router.__main__",
 )  # fmt: skip
 NOUNS = {
-    "router.again", "router.records", "router.errors", "router.findings", "router.news", "router.whereabouts", "router.interfaces",
+    "router.again", "router.records", "router.errors", "router.findings", "router.news", "router.whereabouts",
+    "router.interfaces",
 }  # fmt: skip
 MAY_IMPORT = {
     "router.records": set(),
