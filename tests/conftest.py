@@ -14,6 +14,7 @@ import structlog
 
 from router.interfaces import SystemClock
 from router.store.engine import open_store
+from router.store.scope import Scope
 from tests.torture.recording import (  # noqa: F401  pytest finds fixtures and hooks by their names here
     pytest_collection_modifyitems,
     pytest_runtest_makereport,
@@ -107,3 +108,11 @@ async def sqlite_store(sqlite_url, clock):
     await opened.open()
     yield opened
     await opened.close()
+
+
+def pytest_make_parametrize_id(val):
+    """Name a case that is about a scope alike in every process: the order of a set isn't."""
+    if not isinstance(val, Scope):
+        return None
+    seen = (val.departments, val.schools)
+    return " in ".join("all" if names is None else "+".join(sorted(names)) or "none" for names in seen)

@@ -13,6 +13,7 @@ from router.colours import sheet
 from router.console import (
     access_log,
     dashboard,
+    inbox,
     learning,
     learning_models,
     message,
@@ -51,6 +52,7 @@ ROUTES: tuple[Route, ...] = (
     *own.ROUTES,
     *users.ROUTES,
     *access_log.ROUTES,
+    *inbox.ROUTES,
     *dashboard.ROUTES,
     *learning.ROUTES,
     *learning_models.ROUTES,
@@ -92,6 +94,7 @@ def _console(parts: Parts, settings: ConsoleSettings) -> Console:
         wake=parts.wake,
         log=parts.log,
         paths=frozenset(route.path for route in ROUTES if not route.post),
+        channels=tuple(name for name, each in parts.configuration.channels.items() if _takes_in(each)),
         look=sheet(settings.look.colour),
         facts=_facts(parts.configuration),
     )

@@ -68,6 +68,7 @@ class Console:
     log: FilteringBoundLogger
     paths: frozenset[str] = frozenset()
     facts: Facts | None = None  # which customer-service measures are set up, for the dashboard
+    channels: tuple[str, ...] = ()  # by which messages come in
     look: str = ""  # a style sheet with the district's colour
 
     @property

@@ -1,0 +1,107 @@
+"""The inbox over HTTP: what is listed, what narrows it down, and how a browser hears of more."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from router.store import inbox
+from router.store.scope import EVERYTHING, Scope
+from tests.contract.indexed import Indexed
+from tests.integration.console import canary, console_site
+
+BUSES = Scope(frozenset({"buses"}))
+COUNT = re.compile(r'<span class="state">(\d+) message')
+
+
+@pytest.fixture
+async def site(sqlite_store, tmp_path, free_port, log):
+    """A district with a message for each of three departments, and one of a school."""
+    async with console_site(sqlite_store, tmp_path, free_port, log) as opened:
+        for place in (("buses", ""), ("buses", "lincoln"), ("meals", ""), ("rooms", "")):
+            await opened.message(*place)
+        opened.indexed = await Indexed(sqlite_store, sqlite_store.clock).begin()
+        await opened.indexed.follow()
+        yield opened
+
+
+async def listed(site, query="", scope=EVERYTHING, email="kim@maple.example"):
+    """Return status and text of the inbox, as somebody sees it."""
+    token = await site.session(await site.account(scope=scope, email=email))
+    async with site.browser(token) as browser:
+        status, text, _ = await browser.get(f"/console/inbox{query}")
+    return status, text
+
+
+async def test_the_list_shows_what_somebody_may_see(site):
+    """All departments for one, their own for another, each with a link to the message."""
+    status, everything = await listed(site)
+    assert status == 200
+    assert all(canary(*place) in everything for place in (("buses",), ("meals",), ("rooms",), ("buses", "lincoln")))
+    assert everything.count('href="/console/messages/') == 4
+    _, own = await listed(site, scope=BUSES, email="lee@maple.example")
+    assert canary("buses") in own
+    assert "canary-meals" not in own
+    assert COUNT.search(own)[1] == "2"
+    assert 'value="meals"' not in own  # nor is it offered to be chosen
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("?department=buses", 2),
+        ("?school=lincoln", 1),
+        ("?how=model", 4),
+        ("?how=rule", 0),
+        ("?stands=held", 0),
+        ("?stands=urgent", 0),
+        ("?channel=contact", 0),
+        ("?q=canary+meals", 1),
+        ("?q=ana@home.example", 4),
+        ("?q=%22%22%22%27%3B", 0),
+        ("?since=2001-01-01&until=2001-01-02", 0),
+        ("?since=nonsense&sure=x&department=nowhere&how=x", 4),
+    ],
+)
+async def test_filters_and_words_narrow_the_list(site, query, count):
+    """Each field narrows it down; what no field offers leaves it as it is."""
+    status, text = await listed(site, query)
+    assert status == 200
+    assert int(COUNT.search(text)[1]) == count
+
+
+async def test_nobody_finds_what_they_may_not_see(site):
+    """By words, by the department's name, or by a reference."""
+    other = await site.message("meals", key="other")
+    await site.indexed.follow()
+    for number, query in enumerate(("?q=canary+meals", "?department=meals", f"?q={other}")):
+        status, text = await listed(site, query, BUSES, f"{number}@maple.example")
+        assert status == 200
+        assert "canary-meals" not in text
+
+
+async def test_a_page_that_is_not_one_is_refused(site):
+    """With a sentence, and not as our own failure."""
+    status, text = await listed(site, "?at=zzz")
+    assert status == 400
+    assert "begin again" in text
+
+
+async def test_a_browser_hears_of_what_came_since(site):
+    """As many as came and may be seen, once; who sees another department hears nothing."""
+    since = await site.store.read(inbox.version)
+    await site.message("buses", key="new")
+    await site.message("meals", key="new")
+    await site.indexed.follow()
+    cases = ((EVERYTHING, "data: 2\n"), (BUSES, "data: 1\n"), (Scope(frozenset({"office"})), ""))
+    for number, (scope, data) in enumerate(cases):
+        token = await site.session(await site.account(scope=scope, email=f"{number}@maple.example"))
+        async with site.browser(token) as browser:
+            status, text, answer = await browser.get(f"/console/inbox/news?since={since}")
+            assert status == 200
+            assert answer.headers["Content-Type"].startswith("text/event-stream")
+            assert re.sub(r"retry: \d+\nid: \d+\n", "", text) == f"{data}\n"
+            last = re.search(r"id: (\d+)", text)[1]
+            _, again, _ = await browser.get("/console/inbox/news?since=0", headers={"Last-Event-ID": last})
+            assert "data" not in again
