@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks import (
     accept,
     accuracy,
+    console_pages,
     console_store,
     deluge,
     drift,
@@ -75,6 +76,7 @@ _MEASURES: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "mailbox": _whole(mailbox.measure),
     "large": _whole(large.measure),
     "large_store": large_store.measure,
+    "console_pages": console_pages.measure,
     "console_store": console_store.measure,
     "hostile": _whole(hostile.measure),
     "deluge": deluge.measure,

@@ -55,14 +55,16 @@ async def district(
     sources: Mapping[str, Any] | None = None,
     learning: Mapping[str, Any] | None = None,
     store: str = "",
+    console: bool = False,
 ) -> AsyncIterator[District]:
     """Run a daemon on a store in `where`; raise `Failed` with the end of its log if it doesn't become ready.
 
     It is the installed command, or, `paused`, the same daemon without its later stages. `sources` are further channels,
-    `learning` settings of that section, `store` the URL of a database instead of a file in `where`.
+    `learning` settings of that section, `store` the URL of a database instead of a file in `where`; `console` adds the
+    staff console with local accounts.
     """
     port = free_port()
-    config = write_configuration(where, port, sink_port, sources or {}, learning or {}, store=store)
+    config = write_configuration(where, port, sink_port, sources or {}, learning or {}, store=store, console=console)
     arguments = ("benchmarks.daemon", str(config)) if paused else ("router", "--config", str(config), "run")
     began = time.monotonic()
     async with running(*arguments, errors=where / "daemon.err", output=where / "daemon.log") as process:
@@ -83,6 +85,7 @@ def write_configuration(
     learning: Mapping[str, Any],
     *,
     store: str = "",
+    console: bool = False,
 ) -> Path:
     """Write the shipped configuration with addresses on this machine, and return its path (JSON is YAML)."""
     settings: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "config" / "signpost.yaml")
@@ -105,6 +108,8 @@ def write_configuration(
         **sources,
     }
     settings["learning"] = {**settings.get("learning", {}), **learning}
+    if console:
+        settings["console"] = {"local": True}
     path = where / "signpost.yaml"
     path.write_text(json.dumps(settings, indent=1, default=str))
     return path

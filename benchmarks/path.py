@@ -35,14 +35,14 @@ async def measure() -> list[Figure]:
         async with sink() as mails, district(where, sink_port=mails.port) as ours:
             await post(ours.port, kind=MIXED, connections=4, count=WARM_UP, seconds=60)
             await mails.until(numbers(0, WARM_UP), _ARRIVE_S)
-            singles = await _singles(ours, mails)
+            latencies = await singles(ours, mails)
             results = await _sustained(ours, mails)
             reasons = await _reasons(ours)
         peer = await _peer(where)
         # Only now, with daemon and sink ended, can no second copy come any more.
         sent = [*numbers(0, WARM_UP), *numbers(_FIRST_SINGLE, SINGLES), *numbers(_FIRST_SUSTAINED, SUSTAINED)]
         mails.account(sent)
-    return [*_latency_figures(singles), *_rate_figures(mails, results, reasons, peer)]
+    return [*_latency_figures(latencies), *_rate_figures(mails, results, reasons, peer)]
 
 
 async def _peer(where: Path) -> dict[str, Any]:
@@ -54,11 +54,15 @@ async def _peer(where: Path) -> dict[str, Any]:
     return result
 
 
-async def _singles(ours: District, mails: Mails) -> list[float]:
-    """Send messages one after another to the idle daemon; return the seconds from the first byte to the mail."""
+async def singles(ours: District, mails: Mails, turn: int = 0) -> list[float]:
+    """Send messages one after another to the idle daemon; return the seconds from the first byte to the mail.
+
+    Each `turn` has tokens of its own.
+    """
+    begin = _FIRST_SINGLE + turn * SINGLES
     requests, random, latencies = Requests(FORM, seed=1), Random(2), []
     reader, writer = await asyncio.open_connection("127.0.0.1", ours.port)
-    for number in range(_FIRST_SINGLE, _FIRST_SINGLE + SINGLES):
+    for number in range(begin, begin + SINGLES):
         await asyncio.sleep(random.uniform(0.02, 0.08))  # until the daemon is idle again
         began = time.monotonic()
         writer.write(requests.of(number))

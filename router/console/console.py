@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from router.console.roles import Action
 from router.errors import NotAuthentic
-from router.store import access
+from router.store import access, inbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ _POLICY = (
 # Forms need an Origin that can be compared; without Sec-Fetch-Site, over plain HTTP, "no-referrer" would make it null.
 _HEADERS = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin"}
 _SAID, _SAID_S = "signpost-said", 60
+_FRESH_S = 1.0
 _LONGEST_SAID = 600  # characters: a cookie has room for 4 KB
 # What stands in the head of every page: address, words, and who may see it.
 PLACES = (
@@ -47,6 +49,22 @@ PLACES = (
     ("/users", "Users", Action.USERS),
     ("/access-log", "Access log", Action.ACCESS_LOG),
 )
+
+
+class Latest:
+    """The version of the list, read once a second however many browsers ask."""
+
+    def __init__(self) -> None:
+        self._version = 0
+        self._read_at = -_FRESH_S
+
+    async def version(self, store: Store) -> int:
+        """Return it; it may be a second old."""
+        now = monotonic()
+        if now - self._read_at >= _FRESH_S:
+            self._read_at = now
+            self._version = await store.read(inbox.version)
+        return self._version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +86,7 @@ class Console:
     log: FilteringBoundLogger
     paths: frozenset[str] = frozenset()
     facts: Facts | None = None  # which customer-service measures are set up, for the dashboard
+    latest: Latest = field(default_factory=Latest)
     channels: tuple[str, ...] = ()  # by which messages come in
     look: str = ""  # a style sheet with the district's colour
 

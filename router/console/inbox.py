@@ -94,12 +94,13 @@ async def news(console: Console, visit: Visit) -> web.StreamResponse:
     """
     given = visit.request.headers.get("Last-Event-ID") or visit.request.query.get("since", "")
     since = int(given) if given.isascii() and given.isdecimal() and len(given) <= _MOST_DIGITS else None
+    found: list[News] = []
+    last = await console.latest.version(console.store)
     if since is None:
-        found: list[News] = []
-        last = await console.store.read(inbox.version)
-    else:
+        since = last
+    if since < last:
         found = await console.store.read(partial(inbox.news, since=since))
-        last = found[-1].version if found else since
+    last = found[-1].version if found else since
     scope = visit.viewer.scope
     seen = {each.message_id for each in found if scope.sees(each.department, each.school)}
     data = f"data: {len(seen)}\n" if seen else ""

@@ -57,7 +57,7 @@ class Sessions:
         if not _TOKEN.fullmatch(token):
             return None
         now = self._store.clock.now()
-        row = await self._store.read(lambda c: sessions.find(c, _digest(token), now, self.idle))
+        row = await self._store.read(lambda c: sessions.find(c, digest(token), now, self.idle))
         if row is None:
             return None
         if now - row.seen_at >= _TOUCH:
@@ -71,7 +71,7 @@ class Sessions:
         sessions.begin(
             connection,
             account_id,
-            _digest(token),
+            digest(token),
             now=now,
             ends_at=now + self._longest,
             way=way,
@@ -120,7 +120,8 @@ def viewer_of(account: accounts.Account) -> Viewer:
     )
 
 
-def _digest(token: str) -> str:
+def digest(token: str) -> str:
+    """Return what the store keeps of a token."""
     return sha256(token.encode()).hexdigest()
 
 

@@ -15,7 +15,7 @@ from config.load import load
 from router.assemble import assemble
 from router.console.build import add_console
 from router.console.passwords import hashed
-from router.console.sessions import _digest, fresh_token
+from router.console.sessions import digest, fresh_token
 from router.records import Content, Decision, Medium, Message, Reason, State
 from router.routing.route import Verdict
 from router.store import accounts, messages, outbox, sessions
@@ -87,7 +87,7 @@ class Site:
         """Sign an account in, past the pages, and return the cookie's token."""
         token, now = fresh_token(), self.store.clock.now()
         kept = {"now": now, "ends_at": now + timedelta(hours=8), "way": "test", "address": "", "browser": ""}
-        await self.store.write(lambda c: sessions.begin(c, account_id, _digest(token), **kept))
+        await self.store.write(lambda c: sessions.begin(c, account_id, digest(token), **kept))
         return token
 
     async def message(self, department=None, school="", key="k"):
