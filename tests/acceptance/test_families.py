@@ -29,7 +29,8 @@ async def test_a_family_sees_how_far_its_message_is(daemon):
         page = await until(arrived, 60, "the receipt to say that it lies there")
         reference = re.search(r'class="reference">(\w{12})<', page)[1]
         typed = f"{reference[:4].lower()} {reference[4:8]}-{reference[8:]}"
-        assert await read("/forms/contact/status", reference=typed) == (200, page_of(reference, page))
+        status, other = await read("/forms/contact/status", reference=typed)
+        assert (status, page_of(reference, other)) == (200, page_of(reference, page))
         assert (await read("/forms/contact/status", reference="000000000000"))[0] == 404
     assert page.count("<time ") == 3
     assert "Zanzibar" not in page
@@ -37,6 +38,6 @@ async def test_a_family_sees_how_far_its_message_is(daemon):
 
 
 def page_of(reference, page):
-    """Return the receipt's page, which is the same by whatever way one comes to it."""
+    """Return the receipt's page, which is the same by whatever way one comes to it but for when it was signed."""
     assert reference in page
-    return page
+    return re.sub(r"receipt=[\w.-]+", "", page)

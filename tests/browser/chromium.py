@@ -18,6 +18,10 @@ START_S = 90  # on a machine that does much else
 PATIENCE_S = 60
 
 
+class LedAway(Exception):
+    """The page in which a script ran is gone: something led to another one."""
+
+
 class Chromium:
     """One browser with its connection; `async with chromium(folder)` makes and ends it."""
 
@@ -45,6 +49,8 @@ class Chromium:
         await self._socket.send_json({"id": number, "method": method, "params": params} | _session(session))
         async with asyncio.timeout(PATIENCE_S):
             answer = await self._answers[number]
+        if "navigated" in answer.get("error", {}).get("message", ""):
+            raise LedAway
         assert "error" not in answer, f"{method}: {answer['error']}"
         return answer["result"]
 

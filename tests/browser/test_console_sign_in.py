@@ -42,7 +42,7 @@ async def wait_for(page, condition):
 async def sign_in(page, site):
     """Sign in as a person without a mouse."""
     await page.open(f"{site.url}/console/users")
-    assert await page.run("document.activeElement.id") == "email"
+    await wait_for(page, "document.activeElement.id === 'email'")  # by itself, soon after all of it is there
     await page.send("Input.insertText", text=EMAIL)
     await page.press("Tab")
     await page.send("Input.insertText", text=PASSWORD)
