@@ -92,10 +92,10 @@ class ProviderSettings(WithSecrets, Section):
         if isinstance(scopes, list | tuple) and "openid" not in scopes:
             yield "scopes", "must name openid"
         host = urlsplit(str(given.get("issuer", ""))).hostname
-        if host in _SHARED and given["groups"] and not given["require"]:
+        if host in _SHARED and not given["require"]:
             yield (
-                "groups",
-                "would let in people of other districts, too, for all of them share this issuer: set require",
+                "require",
+                "is missing, which would let in people of other districts, too, for all of them share this issuer",
             )
 
 

@@ -12,7 +12,7 @@ from router.console.journey import BY_HAND, CONSOLE
 from router.errors import Conflict, NotFound
 from router.learning.corrections import NOTE_LIMIT
 from router.learning.corrections import settle as settle_correction
-from router.records import Correction, CorrectionState, State
+from router.records import Correction, CorrectionState, DeliveryKind, State
 from router.store import corrections, decisions, deliveries, messages, passing
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ class Acting:
         self._rules = rules
         self._desks = desks
 
-    def send_on(self, connection: Connection, seen: Seen, to: str, *, by: str, note: str, now: datetime) -> Done:
+    def send_on(
+        self, connection: Connection, seen: Seen, to: str, *, by: str, note: str, now: datetime, may_release: bool
+    ) -> Done:
         """Send a message to where it belongs, at once, confirmed by who says so. Raises `NotFound` or `Conflict`.
 
         What is held is let go, and that is a label, too.
@@ -60,6 +62,8 @@ class Acting:
         if to not in self._desks.departments:
             raise NotFound(f"there is no department '{to}'")
         if seen.state is State.HELD:
+            if not may_release:
+                raise Conflict("it is held, and only those who do triage may release it")
             return self._let_go(connection, seen, to, by=by, note=note, now=now)
         moved = self._rules.flag(connection, seen.message_id, to, by=by, via=CONSOLE, now=now, note=note)
         if moved.correction_id is None:
@@ -96,19 +100,22 @@ class Acting:
         correction_id = corrections.add(connection, label, present.id)
         return Done(f"Released to {self._desks.name(to)}. Signpost can learn from it.", correction_id)
 
-    def undo(self, connection: Connection, correction_id: int, *, by: str, now: datetime) -> Done:
+    def undo(self, connection: Connection, correction_id: int, *, by: str, now: datetime, may_release: bool) -> Done:
         """Take a correction back: the message is where it was, nothing is learnt. Raises `NotFound` or `Conflict`."""
         said = corrections.get(connection, correction_id)
         if said is None:
             raise NotFound(f"there is no correction {correction_id}")
         messages.lock(connection, said.message_id)
+        if messages.state_of(connection, said.message_id) is State.HELD and not may_release:
+            raise Conflict("it is held, and only those who do triage may release it")
         present = decisions.in_force(connection, said.message_id)
+        if said.state is CorrectionState.WITHDRAWN and (present is None or present.id != said.decision_id):
+            raise Conflict("this was taken back before; the message is where it is: send it on instead")
         behind = corrections.leading_to(connection, present.id) if present else None
         was_held = present is not None and behind is not None and present.detail.startswith(BY_HAND)
         if was_held and behind is not None and behind.id == correction_id and present is not None:
-            if said.state is not CorrectionState.WITHDRAWN:
-                settle_correction(connection, correction_id, CorrectionState.WITHDRAWN, by, now)
-                self._hold(connection, present, by, now)
+            settle_correction(connection, correction_id, CorrectionState.WITHDRAWN, by, now)
+            self._hold(connection, present, by, now)
             return Done("Undone: it is held again.")
         moved = self._rules.undo(connection, correction_id, by, now)
         return Done(f"Undone: it is with {self._desks.name(moved.department)} again.")
@@ -139,9 +146,14 @@ class Acting:
 
     def retry(self, connection: Connection, message_id: str, delivery_id: int, *, now: datetime) -> Done:
         """Let a dead or unclear delivery start again. Raises `NotFound` or `Conflict`."""
-        delivery = deliveries.get(connection, delivery_id)
+        messages.lock(connection, message_id)
+        delivery, present = deliveries.get(connection, delivery_id), decisions.in_force(connection, message_id)
+        if messages.state_of(connection, message_id) is State.HELD:
+            raise Conflict("the message is held: release it instead")
         if delivery is None or delivery.message_id != message_id:
             raise NotFound(f"this message has no delivery {delivery_id}")
+        if delivery.kind is DeliveryKind.ROUTE and (present is None or delivery.decision_id != present.id):
+            raise Conflict("the message isn't with that department any more")
         if deliveries.revive(connection, delivery_id, now) is None:
             raise Conflict("this delivery is under way already, or has arrived")
         return Done("It will be sent again at once.")

@@ -29,6 +29,7 @@ _ROWS = 50
 _LONGEST = 200  # characters of what is typed
 _AGAIN_MS = 4000  # a browser asks for news so often
 _MOST_DIGITS = 18
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
 _HOW = {  # what the list of ways says of each reason
     Reason.MODEL: "by the model",
     Reason.RULE: "by a rule",
@@ -158,9 +159,10 @@ def _within(console: Console, asked: Filters, query: Mapping[str, str]) -> Filte
 
 def _day(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         return None
+    return day if _FIRST_YEAR <= day.year < _LAST_YEAR else None  # a year that is being typed
 
 
 def _midnight(console: Console, day: datetime) -> datetime:
@@ -190,5 +192,5 @@ def _told(console: Console, line: Line) -> dict[str, Any]:
 
 ROUTES = (
     Route(path="/inbox", action=Action.SEE, page=show, noted="list_messages"),
-    Route(path="/inbox/news", action=Action.SEE, page=news),
+    Route(path="/inbox/news", action=Action.SEE, page=news, quiet=True),
 )

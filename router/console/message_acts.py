@@ -66,10 +66,10 @@ def seen(visit: Visit) -> Seen:
 async def send_on(console: Console, visit: Visit) -> web.StreamResponse:
     """Send a message to another department."""
     to, note = visit.form.get("to", ""), visit.form.get("note", "").strip()[:NOTE_LIMIT]
-    by, now = visit.viewer.email, console.now
+    by, now, may_release = visit.viewer.email, console.now, visit.viewer.may(Action.TRIAGE)
 
     def work(connection: Connection, acting: Acting) -> Done:
-        return acting.send_on(connection, seen(visit), to, by=by, note=note, now=now)
+        return acting.send_on(connection, seen(visit), to, by=by, note=note, now=now, may_release=may_release)
 
     return await _answer(console, visit, "send_on", work, detail=to if to in console.desks.departments else "")
 
@@ -153,7 +153,7 @@ async def _back(
 
 def _sent_from(connection: Connection, number: str) -> Where:
     """Return where what was said of a message counts: the department it was sent on from, too, for it may be undone."""
-    where = CORRECTION.find(connection, number)
+    where = CORRECTION.find(connection, number)[:1]
     if not where:
         return ()
     c, d = tables.corrections.c, tables.decisions.c
@@ -162,7 +162,7 @@ def _sent_from(connection: Connection, number: str) -> Where:
     return (*where, (row.from_department, row.school)) if row else where
 
 
-_SENT_ON = Place("correction", _sent_from)
+_SENT_ON = Place("correction", _sent_from, copies=False)
 
 
 async def sent_on(console: Console, visit: Visit) -> web.StreamResponse:
@@ -182,7 +182,8 @@ async def undo(console: Console, visit: Visit) -> web.StreamResponse:
         raise web.HTTPNotFound
     about = f"message {said.message_id}"
     try:
-        work: Callable[[Connection, Acting], Done] = lambda c, acting: acting.undo(c, number, by=by, now=now)  # noqa: E731
+        may_release = visit.viewer.may(Action.TRIAGE)
+        work = lambda c, acting: acting.undo(c, number, by=by, now=now, may_release=may_release)  # noqa: E731
         done = await act(console, visit, "undo", about, work, detail=f"correction {number}")
     except (Conflict, NotFound) as error:
         return await _back(console, visit, said.message_id, sentence(str(error)), number)

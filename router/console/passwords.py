@@ -36,6 +36,7 @@ _ROWS = ("abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "qwertyuiop", "as
 FREE = {"both": 5, "account": 30, "address": 200}
 FORGET = timedelta(hours=1)
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 15, 900
+_LONGEST_OF_ADDRESS_S = 2  # a school is one address: nobody there may lock all others out
 
 
 def fault(password: str, *about: str) -> str:
@@ -139,5 +140,6 @@ def _wait_s(kind: str, failed: tuple[int, datetime], now: datetime) -> float:
     beyond = times - FREE[kind]
     if beyond < 0 or now - last_at >= FORGET:
         return 0.0
-    wait = min(_FIRST_WAIT_S * 2 ** min(beyond, 10), _LONGEST_WAIT_S)
+    longest = _LONGEST_OF_ADDRESS_S if kind == "address" else _LONGEST_WAIT_S
+    wait = min(_FIRST_WAIT_S * 2 ** min(beyond, 10), longest)
     return max(0.0, float(wait) - (now - last_at).total_seconds())

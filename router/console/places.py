@@ -21,10 +21,14 @@ _MOST_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a parameter of an address names, and how it is found where that lies."""
+    """What a parameter of an address names, and how it is found where that lies: the department that has it first.
+
+    With `copies` those that got a copy may only look at it and comment.
+    """
 
     parameter: str
     find: Callable[[Connection, str], Where]
+    copies: bool = True
 
 
 def _of_message(connection: Connection, message_id: str) -> Where:

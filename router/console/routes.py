@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from router.console.roles import Action
 from router.errors import NotAuthentic
 from router.web.requests import check_origin, read_form
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
     from router.console.console import Console
     from router.console.places import Place
-    from router.console.roles import Action, Viewer
+    from router.console.roles import Viewer
     from router.console.sessions import Guest
 
     Page = Callable[["Console", "Visit"], Awaitable[web.StreamResponse]]
 
 BASE = "/console"
 SIGN_IN = f"{BASE}/sign-in"
+_WITH_COPY = frozenset({Action.SEE, Action.COMMENT})
 _CSRF = "csrf"  # the hidden field of every form
 
 
@@ -56,6 +58,7 @@ class Route:
 
     With `post` it changes something and is reached by a form alone, else it only shows. A page whose `noted` is ""
     notes what it does itself (`Console.note`), or shows nothing that is anybody's business.
+    A `quiet` one is asked by a program again and again: nobody has used the session for that.
     """
 
     path: str
@@ -64,6 +67,7 @@ class Route:
     post: bool = False
     about: Place | None = None
     noted: str = ""
+    quiet: bool = False
 
 
 def add(application: web.Application, console: Console, routes: Sequence[Route]) -> None:
@@ -85,7 +89,7 @@ class _Guarded:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         console, route = self._console, self._route
-        guest = await console.sessions.of(request)
+        guest = await console.sessions.of(request, used=not route.quiet)
         if guest is None:
             return self._sign_in_first(request)
         console.pace.take(guest.session_id)
@@ -110,6 +114,8 @@ class _Guarded:
             return
         name = visit.named(place.parameter)
         where = await self._console.store.read(lambda c: place.find(c, name))
+        if place.copies and self._route.action not in _WITH_COPY:
+            where = where[:1]
         if not any(visit.viewer.may(self._route.action, department, school) for department, school in where):
             raise web.HTTPNotFound
 

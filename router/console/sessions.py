@@ -51,8 +51,8 @@ class Sessions:
         self._path = "/" if self._secure else f"{address.path.rstrip('/')}/console"
         self.cookie = "__Host-signpost" if self._secure else "signpost-session"
 
-    async def of(self, request: web.Request) -> Guest | None:
-        """Return who asks; None where nobody is signed in, or not any more."""
+    async def of(self, request: web.Request, *, used: bool = True) -> Guest | None:
+        """Return who asks; None where nobody is signed in, or not any more. It counts as use if `used`."""
         token = request.cookies.get(self.cookie, "")
         if not _TOKEN.fullmatch(token):
             return None
@@ -60,7 +60,7 @@ class Sessions:
         row = await self._store.read(lambda c: sessions.find(c, digest(token), now, self.idle))
         if row is None:
             return None
-        if now - row.seen_at >= _TOUCH:
+        if used and now - row.seen_at >= _TOUCH:
             await self._store.write(lambda c: sessions.touch(c, row.session_id, now))
         return Guest(viewer_of(accounts.account_of(row)), row.session_id, _csrf(token))
 

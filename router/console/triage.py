@@ -98,7 +98,7 @@ async def judge(console: Console, visit: Visit) -> web.StreamResponse:
     def work(connection: Connection, acting: Acting) -> Done:
         if to == _KEEP:
             return acting.keep(connection, seen(visit), by=by)
-        return acting.send_on(connection, seen(visit), to, by=by, note="", now=now)
+        return acting.send_on(connection, seen(visit), to, by=by, note="", now=now, may_release=True)
 
     known = to if to in {_KEEP, *console.desks.departments} else ""
     try:

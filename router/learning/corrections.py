@@ -200,6 +200,8 @@ class Corrections:
         if said.state is CorrectionState.WITHDRAWN:
             return moved
         present = self._present(connection, said.message_id, also_held=True)
+        if messages.state_of(connection, said.message_id) not in {State.ROUTED, State.HELD}:
+            raise Conflict(f"message {said.message_id} is being decided anew; look again in a moment")
         if said.id in {copied.id for copied in corrections.of_copies(connection, present.id)}:
             corrections.settle(connection, correction_id, CorrectionState.WITHDRAWN, now, by)
             passing.drop_waiting(connection, present.id, now, of=said.to_department)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Integer, bindparam, func, insert, select, true, union_all, update
 
-from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice
+from router.records import Delivery, DeliveryKind, DeliveryState, Destination, Notice, State
 from router.store import decisions
 from router.store.codec import notice_from_json, notice_to_json
 from router.store.tables import deliveries, messages
@@ -242,8 +242,11 @@ def hasten(connection: Connection, via: str, now: datetime) -> int:
 
 def moved_on(connection: Connection, delivery: Delivery) -> bool:
     """Return whether the message was passed on since. A copy for a second matter stays where it was sent."""
-    in_force = select(messages.c.decision_id).where(messages.c.id == delivery.message_id)
-    if connection.execute(in_force).scalar() == delivery.decision_id or delivery.decision_id is None:
+    present = select(messages.c.decision_id, messages.c.state).where(messages.c.id == delivery.message_id)
+    row = connection.execute(present).first()
+    if row is not None and row.state == State.HELD.value:
+        return True  # by a person, while this was on its way
+    if delivery.decision_id is None or row is None or row.decision_id == delivery.decision_id:
         return False
     decision = decisions.get(connection, delivery.decision_id)
     return not decision.also or delivery.department == decision.department

@@ -195,7 +195,7 @@ def release(connection: Connection, message_id: str) -> bool:
     facts = connection.execute(select(messages.c.facts).where(held).with_for_update()).scalar()
     if facts is None:
         return False
-    values = {"state": State.UNDECIDED.value, "detail": "", "facts": {**facts, "released": True}}
+    values = {"state": State.UNDECIDED.value, "detail": "", "facts": {**facts, "released": True}, "owner": None}
     connection.execute(update(messages).where(held).values(**values))
     return True
 

@@ -48,9 +48,9 @@ async def do(store, act, *arguments, **named):
     return await store.write(lambda c: act(c, *arguments, **named))
 
 
-async def send_on(store, acting, seen, to, by=JO, note=""):
+async def send_on(store, acting, seen, to, by=JO, note="", may_release=True):
     """Send a message on."""
-    return await do(store, acting.send_on, seen, to, by=by, note=note, now=store.clock.now())
+    return await do(store, acting.send_on, seen, to, by=by, note=note, now=store.clock.now(), may_release=may_release)
 
 
 async def waiting(store, scope=EVERYTHING):
@@ -77,7 +77,7 @@ async def test_undoing_brings_it_back_and_withdraws_the_word(district, acting, s
     id_ = await district.route()
     done = await send_on(store, acting, await look(store, id_), "meals")
     for _ in range(2):
-        await do(store, acting.undo, done.correction_id, by=KIM, now=store.clock.now())
+        await do(store, acting.undo, done.correction_id, by=KIM, now=store.clock.now(), may_release=True)
     said = await store.read(lambda c: corrections.get(c, done.correction_id))
     present = await store.read(lambda c: decisions.in_force(c, id_))
     assert (said.state, said.withdrawn_by, present.department) == (CorrectionState.WITHDRAWN, KIM, "buses")
@@ -106,7 +106,7 @@ async def test_a_held_message_is_sent_off_labelled_and_can_be_held_again(distric
     assert (await look(store, id_)).state is State.ROUTED
     [row] = await store.read(corrections.confirmed_rows)
     assert (row.from_department, row.to_department, row.confirmed_by) == ("buses", "meals", KIM)
-    await do(store, acting.undo, done.correction_id, by=KIM, now=store.clock.now())
+    await do(store, acting.undo, done.correction_id, by=KIM, now=store.clock.now(), may_release=True)
     assert (await look(store, id_)).state is State.HELD
     assert await store.read(corrections.confirmed_rows) == []
 
@@ -119,6 +119,65 @@ async def test_a_released_message_is_decided_anew(district, acting, store):
     assert (await look(store, id_)).state is State.UNDECIDED
     await district.decide()
     assert (await look(store, id_)).state is State.ROUTED
+
+
+async def test_only_who_does_triage_lets_a_held_message_go(district, acting, store):
+    """Neither by sending it on nor by undoing what sent it there."""
+    id_ = await district.route()
+    done = await send_on(store, acting, await look(store, id_), "meals")
+    await do(store, acting.hold, await look(store, id_), by=KIM, now=store.clock.now())
+    with pytest.raises(Conflict, match="triage"):
+        await send_on(store, acting, await look(store, id_), "office", may_release=False)
+    with pytest.raises(Conflict, match="triage"):
+        await do(store, acting.undo, done.correction_id, by=JO, now=store.clock.now(), may_release=False)
+    assert (await look(store, id_)).state is State.HELD
+
+
+async def test_nothing_of_a_held_message_is_sent_again(district, acting, store):
+    """Not by trying a dead delivery again, and not because one was under way when it was held."""
+    id_ = await district.route()
+    [leased] = await store.write(lambda c: deliveries.lease(c, "relay", "d1", store.clock.now(), 1))
+    await do(store, acting.hold, await look(store, id_), by=JO, now=store.clock.now())
+    now = store.clock.now()
+    await store.write(lambda c: deliveries.defer_unless_moved(c, leased, now, "busy", now=now))
+    assert [d.state for d in await district.deliveries(id_)] == [DeliveryState.DROPPED]
+    with pytest.raises(Conflict, match="held"):
+        await do(store, acting.retry, id_, leased.id, now=now)
+
+
+async def test_a_desk_that_has_it_no_more_is_not_sent_it_again(district, acting, store):
+    """Its delivery died, the message went elsewhere: trying again would bring it back there."""
+    id_ = await district.route()
+    [leased] = await store.write(lambda c: deliveries.lease(c, "relay", "d1", store.clock.now(), 1))
+    await store.write(lambda c: deliveries.settle(c, leased, DeliveryState.DEAD, store.clock.now(), error="no"))
+    await send_on(store, acting, await look(store, id_), "meals")
+    with pytest.raises(Conflict, match="any more"):
+        await do(store, acting.retry, id_, leased.id, now=store.clock.now())
+
+
+async def test_what_is_being_decided_anew_is_not_undone(district, acting, store):
+    """A released message is leased by nobody; and until it is decided nothing can be taken back."""
+    id_ = await district.route()
+    done = await send_on(store, acting, await look(store, id_), "meals")
+    await do(store, acting.hold, await look(store, id_), by=JO, now=store.clock.now())
+    await do(store, acting.release, await look(store, id_), by=JO, now=store.clock.now())
+    with pytest.raises(Conflict, match="anew"):
+        await do(store, acting.undo, done.correction_id, by=JO, now=store.clock.now(), may_release=True)
+    await district.decide()
+    assert (await look(store, id_)).state is State.ROUTED
+
+
+async def test_a_word_that_was_withdrawn_alone_undoes_nothing(district, acting, store):
+    """The message stayed where it is, and nobody is told otherwise."""
+    id_ = await district.route()
+    done = await send_on(store, acting, await look(store, id_), "meals")
+    now = store.clock.now()
+    withdraw = partial(
+        corrections.settle, correction_id=done.correction_id, state=CorrectionState.WITHDRAWN, now=now, by=KIM
+    )
+    await store.write(withdraw)
+    with pytest.raises(Conflict, match="taken back before"):
+        await do(store, acting.undo, done.correction_id, by=JO, now=now, may_release=True)
 
 
 async def test_triage_asks_for_what_the_router_was_unsure_of_until_somebody_has_judged(district, acting, store):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from router.store import inbox
+from router.store.console_tables import sessions
 from router.store.scope import EVERYTHING, Scope
+from router.store.tables import decisions
 from tests.contract.indexed import Indexed
 from tests.integration.console import canary, console_site
 
@@ -86,6 +90,39 @@ async def test_a_page_that_is_not_one_is_refused(site):
     status, text = await listed(site, "?at=zzz")
     assert status == 400
     assert "begin again" in text
+
+
+@pytest.mark.parametrize("query", ["?since=0204-01-01", "?since=2300-01-01", "?until=9999-12-31"])
+async def test_a_year_that_is_being_typed_is_no_failure(site, query):
+    """It leaves the list as it is."""
+    status, text = await listed(site, query)
+    assert (status, COUNT.search(text)[1]) == (200, "4")
+
+
+async def test_asking_for_news_uses_no_session(site):
+    """A browser does that by itself: a desk that nobody sits at is signed out all the same."""
+    account = await site.account()
+    token = await site.session(account)
+    long_ago = site.store.clock.now() - timedelta(hours=3)
+    await site.store.write(lambda c: c.execute(update(sessions).values(seen_at=long_ago)))
+    async with site.browser(token) as browser:
+        for path, moves in (("/console/inbox/news", False), ("/console/inbox", True)):
+            assert (await browser.get(path))[0] == 200
+            seen_at = await site.store.read(lambda c: c.execute(select(sessions.c.seen_at)).scalar_one())
+            assert (seen_at > long_ago) == moves
+
+
+async def test_who_got_a_copy_may_look_and_comment_and_no_more(site):
+    """The message is another department's: they don't send it on."""
+    message_id = await site.message("buses", key="two matters")
+    also = {"ranking": [["buses", 0.6]], "score": 1.0, "model": "m1", "confidence": 0.6, "also": ["meals"]}
+    this = decisions.c.message_id == message_id
+    await site.store.write(lambda c: c.execute(update(decisions).where(this).values(prediction=also)))
+    token = await site.session(await site.account(scope=Scope(frozenset({"meals"}))))
+    async with site.browser(token) as browser:
+        assert (await browser.get(f"/console/messages/{message_id}"))[0] == 200
+        assert (await browser.post(f"/console/messages/{message_id}/comment", text="Seen."))[0] == 303
+        assert (await browser.post(f"/console/messages/{message_id}/send-on", to="rooms"))[0] == 404
 
 
 async def test_a_browser_hears_of_what_came_since(site):

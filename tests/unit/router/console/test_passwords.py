@@ -84,3 +84,10 @@ def test_keys_name_nobody():
     assert keys["account"] == passwords.keys_of(" sam@maple.EXAMPLE", "10.0.0.8")["account"]
     assert keys["both"] != passwords.keys_of("sam@maple.example", "10.0.0.8")["both"]
     assert not [key for key in keys.values() if "maple" in key or "10.0" in key or len(key) > 80]
+
+
+def test_an_address_alone_never_waits_for_long():
+    """A school is one address: whoever fails there again and again doesn't lock everybody else out."""
+    keys = passwords.keys_of("kim@d.example", "192.0.2.7")
+    failed = {keys["address"]: (10_000, NOW)}
+    assert 0 < passwords.wait_s(keys, failed, NOW) <= 2
