@@ -188,6 +188,7 @@ class Daemon:
 
     async def _assemble(self, configuration: Configuration, store: Store, before: Parts | None = None) -> Parts:
         parts = await assemble(configuration, store, self._rng, self._log, before)
+        parts.reread, parts.standing = self._read, lambda: self._reloads.view() if self._reloads else None
         parts.commands.add("reload", self._reload)
         parts.commands.add("status", partial(self._status, parts.commands.do_status))
         return parts

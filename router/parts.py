@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from router.last_resort import LastResort
 
@@ -124,6 +124,8 @@ class Parts(Lasting):
     webhooks: dict[str, tuple[Channel, Webhook]] = field(default_factory=dict)
     outlets: dict[str, Outlet] = field(default_factory=dict)
     watched: dict[Key, Watched] = field(default_factory=dict)  # how each channel is looked after
+    reread: Callable[[], Configuration] | None = None  # reads the files again, where the daemon reloads
+    standing: Callable[[], dict[str, Any] | None] = lambda: None  # `Reloads.view`, where it does
 
 
 def last_resort_of(parts: Parts, present: Callable[[], Parts]) -> LastResort:

@@ -156,3 +156,42 @@ class WithPassword(WithSecrets):
         description="File that holds the password; a newline at its end is left out. Instead of `password_env`. "
         "A bare name is looked for in systemd's `CREDENTIALS_DIRECTORY` first.",
     )
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+HIDDEN = "…"
+_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://(\S+)")
+_SECRETIVE = frozenset(
+    {"pass", "password", "passwd", "pwd", "passphrase", "secret", "token", "key", "apikey", "credential"}
+)
+
+
+def without_secrets(text: str, *, path: bool = True) -> str:
+    """Return a text with whatever a URL in it may carry as a secret left out: password, query, fragment, and path.
+
+    `path=False` keeps paths. Of a database its name is kept, and a user without a password.
+    """
+    return _URL.sub(lambda found: f"{found[1]}://{_without_secrets(found[1].lower(), found[2], path)}", text)
+
+
+def _without_secrets(scheme: str, rest: str, hide_path: bool) -> str:
+    before, at, rest = rest.rpartition("@")  # a password may hold anything, slashes too
+    database = scheme.startswith(("postgresql", "sqlite"))
+    user = f"{before if database and re.fullmatch(r'[A-Za-z0-9_.-]+', before) else HIDDEN}@" if at else ""
+    place, mark, _ = re.split(r"([?#]|$)", rest, maxsplit=1)
+    host, slash, folder = place.partition("/")
+    if hide_path and folder and not database:
+        return f"{user}{host}/{HIDDEN}"
+    return f"{user}{host}{slash}{folder}{mark}{mark and HIDDEN}"
+
+
+def is_secretive(key: str) -> bool:
+    """Return whether a setting of this name would hold a secret itself, as one of somebody's own channel may."""
+    words = re.split(r"[^a-z0-9]+", re.sub(r"(\[\d+\])+$", "", key.lower()))
+    return key != "tls_key" and not _SECRETIVE.isdisjoint({words[-1], words[-1].removesuffix("s")})
+
+
+def shown_name(env: str) -> str:
+    """Return the name of an environment variable, hidden where it could be a secret put in its place."""
+    return env if not env or _SPEAKING_ENV.fullmatch(env) else HIDDEN

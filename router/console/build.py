@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from config.files import named_in
+from config.schema import ConfigurationFile, DepartmentSettings, SchoolSettings
 from router.business_hours import BusinessHours, week_of
 from router.colours import sheet
 from router.console import (
     access_log,
+    channels,
+    configuration,
     dashboard,
     inbox,
     learning,
@@ -22,6 +26,7 @@ from router.console import (
     triage,
     users,
 )
+from router.console.configuration import Running
 from router.console.console import Console
 from router.console.measures import Facts
 from router.console.oidc import Mapped, Provider
@@ -30,6 +35,7 @@ from router.console.passwords import Hasher
 from router.console.provider import ProviderClient
 from router.console.routes import BASE, SIGN_IN, Route, add
 from router.console.sessions import Sessions
+from router.console.shown import Group, group
 from router.console.sign_in import SignIn
 from router.figures import LEASE, Basis, Figures
 from router.indexing import LEASE as INDEXING
@@ -59,6 +65,8 @@ ROUTES: tuple[Route, ...] = (
     *message.ROUTES,
     *message_acts.ROUTES,
     *triage.ROUTES,
+    *channels.ROUTES,
+    *configuration.ROUTES,
 )
 
 
@@ -92,6 +100,10 @@ def _console(parts: Parts, settings: ConsoleSettings) -> Console:
         public_url=organization.public_url,
         zone=ZoneInfo(organization.timezone),
         wake=parts.wake,
+        lives=parts.lives,
+        kinds={name: each.type for name, each in parts.configuration.channels.items()},
+        daemon_id=parts.heartbeat.daemon_id,
+        running=_running(parts),
         log=parts.log,
         paths=frozenset(route.path for route in ROUTES if not route.post),
         channels=tuple(name for name, each in parts.configuration.channels.items() if _takes_in(each)),
@@ -123,6 +135,53 @@ def _facts(configuration: Configuration) -> Facts:
 
 def _takes_in(each: ConfiguredChannel) -> bool:
     return bool(each.channel.webhook or each.channel.source) and each.channel.takes_in(each.settings)
+
+
+# --- the configuration in force ---------------------------------------------------------------------------------------
+
+_BLOCKS = ("organization", "store", "http", "operations", "routing", "learning", "acknowledgements", "console")
+
+
+def _running(parts: Parts) -> Running:
+    configuration = parts.configuration
+
+    def read() -> list[Group]:
+        assert parts.reread is not None
+        return groups_of(parts.reread())
+
+    def standing() -> dict[str, Any] | None:
+        return parts.standing()
+
+    blocks = [getattr(configuration, name) for name in _BLOCKS]
+    named = named_in(
+        [*blocks, configuration.classifier.settings, *(c.settings for c in configuration.channels.values())]
+    )
+    return Running(
+        [configuration.path, *named],
+        groups_of(configuration),
+        standing=standing,
+        reread=lambda: read if parts.reread else None,
+    )
+
+
+def groups_of(configuration: Configuration) -> list[Group]:
+    """Return every setting of a configuration as people may see it, in the order of the file."""
+    told = {name: each.description or "" for name, each in ConfigurationFile.model_fields.items()}
+    blocks = {name: [group(name, told[name], getattr(configuration, name))] for name in _BLOCKS}
+    classifier = configuration.classifier
+    kind = f"{classifier.type}: {classifier.classifier.summary}"
+    blocks["classifier"] = [group("classifier", kind, classifier.settings)]
+    blocks["channels"] = [
+        group(f"channels.{name}", f"{each.type}: {each.channel.summary}", each.settings)
+        for name, each in configuration.channels.items()
+    ]
+    blocks["departments"] = [
+        group(f"departments.{each.id}", each.name, each, DepartmentSettings) for each in configuration.departments
+    ]
+    blocks["schools"] = [group(f"schools.{each.id}", each.name, each, SchoolSettings) for each in configuration.schools]
+    rules = enumerate(configuration.rules)
+    blocks["rules"] = [group(f"rules[{number}]", each.name, each, given_only=True) for number, each in rules]
+    return [each for name in ConfigurationFile.model_fields for each in blocks[name] if each.settings]
 
 
 def figures_of(parts: Parts, present: Callable[[], Configuration]) -> Figures:

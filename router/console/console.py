@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from router.commands import Commands
+    from router.console.configuration import Running
     from router.console.measures import Facts
     from router.console.pace import Pace
     from router.console.routes import Visit
     from router.console.sessions import Sessions
     from router.destinations import Desks
     from router.learning.corrections import Corrections
+    from router.life.lives import Lives
     from router.signing import KeyRing
     from router.store.engine import Store
     from router.understand import ParserPool
@@ -47,6 +49,7 @@ PLACES = (
     ("/dashboard", "Dashboard", Action.FIGURES),
     ("/channels", "Channels", Action.CHANNELS),
     ("/users", "Users", Action.USERS),
+    ("/settings", "Settings", Action.SETTINGS),
     ("/access-log", "Access log", Action.ACCESS_LOG),
 )
 
@@ -83,6 +86,10 @@ class Console:
     public_url: str
     zone: tzinfo
     wake: Callable[[], None]
+    lives: Lives
+    kinds: Mapping[str, str]  # the type of each channel
+    daemon_id: str
+    running: Running
     log: FilteringBoundLogger
     paths: frozenset[str] = frozenset()
     facts: Facts | None = None  # which customer-service measures are set up, for the dashboard

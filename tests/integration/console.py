@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ def canary(department, school=""):
     return f"canary-{department}-{school or 'any'}"
 
 
-def configuration(folder, port, **console):
-    """Return a district's configuration with a console."""
+def configuration(folder, port, change=lambda _file: None, **console):
+    """Return a district's configuration with a console; `change` may change it before it is written."""
     file = {
         "organization": {
             "name": "Maple Valley",
@@ -52,10 +53,11 @@ def configuration(folder, port, **console):
         "schools": {"lincoln": {"name": "Lincoln Elementary"}, "parks": {"name": "Rosa Parks Elementary"}},
         "console": {"local": True} | console,
     }
+    change(file)
     path = folder / "console.yaml"
     with path.open("w") as stream:
         YAML().dump(file, stream)
-    return load(path, env={"OIDC_SECRET": "hush"})
+    return load(path, env={"OIDC_SECRET": "hush", **os.environ})
 
 
 @dataclass
