@@ -42,8 +42,10 @@ class Indexing:
         if not (await self._lease.confirm() or await self._lease.take()):
             return 0
         done = await self._moved()
-        while loop.time() - began < _AT_ONCE_S and (step := await self._decided(FIRST)):
+        while step := await self._decided(FIRST):  # once at least, however slow everything is
             done += step
+            if loop.time() - began >= _AT_ONCE_S:
+                break
         if self._store.dialect == "postgresql":
             done += await self._decided(AGAIN)
         if done:

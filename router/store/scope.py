@@ -17,6 +17,11 @@ class Scope:
     departments: frozenset[str] | None = None
     schools: frozenset[str] | None = None
 
+    def __str__(self) -> str:
+        """Name it alike in every process: the order of a set isn't."""
+        seen = (self.departments, self.schools)
+        return " in ".join("all" if names is None else "+".join(sorted(names)) or "none" for names in seen)
+
     def sees(self, department: str, school: str = "") -> bool:
         """Return whether a message that is with `department` ("": none yet) is within."""
         if self.departments is not None and department not in self.departments:
