@@ -14,6 +14,8 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.acceptance.daemon import until
+
 START_S = 90  # on a machine that does much else
 PATIENCE_S = 60
 
@@ -166,11 +168,12 @@ async def chromium(folder):
 
 
 async def _address(file, process):
-    async with asyncio.timeout(START_S):
-        while not (file.exists() and len(lines := file.read_text().split()) == 2):
-            assert process.returncode is None, "chromium ended"
-            await asyncio.sleep(0.05)
-    return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
+    def lines():
+        assert process.returncode is None, "chromium ended"
+        return found if file.exists() and len(found := file.read_text().split()) == 2 else None
+
+    port, path = await until(lines, START_S, "chromium says where it listens")
+    return f"ws://127.0.0.1:{port}{path}"
 
 
 def _session(session):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -23,6 +24,17 @@ DESK = Destination(via="relay", to="bus@district.example")
 def inbound(key="k1", original=b"Subject: x\r\n\r\nhello", channel="mail", at=NOW):
     """Return something to accept."""
     return Inbound(source_key=key, channel=channel, medium=Medium.EMAIL, received_at=at, original=original)
+
+
+@asynccontextmanager
+async def opened(url):
+    """Open a store for the length of a block."""
+    store = open_store(url)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def accept(store, item, mail_id=""):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import Random
 
@@ -16,8 +15,8 @@ from router.learning import registry
 from router.learning.train import trained
 from router.learning.verdicts import Verdict
 from router.store import artifacts, models, tables
-from router.store.engine import open_store
 from router.store.model_tables import model_artifacts
+from tests.contract.store_helpers import opened
 
 LARGE = 3 * artifacts.PART + 17
 
@@ -77,17 +76,6 @@ async def test_a_promotion_does_not_write_the_model_again(sqlite_url):
         await registry.promote(store, second.version)
         written = os.stat(sqlite_url.removeprefix("sqlite:///") + "-wal").st_size  # noqa: PTH116  no waiting in it
         assert 0 < written < artifacts.PART // 2
-
-
-@asynccontextmanager
-async def opened(url):
-    """Open a store for the length of a block."""
-    store = open_store(url)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def test_two_daemons_that_start_on_an_empty_database_stumbled_over_each_other(postgres_url):

@@ -7,7 +7,7 @@ import re
 import secrets
 import sqlite3
 import subprocess
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -26,10 +26,9 @@ from router.routing.schools import Schools
 from router.routing.statutory import EVALUATION, Statutory
 from router.store import daemons, decisions, deliveries, marks, restored
 from router.store.backup import copy_sqlite
-from router.store.engine import open_store
 from router.store.tables import messages as messages_table
 from router.upkeep import tell_restored
-from tests.contract.store_helpers import DESK, NOW, accept, inbound, routed
+from tests.contract.store_helpers import DESK, NOW, accept, inbound, opened, routed
 from tests.contract.test_store_backup import pg_programs  # noqa: F401  pytest finds it by its name here
 
 HOUR = timedelta(hours=1)
@@ -115,11 +114,9 @@ async def test_a_copy_of_a_file_says_what_it_is(sqlite_store, sqlite_url, tmp_pa
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["copy.db"]
     with closing(sqlite3.connect(f"file:{to}?immutable=1", uri=True)) as look:
         assert look.execute("SELECT count(*) FROM marks WHERE name = 'backup'").fetchone() == (1,)
-    copied = open_store(f"sqlite:///{to}")
-    await copied.open()
-    now = copied.clock.now()
-    assert HOUR > now - await copied.write(lambda c: restored.begin_again(c, now)) >= timedelta(0)
-    await copied.close()
+    async with opened(f"sqlite:///{to}") as copied:
+        now = copied.clock.now()
+        assert HOUR > now - await copied.write(lambda c: restored.begin_again(c, now)) >= timedelta(0)
     assert await sqlite_store.read(lambda c: marks.get(c, restored.BACKUP)) is None
 
 
@@ -220,17 +217,6 @@ async def break_off(store):
 
 def run(*command):
     subprocess.run(command, check=True, capture_output=True, text=True)
-
-
-@asynccontextmanager
-async def opened(url):
-    """Open a store for the length of a block."""
-    store = open_store(url)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def test_it_can_be_said_by_hand(store):

@@ -10,7 +10,7 @@ import pytest
 from channels import twilio_sms
 from router.testing import FakeClock, WebhookContract
 from router.testing_sinks import SinkContract, sample_context
-from tests.integration.fake_twilio import ACCOUNT, TOKEN, FakeTwilio, fake_twilio, post_text, text_parameters
+from tests.integration.fake_twilio import ACCOUNT, FakeTwilio, fake_twilio, post_text, text_parameters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from router.interfaces import Webhook
 
 
-@pytest.fixture(autouse=True)
-def _token(monkeypatch):
-    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
+pytestmark = pytest.mark.usefixtures("twilio_token")
 
 
 def settings(**changes):

@@ -26,9 +26,7 @@ PHONE, PATH = "+15555550123", "/webhooks/relay"
 LINE = {"account_sid": ACCOUNT, "auth_token_env": "TWILIO_AUTH_TOKEN", "from_number": NUMBER}
 
 
-@pytest.fixture(autouse=True)
-def _token(monkeypatch):
-    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
+pytestmark = pytest.mark.usefixtures("twilio_token")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from router.store.codec import content_from_json, content_to_json
 from router.testing import RecordingIntake
 from router.testing_sinks import RecordingSink, sample_context, sample_forward
 from router.understand_child import decode_content, encode_content
-from tests.integration.fake_twilio import ACCOUNT, TOKEN, fake_twilio, mounted, post_text, text_parameters
+from tests.integration.fake_twilio import ACCOUNT, fake_twilio, mounted, post_text, text_parameters
 from tests.unit.router.district import ByFirstWord, District
 
 NUMBER = "+15555550111"
@@ -25,9 +25,7 @@ NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
 LINE = {"account_sid": ACCOUNT, "auth_token_env": "TWILIO_AUTH_TOKEN", "from_number": "+15555550100"}
 
 
-@pytest.fixture(autouse=True)
-def _token(monkeypatch):
-    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
+pytestmark = pytest.mark.usefixtures("twilio_token")
 
 
 def said(keyword, minutes=0, sender=NUMBER, **content):

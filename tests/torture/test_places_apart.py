@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import aiohttp
@@ -37,6 +38,18 @@ def with_texts(configuration, api_base=""):
     return {"TWILIO": TOKEN}
 
 
+@asynccontextmanager
+async def by_text(daemons, folder, relay):
+    """Run a double of Twilio; yield it, a daemon that sends what is for technology by text, and its books."""
+    async with fake_twilio() as twilio:
+        twilio.now = datetime.now(UTC)
+        configuration = district(folder, relay.port)
+        texts = with_texts(configuration, twilio.base)
+        configuration["departments"]["technology"]["deliver"] = [{"via": "text-line", "to": PHONE}]
+        daemon = daemons(folder, configuration, **texts)
+        yield twilio, daemon, Books(daemon, relay)
+
+
 @pytest.mark.case("D02")
 async def test_killed_when_the_mails_are_flagged(daemons, tmp_path, relay, collector, ledger, dovecot, rounds, tally):
     """The mails are marked as read and the position isn't stored: none is lost, none is taken twice."""
@@ -66,13 +79,7 @@ async def test_killed_when_the_mails_are_flagged(daemons, tmp_path, relay, colle
 async def test_killed_when_a_text_is_posted(daemons, tmp_path, relay, ledger, rounds, tally):
     """Twilio has the text and its answer was never read: it is found there, and not sent again."""
     kills = rounds(quick=1, long=20)
-    async with fake_twilio() as twilio:
-        twilio.now = datetime.now(UTC)
-        configuration = district(tmp_path, relay.port)
-        texts = with_texts(configuration, twilio.base)
-        configuration["departments"]["technology"]["deliver"] = [{"via": "text-line", "to": PHONE}]
-        daemon = daemons(tmp_path, configuration, **texts)
-        books = Books(daemon, relay)
+    async with by_text(daemons, tmp_path, relay) as (twilio, daemon, books):
         for _ in range(kills):
             token, fields = form_message(ledger, PHONE, steer("technology"))
             await die_at(daemon, "text_posted")
@@ -92,13 +99,7 @@ async def test_killed_when_a_text_is_posted(daemons, tmp_path, relay, ledger, ro
 async def test_killed_when_news_of_a_text_is_stored(daemons, tmp_path, relay, ledger, rounds, tally):
     """Twilio got no answer and says it again: the text that wasn't delivered counts as that once."""
     kills = rounds(quick=1, long=20)
-    async with fake_twilio() as twilio:
-        twilio.now = datetime.now(UTC)
-        configuration = district(tmp_path, relay.port)
-        texts = with_texts(configuration, twilio.base)
-        configuration["departments"]["technology"]["deliver"] = [{"via": "text-line", "to": PHONE}]
-        daemon = daemons(tmp_path, configuration, **texts)
-        books = Books(daemon, relay)
+    async with by_text(daemons, tmp_path, relay) as (twilio, daemon, books):
         for n in range(kills):
             token, fields = form_message(ledger, PHONE, steer("technology"))
             await die_at(daemon, "callback_stored")
