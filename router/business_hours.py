@@ -50,10 +50,6 @@ class BusinessHours:
             span -= max(closed - begin, _NONE)
         return None
 
-    def is_business_day(self, day: date) -> bool:
-        """Return whether anybody is at work on a day."""
-        return self.week[day.weekday()] is not None and day not in self.holidays
-
     def _of(self, day: date) -> tuple[datetime, datetime]:
         """Return when a day's hours begin and end; a day without any begins and ends at once."""
         span = self.week[day.weekday()]
