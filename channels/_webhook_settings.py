@@ -126,3 +126,8 @@ class WebhookSettings(Acknowledging, WithSecrets):
             yield "hmac", "goes together with authentication: hmac"
         if given["acknowledge"] is True and given["medium"] == Medium.EMAIL:
             yield "acknowledge", "isn't for medium: email: what a provider posts hides whether a person wrote it"
+
+    @property
+    def brings_texts(self) -> bool:
+        """Whether people write by telephone here."""
+        return self.medium is Medium.SMS

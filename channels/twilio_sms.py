@@ -128,6 +128,11 @@ class TwilioSettings(Acknowledging, WithSecrets):
         if given["signature"] == "sha1":
             yield from ((key, "is for signature: sha256") for key in shared if given[key])
 
+    @property
+    def brings_texts(self) -> bool:
+        """Whether people write by telephone here: always."""
+        return True
+
     def signing_keys(self) -> list[Secret]:
         """Return where the keys are kept that a request may be signed with."""
         name = "auth_token" if self.signature == "sha1" else "shared_key"

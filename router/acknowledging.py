@@ -24,3 +24,8 @@ class Acknowledging(TakesIn):
         description="The channel that sends these answers; left out, this one if it sends, else the only one that "
         "reaches such addresses.",
     )
+
+    @property
+    def brings_texts(self) -> bool:
+        """Whether people write by telephone here, so that a text is what answers them."""
+        return False
