@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from router.interfaces import SystemClock
 from router.store.engine import open_store
 from router.store.scope import Scope
 from tests.torture.recording import (  # noqa: F401  pytest finds fixtures and hooks by their names here
+    is_long,
     pytest_collection_modifyitems,
     pytest_runtest_makereport,
     rng,
@@ -23,6 +25,12 @@ from tests.torture.recording import (  # noqa: F401  pytest finds fixtures and h
     seed,
     tally,
 )
+
+# The same examples in every run, however slow the machine; `make torture` looks for others.
+settings.register_profile(
+    "signpost", derandomize=not is_long(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("signpost")
 
 
 @pytest.fixture

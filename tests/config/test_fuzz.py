@@ -31,8 +31,6 @@ rules:
 """
 QUICK = settings(
     max_examples=150,
-    deadline=None,  # what a machine does beside it must not fail a test
-    derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],  # the file is written anew
 )

@@ -72,7 +72,7 @@ async def test_what_searches_find(written):
     assert await written.find("bus", Scope(departments=frozenset({"meals"}))) == set()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.text(max_size=40) | st.text(alphabet="\"-*():^+{}[]|&!<>'\\ abc1:é\0", max_size=30))
 def test_whatever_is_typed_is_no_error(words, sqlite_connection):
     """Operators, quotes, signs and rubbish are words or nothing."""

@@ -73,7 +73,7 @@ def recovered(mail: bytes) -> bytes:
     return b64decode(body) if b"base64" in head else body
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(forward=forwards())
 def test_any_message_becomes_a_sound_mail(forward: Forward):
     """The mail is 7-bit with CRLF and short lines, has our headers only, once each, and the original is recovered."""
@@ -90,7 +90,7 @@ def test_any_message_becomes_a_sound_mail(forward: Forward):
         assert hashlib.sha256(recovered(mail)).digest() == hashlib.sha256(forward.original).digest()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=texts)
 def test_the_subject_survives(text: str):
     """A subject of any characters is read back as its printable characters, in order."""
@@ -108,7 +108,7 @@ def test_the_subject_survives(text: str):
         assert expected.startswith(shown.removesuffix("…")) or shown.startswith(expected[:150])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=texts)
 def test_the_words_survive(text: str):
     """What a person wrote is read back from the plain part, but for control characters and marks before our words."""

@@ -27,7 +27,7 @@ _PIECES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from(_PIECES) | st.binary(max_size=12), max_size=50).map(b"".join),
     st.sampled_from(["email", "email", "sms", "web_form"]),

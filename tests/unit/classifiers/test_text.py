@@ -119,7 +119,7 @@ def test_links_lose_their_tracking() -> None:
     assert body("look at https://news.example/lunch-menu?utm=1234567 now") == "look at news.example/lunch-menu now"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=400), st.text(max_size=2000))
 def test_any_text_is_prepared_within_its_limits(subject: str, text: str) -> None:
     """Preparation never fails, keeps to its caps, and never empties a text that has words."""
@@ -170,7 +170,7 @@ def test_of_a_megabyte_no_more_is_looked_at_than_of_a_tenth_of_it(unit: str) -> 
     assert steps(lambda: from_text(longer, longer)) <= steps(lambda: from_text(long, long))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(CRAFTED), min_size=1, max_size=12), st.integers(1, 60))
 def test_mixed_crafted_text_costs_a_bounded_number_of_steps_a_line(units: list[str], times: int) -> None:
     """However the parts of headers, quotes and attributions are mixed, a line costs at most 150 steps."""

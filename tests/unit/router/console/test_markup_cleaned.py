@@ -65,7 +65,7 @@ def test_no_vector_leaves_an_element_or_attribute_that_acts(vector):
 
 
 @given(st.lists(PIECES, max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_mixture_of_vectors_does_either(pieces):
     """Put together, cut open and nested in one another."""
     check(cleaned("".join(pieces)))
