@@ -18,7 +18,7 @@ from benchmarks.processes import ROOT, Failed, free_port, line_of, running
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 ALERTS = "alerts@maplevalley.example"
 START_S = 120.0  # far beyond the limit: a slow start is a figure, not a failure
@@ -56,15 +56,18 @@ async def district(
     learning: Mapping[str, Any] | None = None,
     store: str = "",
     console: bool = False,
+    schools: Sequence[str] = (),
 ) -> AsyncIterator[District]:
     """Run a daemon on a store in `where`; raise `Failed` with the end of its log if it doesn't become ready.
 
     It is the installed command, or, `paused`, the same daemon without its later stages. `sources` are further channels,
     `learning` settings of that section, `store` the URL of a database instead of a file in `where`; `console` adds the
-    staff console with local accounts.
+    staff console with local accounts, `schools` are further ones.
     """
     port = free_port()
-    config = write_configuration(where, port, sink_port, sources or {}, learning or {}, store=store, console=console)
+    config = write_configuration(
+        where, port, sink_port, sources or {}, learning or {}, store=store, console=console, schools=schools
+    )
     arguments = ("benchmarks.daemon", str(config)) if paused else ("router", "--config", str(config), "run")
     began = time.monotonic()
     async with running(*arguments, errors=where / "daemon.err", output=where / "daemon.log") as process:
@@ -86,6 +89,7 @@ def write_configuration(
     *,
     store: str = "",
     console: bool = False,
+    schools: Sequence[str] = (),
 ) -> Path:
     """Write the shipped configuration with addresses on this machine, and return its path (JSON is YAML)."""
     settings: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "config" / "signpost.yaml")
@@ -108,6 +112,7 @@ def write_configuration(
         **sources,
     }
     settings["learning"] = {**settings.get("learning", {}), **learning}
+    settings["schools"] |= {each: {"name": each.replace("-", " ").title()} for each in schools}
     if console:
         settings["console"] = {"local": True}
     path = where / "signpost.yaml"

@@ -170,8 +170,8 @@ def _sizes(link: Link, context: CheckContext) -> Iterator[Finding]:
     if largest is not None and largest < context.max_message_bytes:
         ours = _megabytes(context.max_message_bytes)
         yield remark(
-            f"The server takes mails up to {_megabytes(largest)}, Signpost up to {ours}: what lies between becomes a "
-            "dead letter.",
+            f"The server takes mails up to {_megabytes(largest)}, Signpost up to {ours}: what lies between is "
+            "announced by a short mail that says where the original is.",
             "have the server's limit raised (36 MB has room for everything)",
         )
 

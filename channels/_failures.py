@@ -138,13 +138,27 @@ def _can_be_mended(code: int, text: str, phase: Phase) -> bool:
     enhanced = _ENHANCED.search(text)
     status = f"{enhanced[2]}.{enhanced[3]}" if enhanced else ""
     words = _NOISE.sub("", text)
-    if phase is not Phase.SESSION and (status in _TOO_LARGE_CODES or _says_too_large(words)):
+    if _is_too_large(text, phase):
         return False
     if phase in {Phase.SESSION, Phase.SENDER} or code in _OUR_TURN or status in _MENDABLE:
         return True
     if status.startswith("1.") or status in {"2.0", "2.1"}:  # the address itself is wrong: no word changes that
         return bool(re.search(r"too (many|fast|quickly)|\brate\b", words, re.IGNORECASE))
     return code == 552 or bool(_MENDABLE_WORDS.search(words))  # 552 without a word on size: the mailbox is full
+
+
+def is_too_large(error: Exception) -> bool:
+    """Tell whether a server refused a mail for its size alone, for good (RFC 1870, section 6; X.2.3 and X.3.4)."""
+    if not isinstance(error, SMTPResponseException) or not 500 <= error.code <= 599:
+        return False
+    return _is_too_large(error.message[:_TEXT_LIMIT], _phase(error))
+
+
+def _is_too_large(text: str, phase: Phase) -> bool:
+    enhanced = _ENHANCED.search(text)
+    status = f"{enhanced[2]}.{enhanced[3]}" if enhanced else ""
+    said = status in _TOO_LARGE_CODES or _says_too_large(_NOISE.sub("", text))
+    return said and phase is not Phase.SESSION
 
 
 def is_for_good(status: str, said: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a web form may be told: its limits, its topics and their answers, its look, and who may embed it."""
+"""What a web form may be told: its limits, its topics and their answers, and who may embed it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydantic_core import PydanticCustomError
 
 from channels._form_texts import TextsFault, read_texts
 from router.acknowledging import Acknowledging
-from router.colours import is_colour, is_readable
 from router.interfaces import Settings
 from router.secrets import secret_path
 from router.settings import Duration, PositiveDuration, parse_duration, typed
@@ -57,14 +56,6 @@ def _check_department(name: str, info: ValidationInfo) -> str:
     return name
 
 
-def _check_colour(text: str) -> str:
-    if not is_colour(text):
-        raise _fault("must be a colour such as #1d5fa8")
-    if not is_readable(text):
-        raise _fault("is too light: white text on it couldn't be read (contrast below 4.5)")
-    return text
-
-
 def _check_origin(text: str) -> str:
     if not _ORIGIN.fullmatch(text):
         raise _fault("must be a site such as https://www.example.org, without a path")
@@ -91,7 +82,6 @@ _Text = Annotated[str | dict[str, str], AfterValidator(_check_text)]
 _Name = Annotated[_Text, AfterValidator(_check_line), _said("a line of text, or one per language ({en: …, es: …})")]
 _Answer = Annotated[_Text, AfterValidator(_check_answer), _said("Markdown, or one text per language ({en: …, es: …})")]
 _Department = Annotated[str, AfterValidator(_check_department), typed("a department's id")]
-_Colour = Annotated[str, AfterValidator(_check_colour), typed("a colour such as #1d5fa8")]
 _Origin = Annotated[str, AfterValidator(_check_origin), typed("a site such as https://www.example.org")]
 _TextsFile = Annotated[str, AfterValidator(_check_texts), typed("the path of a file")]
 
@@ -118,7 +108,6 @@ class WebFormSettings(Acknowledging):
     other_topics: bool = Field(
         True, description="Whether departments without a topic of their own are shown too, by name and description."
     )
-    colour: _Colour = Field("#1d5fa8", description="The district's colour, dark enough for white text on it.")
     embed_on: tuple[_Origin, ...] = Field((), description="Sites whose pages may show this one in a frame.")
     texts_file: _TextsFile = Field(
         "", description="YAML file with the pages' texts in more languages, or with other words for those that ship."

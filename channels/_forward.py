@@ -10,6 +10,7 @@ import hashlib
 import re
 from base64 import encodebytes
 from binascii import b2a_base64, b2a_qp
+from dataclasses import replace
 from email.utils import format_datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from channels._left_out import TAG, without_original
 from channels._wording import OTHERS, Wording, clean, notice_wording, route_wording, shorten
 from router.records import DeliveryKind
 
@@ -33,27 +35,31 @@ _LONGEST_LINE = 998  # octets, without its end (RFC 5322 section 2.1.1)
 _SPECIALS = re.compile(r"[^A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]")  # RFC 5322: what makes a display name need quotes
 
 
-def compose(forward: Forward, *, sender: str, recipient: str = "") -> bytes:
+def compose(forward: Forward, *, sender: str, recipient: str = "", left_out: str = "") -> bytes:
     """Return the mail for one delivery: CRLF, 7-bit, lines of at most 998 octets.
 
     `sender` is the district's own address (RFC 5321 mailbox); `recipient` stands in `To` instead of the delivery's
-    address where that isn't one (a Maildir's name). A delivery with a notice becomes the notice's mail.
+    address where that isn't one (a Maildir's name). A delivery with a notice becomes the notice's mail. `left_out` says
+    why the original doesn't come along: then the mail is short, and tells where the original is.
     """
     if forward.delivery.kind is DeliveryKind.ANSWER:
         return compose_answer(forward, sender=sender)
     if forward.notice is not None:
-        return compose_notice(forward, sender=sender, recipient=recipient)
+        return compose_notice(forward, sender=sender, recipient=recipient, left_out=left_out)
     wording = route_wording(forward, answerable=is_address(_reply_to(forward)))
     headers = [
         _address("From", f"{wording.who} via {_cut_name(forward.organization)}", sender),
         *_envelope(forward, wording, recipient),
-        *_route_headers(forward),
+        *_route_headers(forward, (TAG,) if left_out else ()),
     ]
-    return _mail(headers, wording, forward)
+    return _mail(headers, wording, forward, left_out)
 
 
-def compose_notice(forward: Forward, *, sender: str, recipient: str = "") -> bytes:
-    """Return the mail for an alert; `forward.notice` must be set. The message it is about comes along if given."""
+def compose_notice(forward: Forward, *, sender: str, recipient: str = "", left_out: str = "") -> bytes:
+    """Return the mail for an alert; `forward.notice` must be set. The message it is about comes along if given.
+
+    For `left_out` see `compose`.
+    """
     wording = notice_wording(forward)
     headers = [
         _address("From", _cut_name(forward.organization), sender),
@@ -63,7 +69,9 @@ def compose_notice(forward: Forward, *, sender: str, recipient: str = "") -> byt
     ]
     if forward.message is not None:
         headers.append(_header("X-Signpost-Message", forward.message.id))
-    return _mail(headers, wording, forward)
+    if left_out:
+        headers.append(_header("X-Signpost-Tags", TAG))
+    return _mail(headers, wording, forward, left_out)
 
 
 def compose_answer(forward: Forward, *, sender: str) -> bytes:
@@ -116,7 +124,7 @@ def _envelope(forward: Forward, wording: Wording, recipient: str) -> Iterator[by
     yield b"X-Auto-Response-Suppress: OOF, AutoReply"
 
 
-def _route_headers(forward: Forward) -> Iterator[bytes]:
+def _route_headers(forward: Forward, tags: tuple[str, ...]) -> Iterator[bytes]:
     message, decision = _routed(forward)
     yield _header("X-Signpost-Message", message.id)
     own = forward.delivery.department if forward.delivery.department in decision.also else decision.department
@@ -124,8 +132,8 @@ def _route_headers(forward: Forward) -> Iterator[bytes]:
     yield _header("X-Signpost-Reason", decision.reason.value)
     if decision.urgent:
         yield b"X-Signpost-Urgent: yes"
-    if decision.tags:
-        yield _header("X-Signpost-Tags", ", ".join(decision.tags))
+    if tags := (*decision.tags, *tags):
+        yield _header("X-Signpost-Tags", ", ".join(tags))
     if decision.confidence is not None:
         yield _header("X-Signpost-Confidence", f"{decision.confidence:.2f}")
     if forward.misroute_url:
@@ -200,7 +208,9 @@ def _fold(line: str) -> bytes:
 # --- body -------------------------------------------------------------------------------------------------------------
 
 
-def _mail(headers: list[bytes], wording: Wording, forward: Forward) -> bytes:
+def _mail(headers: list[bytes], wording: Wording, forward: Forward, left_out: str) -> bytes:
+    if left_out:
+        wording, forward = without_original(wording, forward, left_out), replace(forward, original=b"")
     outer, inner = _boundaries(forward)
     alternative = _multipart(
         "alternative",

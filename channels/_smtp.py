@@ -92,8 +92,11 @@ class Link:
         """Give the envelope; `size` in octets (RFC 1870). Nothing of the mail has been sent yet when this fails.
 
         `sender` and `recipient` are plain addresses, so that they needn't be taken apart and quoted for each mail. A
-        server that reads ahead (RFC 2920) is asked for the mail in the same breath.
+        server that reads ahead (RFC 2920) is asked for the mail in the same breath. What is larger than it says that it
+        takes isn't offered: some cut the connection in the middle of such a mail instead of refusing it.
         """
+        if self.largest is not None and size > self.largest:
+            raise SMTPSenderRefused(552, f"5.3.4 message too large: it takes {self.largest} octets", sender)
         offers, within_s = self._client.supports_extension, self._client.timeout
         stated = f" SIZE={size}" if offers("size") else ""
         # So that a report names the address that we wrote to, wherever an alias leads (RFC 3461, section 4.2).

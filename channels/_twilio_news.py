@@ -6,7 +6,7 @@ Source: twilio.com/docs/messaging/guides/track-outbound-message-status.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from channels._failures import twilio_fate
@@ -48,8 +48,7 @@ def news_of(query: Mapping[str, str], parameters: Mapping[str, str]) -> News | N
     status = parameters.get("MessageStatus", "")
     if not all(map(_NUMBER.fullmatch, numbers)) or status not in _HAS_IT | _FAILED:
         return None
-    code = parameters.get("ErrorCode", "")
-    failure, lasting = twilio_fate(int(code) if _NUMBER.fullmatch(code) else None) if status in _FAILED else ("", False)
+    failure, lasting = _fate(parameters.get("ErrorCode", "")) if status in _FAILED else ("", False)
     return News(
         delivery_id=int(numbers[0]),
         fence=int(numbers[1]),
@@ -58,3 +57,16 @@ def news_of(query: Mapping[str, str], parameters: Mapping[str, str]) -> News | N
         failure=failure,
         lasting=lasting,
     )
+
+
+def news_of_listed(text: Mapping[str, Any]) -> News | None:
+    """Return what Twilio's list says of a text that wasn't delivered, None of any other."""
+    sid = str(text.get("sid") or "")[:64]
+    if text.get("status") not in _FAILED or not sid:
+        return None
+    failure, lasting = _fate(str(text.get("error_code") or ""))
+    return News(to=str(text.get("to") or ""), remote_id=sid, failure=failure, lasting=lasting)
+
+
+def _fate(code: str) -> tuple[str, bool]:
+    return twilio_fate(int(code) if _NUMBER.fullmatch(code) else None)

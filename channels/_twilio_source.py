@@ -17,6 +17,7 @@ from channels._failures import post_failure
 from channels._twilio_files import Files
 from channels._twilio_request import inbound_of
 from channels._twilio_rest import Answered, Rest, made_at
+from channels._twilio_sent import SentTexts
 from router.errors import Refused, SignpostError, SourceRejected, SourceUnavailable, StoreBusy
 from router.interfaces import mail_domain
 
@@ -60,6 +61,7 @@ class TwilioSource:
         self._cursor = context.cursor("texts")
         self._rest = Rest.of(settings, context.clock)
         self._files = Files(self._rest, context, min(_SETTLE_S, settings.reconcile.total_seconds()))
+        self._sent = SentTexts(self._rest, settings, context)
         self._seen: dict[str, datetime] = {}  # what has been handed in, by sid, as far back as we look
 
     async def run(self, accept: Accept) -> None:
@@ -110,6 +112,8 @@ class TwilioSource:
         await self._cursor.set({"from": (begin if position else now).isoformat(), "since": reached.isoformat()})
         self._seen = {sid: made for sid, made in self._seen.items() if made > since - _OVERLAP}
         self._context.on_proof()
+        if position:
+            await self._sent.look(datetime.fromisoformat(position["since"]), now)
         return True
 
     async def _numbers(self) -> set[str]:

@@ -13,7 +13,7 @@ from aiosmtplib.errors import SMTPAuthenticationError, SMTPException, SMTPRespon
 from pydantic import AfterValidator, Field
 
 from channels._check_smtp import check_relay
-from channels._failures import failure
+from channels._failures import failure, is_too_large
 from channels._forward import compose, is_address
 from channels._oauth import OAuthSettings, Tokens, sign_in_faults
 from channels._smtp import Link, Patience
@@ -21,6 +21,7 @@ from router.aside import aside
 from router.errors import DeliveryError, Permanent, Retryable
 from router.interfaces import Channel, Context
 from router.records import DeliveryKind
+from router.remarked import Remarked
 from router.secrets import WithPassword
 from router.settings import Duration, Host, Port, Rate, is_loopback, parse_duration
 
@@ -167,10 +168,11 @@ class SmtpSink:
         async with self._spare_slot if alert and self._slots.locked() else self._slots:
             try:
                 return await self._deliver(self._reverse_path(forward), to, mail)
-            except SMTPSenderRefused as error:
-                raise _sender_refused(error) from error
             except Exception as error:
-                raise failure(error) from error
+                if not (forward.original and is_too_large(error)):
+                    raise _failure(error) from error
+                why = f"it would have {len(mail):,} octets, and {failure(error)}"
+            return await self._send_without_original(forward, why)
 
     async def aclose(self) -> None:
         """Say goodbye on every connection."""
@@ -178,9 +180,18 @@ class SmtpSink:
             self._retire(link)
         await asyncio.gather(*self._goodbyes)
 
-    async def _compose(self, forward: Forward) -> bytes:
+    async def _compose(self, forward: Forward, left_out: str = "") -> bytes:
         sender = self._settings.from_address
-        return await aside(lambda _original: compose(forward, sender=sender), forward.original)
+        return await aside(lambda _original: compose(forward, sender=sender, left_out=left_out), forward.original)
+
+    async def _send_without_original(self, forward: Forward, why: str) -> str:
+        """Send what can be said of a mail that no attempt could bring: its size is no reason not to hear of it."""
+        mail = await self._compose(forward, left_out=why)
+        try:
+            remote_id = await self._deliver(self._reverse_path(forward), forward.delivery.to, mail)
+        except Exception as error:
+            raise _failure(error) from error
+        return Remarked(remote_id, f"without its original, which is too large: {why}")
 
     async def _await_turn(self) -> None:
         if self._settings.rate is None:
@@ -305,6 +316,10 @@ def _tokens(settings: SmtpSettings, context: Context) -> Tokens | None:
         return None
     cursor = context.cursor("oauth")
     return Tokens(settings.oauth, settings.username, clock=context.clock, cursor=cursor, base_dir=context.base_dir)
+
+
+def _failure(error: Exception) -> DeliveryError:
+    return _sender_refused(error) if isinstance(error, SMTPSenderRefused) else failure(error)
 
 
 def _sender_refused(error: SMTPSenderRefused) -> DeliveryError:

@@ -18,7 +18,6 @@ from channels._form_misses import Misses
 from channels._form_pages import EMBEDDED, Pages, languages
 from channels._form_settings import WebFormSettings
 from channels._room import Room
-from router.colours import sheet
 from router.errors import NotAuthentic, Refused, StoreBusy
 from router.interfaces import Accept, Channel, Context, mail_domain
 from router.records import Inbound, Medium
@@ -61,7 +60,7 @@ class WebForm:
         """Answer a request to /forms/NAME; a message is on disk before the 303 or 202."""
         below = request.match_info.get("tail", "")
         if request.method in ("GET", "HEAD"):
-            return self._sheet() if below == "look.css" else await self.page(request)
+            return await self.page(request)
         if request.method != "POST":
             return web.Response(status=405, headers={"Allow": "GET, HEAD, POST"}, text="Open or post this form.\n")
         submission = Submission()
@@ -86,10 +85,6 @@ class WebForm:
             return await self._receipt(request, token)
         typed = {"topic": request.query.get("topic", "")}
         return self._html(request, self._form(request, typed, {}, query=request.query.get("q", "")))
-
-    def _sheet(self) -> web.Response:
-        headers = {"Cache-Control": "public, max-age=3600"}
-        return web.Response(text=sheet(self._settings.colour), content_type="text/css", headers=headers)
 
     # --- how far a message is -----------------------------------------------------------------------------------------
 

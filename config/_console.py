@@ -1,4 +1,4 @@
-"""The staff console: how people sign in, how long they stay so, and the district's colour."""
+"""The staff console: how people sign in, and how long they stay so."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from config._types import DepartmentId, Id, Line, PublicUrl, SchoolId, Section
-from router.colours import is_colour, is_readable
 from router.secrets import EnvName, SecretFile, WithSecrets
-from router.settings import PositiveDuration, is_loopback, parse_duration, typed
+from router.settings import PositiveDuration, is_loopback, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,14 +19,6 @@ _SHARED = frozenset(
     {"accounts.google.com", "clever.com", "launchpad.classlink.com"}
 )  # one issuer for all their customers
 RoleName = Literal["viewer", "staff", "triage", "administrator"]
-
-
-def _check_colour(text: str) -> str:
-    if not is_colour(text):
-        raise ValueError("must be a colour such as #1d5fa8")
-    if not is_readable(text):
-        raise ValueError("is too light: white text on it couldn't be read (contrast below 4.5)")
-    return text
 
 
 def _check_provider_url(url: str) -> str:
@@ -39,9 +30,6 @@ def _check_provider_url(url: str) -> str:
 def on_this_machine(url: str) -> bool:
     """Return whether an address is of this very machine, where nobody listens in between."""
     return is_loopback(urlsplit(url).hostname or "")
-
-
-_Colour = Annotated[str, AfterValidator(_check_colour), typed("a colour such as #1d5fa8")]
 
 
 class GroupSettings(Section):
@@ -116,10 +104,12 @@ class SessionSettings(Section):
             yield "idle", "must not be longer than longest"
 
 
-class Look(Section):
-    """How the console looks."""
+class AccessLogSettings(Section):
+    """How long it is kept who saw and did what."""
 
-    colour: _Colour = Field("#1d5fa8", description="The district's colour, dark enough for white text on it.")
+    keep: PositiveDuration = Field(
+        timedelta(days=1096), description="Rows go when they are older; three years by default."
+    )
 
 
 class ConsoleSettings(Section):
@@ -132,7 +122,7 @@ class ConsoleSettings(Section):
         {}, description="Providers at which staff sign in, by a name that is part of the address they answer to."
     )
     session: SessionSettings = Field(SessionSettings(), description="How long somebody stays signed in.")
-    look: Look = Field(Look(), description="How the console looks.")
+    access_log: AccessLogSettings = Field(AccessLogSettings(), description="Who saw and did what.")
 
     @classmethod
     def faults(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -33,12 +33,13 @@ from config._types import (
     TimeZone,
     fault,
 )
+from router.colours import DEFAULT
 from router.contacts import fault_of
 from router.interfaces import Channel, ClassifierType, Settings  # noqa: TC001 (pydantic evaluates annotations)
 from router.plugins import channel_types, classifier_types
 from router.records import Destination
 from router.secrets import WithPassword, secret_path
-from router.settings import Address, Duration, ListenAddress, PositiveDuration, TimeOfDay
+from router.settings import Address, Colour, Duration, ListenAddress, PositiveDuration, TimeOfDay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,6 +56,11 @@ class Organization(Section):
     timezone: TimeZone = Field(description="Time zone for every time that people read, and for daily times here.")
     languages: tuple[Language, ...] = Field(
         ("en",), min_length=1, description="Languages of the public pages, the first by default."
+    )
+    colour: Colour = Field(
+        DEFAULT,
+        description="The district's colour on every page, dark enough for white text on it; in the dark a lighter "
+        "like of it is used.",
     )
     hours: dict[Days, Hours] = Field(
         {"mon-fri": "08:00-16:30"},

@@ -1,36 +1,45 @@
 """Take the pictures of the documentation: `python docs/screenshots.py [FOLDER]` (default: docs/images).
 
-It runs the demo in a folder of its own, sends it the sample messages, and has Chromium look at the pages.
+It runs the demo in a folder of its own, sends it the sample messages, flags a few as their departments would, and has
+Chromium look at the pages. Look at what comes out before you keep it.
 """  # noqa: INP001  a program beside the pages it serves, not a package
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
+import base64
 import socket
 import sys
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email import policy
 from email.parser import BytesHeaderParser
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError, ClientSession
 
-from router.demo.feed import feed
+from router.demo.feed import feed, samples
 from router.settings import Address
+from tests.browser.chromium import chromium
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-WIDTH = 1200
-_HEIGHTS = {"contact": 1640, "messages": 1000, "mail": 960, "misroute": 900}
+WIDTH, PHONE = 1200, 320
+_QUALITY = 80  # of WebP
 _SEED = 7  # which messages stand at the top of the list
-_PATIENCE_S = 180.0
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+_PATIENCE_S = 240.0
+# What somebody says of a sample: its subject, and where they think that it belongs.
+_FLAGS = (
+    ("Two things", "food-services", ""),
+    ("Cars at the crosswalk", "transportation", "The crossing guards are yours, aren't they?"),
+    ("Field trip fee paid twice", "curriculum", ""),
+)
+_READ = "Interpreter for the conference"  # the message whose page is shown
+_DOUBT = "Change of plans"  # one that the model isn't sure of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +49,20 @@ class Demo:
     url: str
     smtp: Address
     folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One picture: of which page, how wide and how high, as whom of the demo's people ("": nobody).
+
+    In the triage queue others are left for later until one of this subject appears.
+    """
+
+    path: str
+    height: int
+    width: int = WIDTH
+    who: str = ""
+    later_until: str = ""
 
 
 @asynccontextmanager
@@ -53,7 +76,7 @@ async def running_demo(folder: Path) -> AsyncIterator[Demo]:
         )
         try:
             demo = Demo(url=f"http://127.0.0.1:{port}", smtp=Address("127.0.0.1", smtp_port), folder=folder)
-            await _until_ready(demo)
+            await _until_ready(demo, process)
             yield demo
         finally:
             if process.returncode is None:
@@ -67,7 +90,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _until_ready(demo: Demo) -> None:
+async def _until_ready(demo: Demo, process: asyncio.subprocess.Process) -> None:
     """Return when the pages answer; a first model may have to be trained before."""
     async with asyncio.timeout(_PATIENCE_S), ClientSession() as session:
         while True:
@@ -77,6 +100,8 @@ async def _until_ready(demo: Demo) -> None:
                         return
             except ClientError:
                 pass
+            if process.returncode is not None:
+                sys.exit((demo.folder / "demo.log").read_text())
             await asyncio.sleep(0.2)
 
 
@@ -92,67 +117,120 @@ async def _until_delivered(demo: Demo) -> None:
             await asyncio.sleep(0.2)
 
 
-def _mail(demo: Demo, *reasons: str) -> tuple[str, str]:
-    """Return the demo's page of a forwarded mail with the first of these reasons there is, and its misroute link."""
-    found: dict[str, tuple[str, str]] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A forwarded mail: the demo's page of it, its misroute link, and some of its headers."""
+
+    page: str
+    misroute: str
+    message_id: str
+    reason: str
+    subject: str
+
+
+def _mails(demo: Demo) -> list[Mail]:
+    """Return the forwarded mails that people can answer, alerts left out, the oldest first."""
+    found = []
     for path in sorted((demo.folder / "var/demo/departments").glob("*/new/*"), key=lambda path: path.stat().st_mtime):
         with path.open("rb") as file:
-            headers = BytesHeaderParser().parse(file)
+            headers = BytesHeaderParser(policy=policy.default).parse(file)
         if headers["Reply-To"] and not headers["X-Signpost-Urgent"]:
-            page = f"{demo.url}/demo/mail/{path.parts[-3]}/{path.name}"
-            found[str(headers["X-Signpost-Reason"])] = page, str(headers["X-Signpost-Misroute"])
-    return next(found[reason] for reason in reasons if reason in found)
+            mail = Mail(
+                page=f"/demo/mail/{path.parts[-3]}/{path.name}",
+                misroute=str(headers["X-Signpost-Misroute"]),
+                message_id=str(headers["X-Signpost-Message"]),
+                reason=str(headers["X-Signpost-Reason"]),
+                subject=str(headers["Subject"]),
+            )
+            found.append(mail)
+    return found
 
 
-def _chromium() -> str:
-    for name in _CHROMIUM:
-        if found := shutil.which(name):
-            return found
-    sys.exit("Chromium isn't installed:  apt-get install chromium")
+def _first(mails: list[Mail], fits: Callable[[Mail], bool]) -> Mail:
+    return next((mail for mail in mails if fits(mail)), mails[0])
 
 
-async def _shoot(chromium: str, url: str, picture: Path, profile: Path) -> None:
-    height = _HEIGHTS[picture.stem]
-    options = ["--headless", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{height}"]
-    if os.geteuid() == 0:
-        options.append("--no-sandbox")  # Chromium refuses to run as root otherwise; it sees only our own pages
-    process = await asyncio.create_subprocess_exec(
-        chromium,
-        *options,
-        f"--user-data-dir={profile}",
-        f"--screenshot={picture}",
-        url,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        sys.exit(f"Chromium took no picture of {url}")
+async def _flag(mails: list[Mail]) -> None:
+    """Say of some messages that they belong elsewhere, by the link in the mail, as a department does."""
+    async with ClientSession() as session:
+        for subject, department, note in _FLAGS:
+            link = next((mail.misroute for mail in mails if subject in mail.subject), "")
+            form = {"department": department, "note": note}
+            if link:
+                async with session.post(link, data=form, allow_redirects=False) as answer:
+                    answer.raise_for_status()
+
+
+def _looks(mails: list[Mail], url: str) -> dict[str, Look]:
+    """Return the pictures by their names."""
+    routed = _first(mails, lambda mail: mail.reason == "model")
+    doubtful = _first(mails, lambda mail: _DOUBT in mail.subject)
+    read = _first(mails, lambda mail: _READ in mail.subject)
+    return {
+        "contact": Look(path="/", height=1640),
+        "contact-es": Look(path="/?lang=es", height=1640),
+        "contact-phone": Look(path="/", width=PHONE, height=1400),
+        "contact-phone-es": Look(path="/?lang=es", width=PHONE, height=1400),
+        "messages": Look(path="/demo?paused=yes", height=900),
+        "mail": Look(path=routed.page, height=960),
+        "misroute": Look(path=doubtful.misroute.removeprefix(url), height=900),
+        "demo-console": Look(path="/demo/console", height=560),
+        "console-sign-in": Look(path="/console/sign-in?password=yes", height=620),
+        "console-inbox": Look(path="/console/inbox", height=900, who="grace"),
+        "console-message": Look(path=f"/console/messages/{read.message_id}", height=1020, who="grace"),
+        "console-triage": Look(path="/console/triage", height=960, who="grace", later_until=_DOUBT),
+        "console-learning": Look(path="/console/learning/corrections", height=900, who="grace"),
+        "console-models": Look(path="/console/learning/models", height=980, who="ada"),
+        "console-dashboard": Look(path="/console/dashboard?days=7", height=1300, who="vera"),
+        "console-channels": Look(path="/console/channels", height=640, who="ada"),
+    }
+
+
+async def _enter(page: Any, demo: Demo, who: str) -> None:
+    """Sign in to the console as one of the demo's people."""
+    await page.open(f"{demo.url}/demo/console")
+    page.expect()
+    await page.run(f"document.querySelector('button[value={who}]').click()")
+    await page.loaded()
+
+
+async def _until_counted(page: Any, demo: Demo) -> None:
+    """Return when the dashboard knows of every sample: the present day is counted once a minute."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            await page.open(f"{demo.url}/console/dashboard")
+            if await page.run("document.querySelector('.figure').textContent.trim()") == str(len(samples())):
+                return
+            await asyncio.sleep(2)
+
+
+async def _shoot(browser: Any, demo: Demo, look: Look, picture: Path) -> None:
+    page = await browser.page(width=look.width, height=look.height)
+    await page.send("Emulation.setScrollbarsHidden", hidden=True)
+    if look.who:
+        await _enter(page, demo, look.who)
+    if "/dashboard" in look.path:
+        await _until_counted(page, demo)
+    await page.open(f"{demo.url}{look.path}")
+    while look.later_until and await page.run("document.getElementById('subject').innerText") != look.later_until:
+        await page.open(await page.run("document.querySelector('a[data-key=l]').href"))
+    shot = await page.send("Page.captureScreenshot", format="webp", quality=_QUALITY)
+    await asyncio.to_thread(picture.write_bytes, base64.b64decode(shot["data"]))
 
 
 async def main(images: Path) -> None:
     """Take every picture; `images` is an absolute path of a folder that is there."""
-    chromium = _chromium()
     with tempfile.TemporaryDirectory() as name:
-        async with running_demo(Path(name)) as demo:
+        folder = Path(name)
+        async with running_demo(folder) as demo:
             await feed(demo.url, demo.smtp, 0.2, Random(_SEED))
             await _until_delivered(demo)
-            routed, _ = _mail(demo, "model", "abstained")
-            _, misroute = _mail(demo, "abstained", "model")
-            looks = {
-                "contact": f"{demo.url}/",
-                "messages": f"{demo.url}/demo?paused=yes",
-                "mail": routed,
-                "misroute": misroute,
-            }
-            for picture, url in looks.items():
-                await _shoot(chromium, url, images / f"{picture}.png", Path(name) / "profile")
+            await _flag(await asyncio.to_thread(_mails, demo))
+            await _until_delivered(demo)
+            mails = await asyncio.to_thread(_mails, demo)
+            async with chromium(folder / "profile") as browser:
+                for picture, look in _looks(mails, demo.url).items():
+                    await _shoot(browser, demo, look, images / f"{picture}.webp")
 
 
 if __name__ == "__main__":

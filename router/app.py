@@ -12,7 +12,7 @@ from config.load import problem_at
 from router import control, garbage
 from router.assemble import MAX_MESSAGE_BYTES, assemble
 from router.clock_watch import LOOK_S, ClockWatch
-from router.console.build import add_console, figures_of, indexing_of
+from router.console.build import add_console, figures_of, indexing_of, log_keeping_of
 from router.errors import ConfigError, SignpostError
 from router.figures import LOOK_S as FIGURES_S
 from router.hints import Hints
@@ -20,6 +20,7 @@ from router.indexing import LOOK_S as INDEXING_S
 from router.lag import watch_lag
 from router.learning import registry
 from router.learning.build import learner_of
+from router.log_keeping import KEEPING_S
 from router.notify import Notify
 from router.parts import last_resort_of
 from router.reload import Reloads
@@ -175,6 +176,7 @@ class Daemon:
             ("digest", _DIGEST_S, self._send_digest),
             ("figures", FIGURES_S, figures_of(parts, lambda: self._shift.parts.configuration).look),
             ("inbox", INDEXING_S, indexing_of(parts, lambda: self._shift.parts.configuration).look),
+            ("access-log", KEEPING_S, log_keeping_of(parts, lambda: self._shift.parts.configuration).look),
             *learner.acts(),
         ):
             self._tasks.start(name, every(seconds, act, self._log, name))
@@ -209,6 +211,7 @@ class Daemon:
             wake=parts.wake,
             public_url=organization.public_url,
             organization=organization.name,
+            colour=organization.colour,
             max_message_bytes=MAX_MESSAGE_BYTES,
             zone=ZoneInfo(organization.timezone),
             log=self._log,

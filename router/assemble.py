@@ -105,6 +105,7 @@ async def assemble(
             ZoneInfo(configuration.organization.timezone),
             lasting.keys,
             desks,
+            console=configuration.console is not None,
         ),
         router=_router(configuration, schools, lasting),
         workers=[lasting.looker],
@@ -144,8 +145,8 @@ async def _lasting(configuration: Configuration, store: Store, rng: Random, log:
 
     serving = Serving(store, classifier_types(), configuration.routing.target_error, refused, reduced)
     parsers = ParserPool(_PARSE)
-    wake, reasons = partial(crew.wake, "lookout"), Urgent(serving.classifier, readings, log).reasons_in_turns
-    lookout = Lookout(store, parsers.understand, reasons, wake=wake, log=log)
+    wake, urgent = partial(crew.wake, "lookout"), Urgent(serving.classifier, readings, log)
+    lookout = Lookout(store, parsers.understand, urgent, wake=wake, log=log)
     lasting = Lasting(
         store=store,
         clock=store.clock,
@@ -235,7 +236,13 @@ def steps(configuration: Configuration, schools: Schools, lasting: Lasting) -> t
         Restored(store, lasting.restored_at),
         Reports(store, keys_, domain, _mailboxes(configuration), _failures.is_for_good),
         Loops(store, keys_, domain, desks),
-        Breakers(store, desks, Limits(**dict(routing.loops)), lambda content: prepare(content, "email").body),
+        Breakers(
+            store,
+            desks,
+            Limits(**dict(routing.loops)),
+            lambda content: prepare(content, "email").body,
+            addresses(configuration.departments, configuration.schools, ()),
+        ),
         OptOut(),
         Threads(store, keys_, domain, routing.thread_window),
         Rules(rules, schools.recognise, zone),

@@ -6,6 +6,7 @@ import re
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 _ENOUGH = 4.5  # WCAG 2.2, success criterion 1.4.3
+DEFAULT = "#1d5fa8"  # what site.css has, too
 WHITE, DARK_PAPER, DARK_INK = "#ffffff", "#1b222b", "#0d1a28"
 
 

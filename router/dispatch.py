@@ -12,8 +12,9 @@ from router.errors import Permanent, Retryable, StoreBusy, Unclear
 from router.failpoints import reach
 from router.lanes import AHEAD, Lanes
 from router.records import Delivery, DeliveryKind, DeliveryState, Forward
+from router.remarked import remark_on
 from router.retry import ANSWERS_LAST, RetryPolicy, one_line
-from router.store import deliveries, messages
+from router.store import deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -147,8 +148,7 @@ class Dispatcher:
 
     async def _loaded(self, found: Sequence[Delivery]) -> list[Forward]:
         """Load what may be sent now, and give the rest back."""
-        ids = [delivery.message_id for delivery in found if delivery.message_id]
-        sizes = await self._store.read(lambda c: messages.sizes_of(c, ids))
+        sizes = {delivery.message_id: delivery.size for delivery in found if delivery.message_id}
         fitting = self._lanes.fitting(found, sizes, self._store.clock.now())
         if left := [delivery for delivery in found if delivery not in fitting]:
             self._more = True
@@ -215,7 +215,8 @@ class Dispatcher:
                 return
         reach("answer_seen")
         self._lanes.of(delivery.to).breaker.succeeded()
-        sent = deliveries.Sent(delivery, one_line(remote_id, 200), self._store.clock.now())
+        remark = one_line(remark_on(remote_id), 500)
+        sent = deliveries.Sent(delivery, one_line(remote_id, 200), self._store.clock.now(), remark)
         await self._write(partial(self._store.write_together, deliveries.delivered, sent))
         reach("settled")
         self._report_delivered(forward)

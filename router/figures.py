@@ -1,4 +1,4 @@
-"""Keeps the dashboard's daily sums: counts days again in which something has changed, in one daemon of all."""
+"""Keeps the dashboard's sums: counts days again in which something has changed, in one daemon of all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.records import Reason, State
 from router.store import audits, figures
-from router.store.figures import ALL, CHANNEL, LANGUAGE, SENT, WAIT, Key, bucket
+from router.store.figures import ALL, CHANNEL, LANGUAGE, SENT, WAIT, Change, Sums, add, bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,8 +37,7 @@ _KEPT = timedelta(days=800)  # earlier days aren't counted
 _NEVER = timedelta.max
 _PART = 0.05  # of the time at most is spent on it,
 _AT_ONCE_S = 0.2  # and about so long at once
-
-Sums = dict[Key, dict[str, Any]]
+_CHANGES = 300  # of a day's sums in one commit: so long may others wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +120,17 @@ class Figures:
             if len(rows) < _PAGE:
                 break
             after = rows[-1].received_at, rows[-1].id
-        await self._lease.write(lambda c: figures.put(c, day, sums, now))
+        kept = await store.read(partial(figures.kept, day=day))
+        changes = await asyncio.to_thread(_changes, kept, sums)
+        for first in range(0, len(changes), _CHANGES):
+            some = changes[first : first + _CHANGES]
+            await self._lease.write(partial(figures.put, day=day, differences=some))
+        waiting = sum(counts.get("open", 0) for (by, *_), counts in sums.items() if by == ALL)
+        await self._lease.write(partial(figures.counted, day=day, waiting=waiting, at=now))
+
+
+def _changes(kept: Sums, sums: Sums) -> list[Change]:
+    return figures.changes(kept, figures.rolled_up(sums))
 
 
 def midnight(day: date, zone: Any) -> datetime:
@@ -158,14 +167,15 @@ def tally(sums: Sums, rows: Iterable[Row[Any]], basis: Basis, now: datetime) -> 
     for row in rows:
         department, school = row.department or "", row.school or ""
         counts = _stands(row, basis, now)
-        for by, name in ((ALL, ""), (CHANNEL, row.channel), (LANGUAGE, row.language)):
-            _add(sums, (by, department, school, name[:64]), counts)
+        add(sums, (ALL, department, school, ""), counts)
+        for by, name in ((CHANNEL, row.channel), (LANGUAGE, row.language)):
+            add(sums, (by, department, school, name), {"messages": 1})
         if counts["arrived"]:
             waited = (row.arrived_at - row.received_at).total_seconds()
-            _add(sums, (WAIT, department, school, str(bucket(waited))), {"messages": 1})
+            add(sums, (WAIT, department, school, str(bucket(waited))), {"messages": 1})
         sent = _sent(row)
         if sent:
-            _add(sums, (SENT, row.first_department, row.first_school or "", ""), {"messages": 1, **sent})
+            add(sums, (SENT, row.first_department, row.first_school or "", ""), {"messages": 1, **sent})
 
 
 def _stands(row: Row[Any], basis: Basis, now: datetime) -> dict[str, Any]:
@@ -197,15 +207,6 @@ def _sent(row: Row[Any]) -> dict[str, int]:
         "routed": int(routed),
         "flagged": int(routed and bool(row.flagged)),
     }
-
-
-def _add(sums: Sums, key: Key, counts: Mapping[str, Any]) -> None:
-    kept = sums.setdefault(key, {})
-    for name, value in counts.items():
-        if name == "oldest_at":
-            kept[name] = min(kept.get(name) or value, value)
-        elif value:
-            kept[name] = kept.get(name, 0) + value
 
 
 def _settled(rows: Sequence[Row[Any]], now: datetime) -> Iterable[Row[Any]]:

@@ -25,9 +25,12 @@ ACKNOWLEDGE = "acknowledge"  # of the link in an urgent alert
 class Forwarding:
     """Builds forwards. Composing mail, text or JSON of them is each sink's own business."""
 
-    def __init__(self, organization: str, public_url: str, zone: ZoneInfo, keys: KeyRing, desks: Desks) -> None:
+    def __init__(
+        self, organization: str, public_url: str, zone: ZoneInfo, keys: KeyRing, desks: Desks, *, console: bool = False
+    ) -> None:
         self._organization = organization
         self._public_url = public_url
+        self._console = f"{public_url}/console" if console else ""
         self._zone = zone
         self._keys = keys
         self._desks = desks
@@ -91,6 +94,7 @@ class Forwarding:
             suggestions=tuple((department, self._desks.name(department)) for department in likely),
             also=self._others(delivery, decision),
             misroute_url=self.misroute_url(delivery) if route else "",
+            message_url=f"{self._console}/messages/{message.id}" if message is not None and self._console else "",
             local_time=f"{received:%A, %d %B %Y, %H:%M %Z}" if received else "",
             notice=self._notice(delivery),
             meant_for=self._meant_for(delivery, decision),

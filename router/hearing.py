@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from router.news import News
+    from router.records import Delivery
     from router.returns import Returns
     from router.store.engine import Store
 
@@ -37,19 +38,23 @@ class Hearing:
         changed = await self._store.write(partial(self._take, via=via, news=news, now=self._store.clock.now()))
         if changed:
             self._wake()
-            self._log.info("delivery_news", delivery_id=news.delivery_id, via=via, why=news.failure)
-        return changed
+            self._log.info("delivery_news", delivery_id=changed.id, via=via, why=news.failure)
+        return changed is not None
 
-    def _take(self, connection: Connection, via: str, news: News, now: datetime) -> bool:
-        delivery = deliveries.get(connection, news.delivery_id)
+    def _take(self, connection: Connection, via: str, news: News, now: datetime) -> Delivery | None:
+        """Return the delivery if anything has changed."""
+        if news.delivery_id:
+            delivery = deliveries.get(connection, news.delivery_id)
+        else:
+            delivery = reports.confirmed_as(connection, via, news.remote_id)
         if delivery is None or (delivery.via, delivery.to) != (via, news.to) or delivery.kind is DeliveryKind.ANSWER:
-            return False
+            return None
         settled = reports.end_doubt(connection, delivery.id, news.fence, news.remote_id, now)
         if not news.failure:
-            return settled
+            return delivery if settled else None
         if not reports.is_out(connection, delivery.id, news.fence, news.remote_id):
-            return False
+            return None
         returned = Returned(delivery_id=delivery.id, reason=news.failure, lasting=news.lasting)
         self._returns.take(connection, returned, now)
         reports.outdate(connection, delivery.id)
-        return True
+        return delivery

@@ -217,7 +217,7 @@ class Sink(Protocol):
     async def send(self, forward: Forward) -> str:
         """Deliver and return the other side's id ("" if it gave none); raise a `DeliveryError` otherwise.
 
-        Any other exception counts as `Retryable`.
+        Any other exception counts as `Retryable`. The id may be a `router.remarked.Remarked`: what didn't go along.
         """
         ...
 

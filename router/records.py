@@ -183,7 +183,7 @@ class Message:
     content: Content = field(default_factory=Content)
     lost_leases: int = 0  # how often a process died over it
     released: bool = False  # a person let it go after it was held: loops don't stop it again
-    foreseen: str | None = None  # why it is urgent ("": it isn't), if that was found out while it waited
+    foreseen: str | None = None  # why it is urgent ("": it isn't), if what serves has found that out while it waited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +269,7 @@ class Delivery:
     last_error: str = ""
     remote_id: str = ""
     notice: Notice | None = None
+    size: int = field(default=0, compare=False)  # of its original, in octets, where it is leased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,13 +283,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """Everything a sink needs for one attempt; `mail_id`, a pure function of the delivery, is the same in a retry.
-
-    A route carries a message with its original and decision; an alert a notice, perhaps a message; an answer a notice.
-    """
+    """What a sink needs: a route's message and decision; an alert's notice, perhaps a message; an answer's notice."""
 
     delivery: Delivery
-    mail_id: str  # with angle brackets
+    mail_id: str  # with angle brackets; a pure function of the delivery, so that a retry has the same
     organization: str
     message: Message | None = None
     original: bytes = b""
@@ -298,6 +296,7 @@ class Forward:
     suggestions: tuple[tuple[str, str], ...] = ()  # (department id, name), the likeliest first
     also: tuple[str, ...] = ()  # names of the other departments that get it, since it has a second matter
     misroute_url: str = ""
+    message_url: str = ""  # the message's page in the console, "" without one
     local_time: str = ""  # when it was received, in the district's time zone, for people
     meant_for: str = ""  # the department whose mail server sent it back, where another stands in for it
     opted_out: bool = False  # the destination is a telephone number whose owner wants no more texts (STOP)

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic import WithJsonSchema as _Schema
 
+from router import colours
 from router.interfaces import Settings
 
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m(?!s))?(?:(\d{1,8})s)?(?:(\d{1,9})ms)?")
@@ -35,6 +36,7 @@ RATE_WORDS = "a rate such as 30/min, 5/s or 1000/day"
 LISTEN_WORDS = "an address to listen on such as 127.0.0.1:8080 or [::1]:8080"
 TIME_WORDS = "a time of day such as 07:30"
 PATTERN_WORDS = "a regular expression (RE2)"
+COLOUR_WORDS = f"a colour such as {colours.DEFAULT}"
 
 
 def typed(words: str, pattern: str | None = None) -> _Schema:
@@ -174,6 +176,18 @@ def _check_pattern(text: str) -> str:
     return text
 
 
+# --- colours ----------------------------------------------------------------------------------------------------------
+
+
+def check_colour(value: str) -> str:
+    """Return a colour that white text on it can be read on; raise ValueError for another, and for what is none."""
+    if not colours.is_colour(value):
+        raise ValueError(f"must be {COLOUR_WORDS}")
+    if not colours.is_readable(value):
+        raise ValueError("is too light: white text on it couldn't be read (contrast below 4.5)")
+    return value
+
+
 # --- the types --------------------------------------------------------------------------------------------------------
 
 Duration = Annotated[
@@ -193,6 +207,7 @@ TimeOfDay = Annotated[
 Host = Annotated[str, AfterValidator(check_host), typed("a host name or an IP address")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_check_pattern), typed(PATTERN_WORDS)]
+Colour = Annotated[str, AfterValidator(check_colour), typed(COLOUR_WORDS)]
 
 
 class TakesIn(Settings):

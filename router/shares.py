@@ -26,11 +26,23 @@ class Shares:
         # A family in trouble writes more than once; a channel's usual rush is far below 20 a second.
         self._senders = _Clocks(every=timedelta(seconds=10), at_once=12)
         self._channels = _Clocks(every=timedelta(milliseconds=50), at_once=40)
+        self._given: dict[str, datetime] = {}  # turns of messages that aren't written yet, by id
 
     def turns(self, messages: Iterable[Message], now: datetime) -> dict[str, datetime]:
-        """Return when messages have their turns, by id; those that have it now are left out. Count them."""
-        found = {message.id: self._turn_of(message, now) for message in messages}
+        """Return when messages have their turns, by id; those that have it now are left out.
+
+        Each message counts once, however often it is decided until it is `written`.
+        """
+        if len(self._given) >= _MOST:  # others wrote them
+            self._given.clear()
+        found = {each.id: self._given.get(each.id) or self._turn_of(each, now) for each in messages}
+        self._given |= found
         return {message_id: turn for message_id, turn in found.items() if turn > now}
+
+    def written(self, message_ids: Iterable[str]) -> None:
+        """Forget messages: their turns stand in the store."""
+        for message_id in message_ids:
+            self._given.pop(message_id, None)
 
     def _turn_of(self, message: Message, now: datetime) -> datetime:
         content = message.content

@@ -70,6 +70,10 @@ class KeyRing:
         number = int(parts[1])
         return number if self.mail_id(number, domain) == f"<{mail_id.strip('<>')}>" else None
 
+    def key_for(self, purpose: str) -> bytes:
+        """Return a key of 128 bits for one purpose alone, made of the newest."""
+        return digest(self._keys[self._newest].encode(), f"signpost key for {purpose}".encode(), "sha256")[:16]
+
     def _begin(self, purpose: str) -> tuple[Hash, Hash]:
         """Return both hashes of an HMAC (RFC 2104) after the key, of which every signature takes copies.
 

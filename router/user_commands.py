@@ -62,7 +62,7 @@ class UserCommands:
 
         def work(connection: Connection) -> Account | None:
             number = accounts.add(connection, email, role=role, scope=scope, now=now, by=by, name=name)
-            self._note(connection, by, "user_added", number, role)
+            self._note(connection, by, "user_added", number, accounts.in_words(role, scope))
             return accounts.get(connection, number)
 
         added = await self._store.write(work)
@@ -84,7 +84,8 @@ class UserCommands:
         """Give somebody another role and scope; they are signed out."""
         scope = self._scope(role, departments, schools)
         change = partial(accounts.change, role=role, scope=scope)
-        return await self._do(account, by, "user_changed", lambda c, found: change(c, found.id), detail=role)
+        detail = accounts.in_words(role, scope)
+        return await self._do(account, by, "user_changed", lambda c, found: change(c, found.id), detail=detail)
 
     async def disable(self, account: str, by: str = "") -> dict[str, Any]:
         """Let somebody sign in no more, and sign them out."""
@@ -205,4 +206,5 @@ def entry_view(row: Row[Any]) -> dict[str, Any]:
         "about": row.about,
         "detail": row.detail,
         "address": row.address,
+        "digest": row.digest,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,11 +35,14 @@ _ABSENT = "skipped because the public sets aren't beside this repository (they a
 _NO_ENCODER = "skipped because there is no encoder in var/encoders/minilm (docs/howto/embed.md)"
 _WEAKEST = {"silence": {"weight": 0.3}}
 _PLAIN = {"augment": False}  # noisy copies take three quarters of the time
-_SETS: Mapping[str, Mechanisms] = {
-    "everything on": Mechanisms(settings=_WEAKEST, classifier=_PLAIN),
-    "without silence": Mechanisms(silence=False, classifier=_PLAIN),
-    "without audits": Mechanisms(audit=False, settings=_WEAKEST, classifier=_PLAIN),
-    "without learning": Mechanisms(learning=False, classifier=_PLAIN),
+_ALL = Mechanisms(settings=_WEAKEST, classifier=_PLAIN)
+_WITHOUT: Mapping[str, Mechanisms] = {
+    "without silence": replace(_ALL, silence=False),
+    "without audits": replace(_ALL, audit=False),
+    "without the gate": replace(_ALL, gate=False),
+    "without rehearsals": replace(_ALL, rehearsals=False),
+    "without caps": replace(_ALL, caps=False),
+    "without learning": replace(_ALL, learning=False),
 }
 
 Part = Callable[..., Awaitable[list[Figure]]]
@@ -47,13 +50,10 @@ Part = Callable[..., Awaitable[list[Figure]]]
 
 async def measure(*, quick: bool = False) -> list[Figure]:
     """Return all figures; with `quick` a tiny run of each kind that needs no data beside the repository."""
-    figures = await few_shots(quick=quick)
+    figures = [] if quick else [*await traffic.switching(), *await traffic.training()]  # first: these can fail
+    figures += await few_shots(quick=quick)
     figures += await poisoned(quick=quick)
-    if not quick:
-        figures += await pairs()
-        figures += await traffic.switching()
-        figures += await traffic.training()
-    return figures
+    return figures if quick else [*figures, *await pairs()]
 
 
 async def pairs() -> list[Figure]:
@@ -73,23 +73,27 @@ async def few_shots(*, quick: bool = False) -> list[Figure]:
     """Return the figures of the streams that begin with ten messages of each label; in a quick run of a tiny one."""
     if quick:
         stream = streams.bundled().every(_QUICK_PART).first(2 * _QUICK_BATCH)
-        return _tiny(await replay("tiny", stream, _QUICK_BATCH, mechanisms=_SETS["everything on"]))
+        return _tiny(await replay("tiny", stream, _QUICK_BATCH, mechanisms=_ALL))
     if not (DATA / "intents").is_dir():
         return [Figure(name="learning.hwu64", value=None, unit="share", n=0, note=_ABSENT)]
     stream, clinc = streams.hwu64(), streams.clinc150().first(CLINC_MESSAGES)
-    runs = [await replay(name, stream, _BATCH, Staff(), each, halved=SOON) for name, each in _SETS.items()]
+    planned = {"everything on": _ALL, **_WITHOUT}
+    runs = [await _streamed(name, stream, each) for name, each in planned.items()]
     _keep("few-shots", runs, "HWU64 from ten messages of each label; half of the misroutes are corrected")
     figures = [*_accuracy("hwu64", "pure", stream, runs[0]), *map(_without, runs)]
     figures += await _embedded(stream)
-    return [*figures, *_accuracy("clinc150", "", clinc, await replay("clinc150", clinc, _BATCH, Staff(),
-                                                                     _SETS["everything on"], halved=SOON))]  # fmt: skip
+    return [*figures, *_accuracy("clinc150", "", clinc, await _streamed("clinc150", clinc, _ALL))]
+
+
+async def _streamed(name: str, stream: Stream, mechanisms: Mechanisms) -> Course:
+    return await replay(name, stream, _BATCH, Staff(), mechanisms, halved=SOON)
 
 
 async def _embedded(stream: Stream) -> list[Figure]:
     if not ENCODER.is_dir():
         return [Figure(name="learning.hwu64.embed", value=None, unit="share", n=0, note=_NO_ENCODER)]
-    mechanisms = Mechanisms(settings=_WEAKEST, classifier={**_PLAIN, "encoder": str(ENCODER)})
-    return _accuracy("hwu64", "embed", stream, await replay("embed", stream, _BATCH, Staff(), mechanisms, halved=SOON))
+    mechanisms = replace(_ALL, classifier={**_PLAIN, "encoder": str(ENCODER)})
+    return _accuracy("hwu64", "embed", stream, await _streamed("embed", stream, mechanisms))
 
 
 async def poisoned(*, quick: bool = False) -> list[Figure]:
@@ -98,8 +102,8 @@ async def poisoned(*, quick: bool = False) -> list[Figure]:
     stream = stream.every(_QUICK_PART).first(_QUICK_BATCH) if quick else stream
     runs = await poison.courses(stream, _QUICK_BATCH if quick else _POISON_BATCH, quick=quick)
     if not quick:
-        _keep("poison", [course for share, _name, course in runs if share in {0.0, poison.SHARES[-1]}],
-              "One person passes a tenth of all messages on to one department, and confirms it")  # fmt: skip
+        _keep("poison", [course for _share, _name, course in runs],
+              "One person passes a share of all messages on to one department, and confirms it")  # fmt: skip
     return list(poison.figures(runs, stream.asked))
 
 
@@ -145,10 +149,10 @@ def _detail(course: Course) -> dict[str, object]:
 
 
 def _keep(name: str, courses: Sequence[Course], title: str) -> None:
-    """Write the plot and its points, if a folder was named."""
+    """Write the plot, all runs beside the first, and its points, if a folder was named."""
     if not (named := os.environ.get(OUT)):
         return
     folder = Path(named)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.svg").write_text(plot.misrouted(courses, title).alone(), encoding="utf-8")
+    (folder / f"{name}.svg").write_text(plot.misrouted(courses[0], courses[1:], title).alone(), encoding="utf-8")
     (folder / f"{name}.json").write_text(json.dumps([asdict(course) for course in courses], indent=1), encoding="utf-8")

@@ -1,7 +1,8 @@
-"""Draw runs as lines: the share of misrouted messages over the messages handled."""
+"""Draw runs beside one of them: the share of misrouted messages over the messages handled, a small panel for each."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -11,56 +12,72 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.learning.replay import Course
+    from router.plots.pen import Point
 
-_WIDTH, _HEIGHT = 720.0, 400.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 190.0, 18.0, 52.0
-_LOOKS = ("series", "target", "honest", "leader")  # the first run is the one with everything switched on
-_STEPS, _MOST_STEPS = (1, 10, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000), 10  # between ticks
-_APART = 15.0  # pixels between two names
+_COLUMNS, _WIDE, _HIGH = 3, 284.0, 190.0  # panels: how many in a row, and their size in pixels
+_LEFT, _RIGHT, _TOP, _BOTTOM = 42.0, 10.0, 30.0, 24.0  # what surrounds a panel's lines
+_HEAD, _FOOT = 34.0, 26.0  # what all panels share: what the lines mean, what lies along them
+_REFERENCE, _OTHER = "series", "target"
+_STEPS, _MOST_STEPS = (1, 10, 50, 100, 200, 500, 1_000, 2_000, 3_000, 10_000, 100_000, 1_000_000), 4  # between ticks
+_LEVELS = 4  # lines across
 
 
-def misrouted(courses: Sequence[Course], title: str) -> Drawing:
-    """Return a plot of each batch's share of misrouted messages; names stand at the ends of the lines."""
-    drawing = Drawing(_WIDTH, _HEIGHT, title, "Share of each batch that went wrong, over the messages handled so far.")
-    most = max(point.messages for course in courses for point in course.points)
-    worst = max(point.misrouted or 0.0 for course in courses for point in course.points)
-    top = ceil(worst * 20 + 0.2) / 20
-    _axes(drawing, most, top)
-    ends = []
-    for number, course in enumerate(courses):
-        points = [(point.messages, point.misrouted) for point in course.points if point.misrouted is not None]
-        places = [_at(messages / most, share / top) for messages, share in points]
-        drawing.path(places, _LOOKS[number % len(_LOOKS)])
-        for place, (messages, share) in zip(places, points, strict=True):
-            drawing.dot(place, 3.0, "point" if number == 0 else "kept", tip=f"{course.name}, {messages}: {share:.1%}")
-        ends.append((places[-1][1], f"{course.name}: {points[-1][1]:.1%}", number))
-    _name(drawing, ends)
+def misrouted(reference: Course, others: Sequence[Course], title: str) -> Drawing:
+    """Return a plot of each batch's share of misrouted messages: every other run in a panel, beside the reference."""
+    rows = ceil(len(others) / _COLUMNS)
+    width, height = _COLUMNS * _WIDE, _HEAD + rows * _HIGH + _FOOT
+    told = "Share of each batch that went wrong, over the messages handled so far."
+    drawing = Drawing(width, height, title, told)
+    runs = (reference, *others)
+    most = max(point.messages for course in runs for point in course.points)
+    worst = max(point.misrouted or 0.0 for course in runs for point in course.points)
+    for number, course in enumerate(others):
+        row, column = divmod(number, _COLUMNS)
+        panel = _Panel((column * _WIDE, _HEAD + row * _HIGH), most, ceil(worst * 10 + 0.1) / 10)
+        panel.frame(drawing, f"{course.name}: {course.misrouted:.1%}")
+        panel.line(drawing, course, _OTHER)
+        panel.line(drawing, reference, _REFERENCE)
+    drawing.path([(_LEFT, 16), (_LEFT + 28, 16)], _REFERENCE)
+    drawing.text((_LEFT + 36, 20), f"{reference.name}: {reference.misrouted:.1%} of all went wrong", "name")
+    drawing.path([(width / 2, 16), (width / 2 + 28, 16)], _OTHER)
+    drawing.text((width / 2 + 36, 20), "the run that the panel names", "name")
+    drawing.text(
+        (width / 2, height - 8), "messages handled; upwards: misrouted, of each batch", "axis", anchor="middle"
+    )
     return drawing
 
 
-def _axes(drawing: Drawing, most: int, top: float) -> None:
-    step = next(step for step in _STEPS if most / step <= _MOST_STEPS)
-    for messages in range(0, most + 1, step):
-        below = _at(messages / most, 0.0)
-        drawing.text((below[0], below[1] + 18), f"{messages:,}", "tick", anchor="middle")
-    for number in range(6):
-        place = _at(0.0, number / 5)
-        drawing.line(place, _at(1.0, number / 5), "grid")
-        drawing.text((place[0] - 8, place[1] + 4), f"{top * number / 5:.0%}", "tick", anchor="end")
-    drawing.line(_at(0.0, 0.0), _at(1.0, 0.0), "edge")
-    middle = _at(0.5, 0.0)
-    drawing.text((middle[0], middle[1] + 42), "messages handled", "axis", anchor="middle")
-    drawing.text((14, _at(0.0, 0.5)[1]), "misrouted", "axis", anchor="middle", turn=-90)
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One panel: its upper left corner, and what its right and its upper edge stand for."""
 
+    corner: Point
+    most: int
+    top: float
 
-def _name(drawing: Drawing, ends: Sequence[tuple[float, str, int]]) -> None:
-    """Write the names beside the ends, far enough apart."""
-    free = 0.0
-    for end, name, number in sorted(ends):
-        height = max(end, free)
-        drawing.text((_WIDTH - _RIGHT + 10, height + 4), name, "strongly" if number == 0 else "name")
-        free = height + _APART
+    def frame(self, drawing: Drawing, title: str) -> None:
+        """Draw all but the lines."""
+        drawing.text((self.corner[0] + _LEFT, self.corner[1] + 20), title, "strongly")
+        step = next(step for step in _STEPS if self.most / step <= _MOST_STEPS)
+        for messages in range(0, self.most + 1, step):
+            x, y = self._at(messages, 0.0)
+            drawing.text((x, y + 16), f"{messages:,}", "tick", anchor="middle")
+        for number in range(_LEVELS + 1):
+            share = self.top * number / _LEVELS
+            x, y = self._at(0, share)
+            drawing.line((x, y), self._at(self.most, share), "grid" if number else "edge")
+            drawing.text((x - 6, y + 4), f"{share:.0%}", "tick", anchor="end")
 
+    def line(self, drawing: Drawing, course: Course, look: str) -> None:
+        """Draw one run; a batch's share is told where the pointer rests."""
+        points = [(point.messages, point.misrouted) for point in course.points if point.misrouted is not None]
+        places = [self._at(messages, share) for messages, share in points]
+        drawing.path(places, look)
+        for place, (messages, share) in zip(places, points, strict=True):
+            drawing.dot(place, 2.2, "point" if look == _REFERENCE else "wrong",
+                        tip=f"{course.name}, {messages:,}: {share:.1%}")  # fmt: skip
 
-def _at(across: float, up: float) -> tuple[float, float]:
-    return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _BOTTOM - _TOP)
+    def _at(self, messages: int, share: float) -> Point:
+        across, up = messages / self.most, share / self.top
+        wide, high = _WIDE - _LEFT - _RIGHT, _HIGH - _TOP - _BOTTOM
+        return self.corner[0] + _LEFT + across * wide, self.corner[1] + _HIGH - _BOTTOM - up * high

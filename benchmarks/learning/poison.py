@@ -41,7 +41,7 @@ async def courses(stream: Stream, batch: int, *, quick: bool = False) -> list[tu
     found = []
     for share, name, mechanisms in planned:
         staff = Staff(poison=share, poison_to=to)
-        title = f"{share:.0%} poisoned{', ' + name if name else ''}"
+        title = f"{share:.0%}{f', {name}' if name else ' wrong'}" if share else "without poison"
         found.append((share, name, await replay(title, stream, batch, staff, mechanisms)))
     return found
 
@@ -66,7 +66,8 @@ def figures(runs: Sequence[tuple[float, str, Course]], asked: Sequence[Said]) ->
             "lost_on_the_first": lost(first, last, labels),
             "lost_by_poison": lost(clean, last, labels) if clean and share else {},
         }
-        note = f"one person passes {share:.0%} of all messages on to one department, and confirms it" + name
+        note = f"one person passes {share:.0%} of all messages on to one department, and confirms it"
+        note += f", {name}" * bool(name)
         yield Figure(
             name=f"{title}.overall", value=round(overall, 4), unit="share", n=len(asked), better="lower",
             limit=MOST_OVERALL if judged else None, note=note, detail=detail,

@@ -138,6 +138,7 @@ def _welcome(configuration: Configuration, *, fed: bool) -> Callable[[web.Applic
     lines = [
         "",
         f"  Watch messages being routed    {url}/demo",
+        f"  Work as staff do               {url}/demo/console",
         f"  Write as a family would        {url}/",
         f"  Send a text message            {url}/webhooks/text-line",
         f"  Send a mail                    to contact@maplevalley.example, SMTP on {smtp}",

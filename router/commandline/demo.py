@@ -16,10 +16,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from router.console.sessions import Sessions
 from router.demo.feed import feed
 from router.demo.page import Demo
+from router.demo.people import People
 from router.errors import SignpostError
 from router.settings import Address
+from router.web.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,21 +66,33 @@ def _listening(channel: ConfiguredChannel, address: Address) -> ConfiguredChanne
 
 
 def mount(configuration: Configuration, parts: Parts, application: web.Application) -> None:
-    """Add the demo's pages."""
+    """Add the demo's pages, and its way into the console."""
     departments: Any = configuration.channels[DEPARTMENTS].settings
     mail_in: Any = configuration.channels[MAIL_IN].settings
+    organization, console = configuration.organization, configuration.console
+    assert console is not None  # config/demo.yaml has one
+    pages = Pages(organization.name, colour=organization.colour)
+    common = {"smtp": mail_in.listen, "text_line": f"/webhooks/{TEXT_LINE}"}
     Demo(
         commands=parts.commands,
         store=parts.store,
         desks=parts.desks,
-        organization=configuration.organization.name,
-        public_url=configuration.organization.public_url,
-        zone=ZoneInfo(configuration.organization.timezone),
+        pages=pages,
+        public_url=organization.public_url,
+        zone=ZoneInfo(organization.timezone),
         departments_dir=Path(departments.path),
-        smtp=mail_in.listen,
         retrain=partial(retrain, configuration.path),
         log=parts.log,
-        text_line=TEXT_LINE,
+        common=common,
+    ).mount(application)
+    session = console.session
+    People(
+        commands=parts.commands,
+        store=parts.store,
+        sessions=Sessions(parts.store, organization.public_url, idle=session.idle, longest=session.longest),
+        pages=pages,
+        public_url=organization.public_url,
+        common=common,
     ).mount(application)
 
 

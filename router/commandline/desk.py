@@ -9,6 +9,7 @@ import click
 from config.files import store_url_of
 from router.commandline import show
 from router.commandline.frame import Command, CommandGroup, Invocation, login_name
+from router.commandline.originals import messages_export
 from router.commandline.reach import NoDaemon, ask, ask_daemon
 from router.errors import ConfigError
 from router.records import CorrectionState, DeliveryState, State
@@ -175,6 +176,9 @@ def messages_list(invocation: Invocation, /, **wanted: Any) -> None:
         for row in rows
     )
     show.table(columns, shown, empty="No message.")
+
+
+messages.add_command(messages_export)
 
 
 @messages.command("show", prints=True)

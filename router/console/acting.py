@@ -120,6 +120,19 @@ class Acting:
         moved = self._rules.undo(connection, correction_id, by, now)
         return Done(f"Undone: it is with {self._desks.name(moved.department)} again.")
 
+    def ours(self, connection: Connection, seen: Seen, *, by: str, now: datetime) -> Done:
+        """Confirm, for the department that has it, that a message was rightly sent on to it. Raises `Conflict`."""
+        self._check(connection, seen)
+        present = decisions.in_force(connection, seen.message_id)
+        said = corrections.leading_to(connection, present.id) if present else None
+        rightly = said is not None and present is not None and said.to_department == present.department
+        if said is None or not rightly or seen.state is not State.ROUTED:
+            raise Conflict("nobody has sent it on to this department, so there is nothing to confirm")
+        if said.state is CorrectionState.CONFIRMED and said.confirmed_via not in corrections.UNNAMED:
+            raise Conflict("this is confirmed already")
+        settle_correction(connection, said.id, CorrectionState.CONFIRMED, by, now, via=CONSOLE)
+        return Done(f"Thank you: it is for {self._desks.name(said.to_department)}. Signpost can learn from it.")
+
     def release(self, connection: Connection, seen: Seen, *, by: str, now: datetime) -> Done:
         """Let a held message go wherever the router sends it. Raises `Conflict`."""
         self._check(connection, seen)

@@ -11,12 +11,12 @@ from aiohttp import web
 from config.files import named_in
 from config.schema import ConfigurationFile, DepartmentSettings, SchoolSettings
 from router.business_hours import BusinessHours, week_of
-from router.colours import sheet
 from router.console import (
     access_log,
     channels,
     configuration,
     dashboard,
+    export,
     inbox,
     learning,
     learning_models,
@@ -40,18 +40,23 @@ from router.console.sign_in import SignIn
 from router.figures import LEASE, Basis, Figures
 from router.indexing import LEASE as INDEXING
 from router.indexing import Indexing
+from router.log_keeping import LogKeeping
 from router.ownership import Ownership
 from router.web.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import timedelta
 
     from config._console import ConsoleSettings, GroupSettings, ProviderSettings
     from config.load import Configuration
     from config.schema import ConfiguredChannel
     from router.parts import Parts
 
-_WAYS = {"imap": "email", "smtp_server": "email", "maildir": "email", "twilio_sms": "text", "web_form": "form"}
+_WAYS = {
+    "imap": "email", "smtp_server": "email", "maildir": "email", "twilio_sms": "text", "simulated_text_line": "text",
+    "web_form": "form",
+}  # fmt: skip
 
 # Every page of the console; each module keeps its own table.
 ROUTES: tuple[Route, ...] = (
@@ -59,6 +64,7 @@ ROUTES: tuple[Route, ...] = (
     *users.ROUTES,
     *access_log.ROUTES,
     *inbox.ROUTES,
+    *export.ROUTES,
     *dashboard.ROUTES,
     *learning.ROUTES,
     *learning_models.ROUTES,
@@ -79,7 +85,6 @@ def add_console(application: web.Application, parts: Parts) -> None:
     redirect = f"{console.public_url}{SIGN_IN}/{{}}/answer"
     providers = [ProviderClient(_provider(id_, each), redirect.format(id_)) for id_, each in settings.sign_in.items()]
     application.add_routes(SignIn(console, Hasher(), providers, local=settings.local).routes())
-    application.router.add_get(f"{BASE}/look.css", _look(console))
     application.router.add_get(BASE, _to_start(console))
     add(application, console, ROUTES)
 
@@ -94,7 +99,7 @@ def _console(parts: Parts, settings: ConsoleSettings) -> Console:
         corrections=parts.corrections,
         commands=parts.commands,
         parsers=parts.parsers,
-        pages=Pages(organization.name, urlsplit(organization.public_url).path),
+        pages=Pages(organization.name, urlsplit(organization.public_url).path, organization.colour),
         sessions=Sessions(parts.store, organization.public_url, idle=session.idle, longest=session.longest),
         pace=Pace(),
         public_url=organization.public_url,
@@ -107,7 +112,6 @@ def _console(parts: Parts, settings: ConsoleSettings) -> Console:
         log=parts.log,
         paths=frozenset(route.path for route in ROUTES if not route.post),
         channels=tuple(name for name, each in parts.configuration.channels.items() if _takes_in(each)),
-        look=sheet(settings.look.colour),
         facts=_facts(parts.configuration),
     )
 
@@ -206,6 +210,16 @@ def indexing_of(parts: Parts, present: Callable[[], Configuration]) -> Indexing:
     return Indexing(parts.store, lease, lambda: present().console is not None)
 
 
+def log_keeping_of(parts: Parts, present: Callable[[], Configuration]) -> LogKeeping:
+    """Return what keeps the access log in this daemon, as long as the configuration in force says."""
+
+    def keep() -> timedelta | None:
+        console = present().console
+        return console.access_log.keep if console else None
+
+    return LogKeeping(parts.store, keep, parts.log)
+
+
 def _provider(id_: str, settings: ProviderSettings) -> Provider:
     return Provider(
         id=id_,
@@ -229,13 +243,6 @@ def _mapped(settings: GroupSettings) -> Mapped:
         departments=None if departments is None else frozenset(departments),
         schools=None if schools is None else frozenset(schools),
     )
-
-
-def _look(console: Console) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=console.look, content_type="text/css", headers={"Cache-Control": "max-age=3600"})
-
-    return answer
 
 
 def _to_start(console: Console) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -82,11 +82,14 @@ class _Frame:
         self.drawing.line((_LEFT, self.y(0)), (self.right, self.y(0)), "edge")
 
 
-def stacked(title: str, days: Sequence[date], parts: Mapping[str, Sequence[int]]) -> Chart:
-    """Draw a bar per day, of parts that add up; the largest parts have looks of their own, the rest is one."""
+def stacked(title: str, days: Sequence[date], parts: Mapping[str, Sequence[int]], per: str = "day") -> Chart:
+    """Draw a bar per day, of parts that add up; the largest parts have looks of their own, the rest is one.
+
+    With another `per`, such as a week, each of `days` is the first one of it.
+    """
     named = _largest(parts)
     totals = [sum(part[number] for part in parts.values()) for number in range(len(days))]
-    said = f"A bar per day from {_span(days)}: {sum(totals)} in all, at most {max(totals, default=0)} on a day."
+    said = f"A bar per {per} from {_span(days)}: {sum(totals)} in all, at most {max(totals, default=0)} per {per}."
     drawing = Drawing(_WIDTH, _HEIGHT + 26, title, said)
     frame = _Frame(drawing, _WIDTH, days, max([*totals, 1]), _count)
     for number, day in enumerate(days):
@@ -101,7 +104,7 @@ def stacked(title: str, days: Sequence[date], parts: Mapping[str, Sequence[int]]
             below += count
     _legend(drawing, list(named))
     rows = [(_long(day), *(str(part[n]) for part in named.values()), str(totals[n])) for n, day in enumerate(days)]
-    return Chart(title, drawing.inline(), ("day", *named, "all"), tuple(rows))
+    return Chart(title, drawing.inline(), (per, *named, "all"), tuple(rows))
 
 
 def _largest(parts: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from router.console.disputes import Disputes
+from router.console.pace import Few
 from router.console.roles import Action
 from router.errors import NotAuthentic
-from router.store import access, inbox
+from router.store import access, inbox_news
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from router.life.lives import Lives
     from router.signing import KeyRing
     from router.store.engine import Store
+    from router.store.inbox import Filters
+    from router.store.inbox_news import News
+    from router.store.scope import Scope
     from router.understand import ParserPool
     from router.web.pages import Pages
 
@@ -40,6 +46,8 @@ _POLICY = (
 _HEADERS = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin"}
 _SAID, _SAID_S = "signpost-said", 60
 _FRESH_S = 1.0
+_MOST_NEWS = 1000  # that are kept
+_EXPORTS = 2  # at once
 _LONGEST_SAID = 600  # characters: a cookie has room for 4 KB
 # What stands in the head of every page: address, words, and who may see it.
 PLACES = (
@@ -55,19 +63,29 @@ PLACES = (
 
 
 class Latest:
-    """The version of the list, read once a second however many browsers ask."""
+    """The version of the list, read once a second, and its news, read once for all who ask the same."""
 
     def __init__(self) -> None:
         self._version = 0
         self._read_at = -_FRESH_S
+        self._news: dict[tuple[Scope, Filters, int], News] = {}
 
     async def version(self, store: Store) -> int:
         """Return it; it may be a second old."""
         now = monotonic()
         if now - self._read_at >= _FRESH_S:
             self._read_at = now
-            self._version = await store.read(inbox.version)
+            before, self._version = self._version, await store.read(inbox_news.version)
+            if self._version != before or len(self._news) >= _MOST_NEWS:
+                self._news.clear()
         return self._version
+
+    async def news(self, store: Store, scope: Scope, filters: Filters, since: int) -> News:
+        """Return what has come or moved since a version; what came within the last second may be missing."""
+        asked = scope, filters, since
+        if asked not in self._news:
+            self._news[asked] = await store.read(partial(inbox_news.news, scope=scope, since=since, filters=filters))
+        return self._news[asked]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +112,9 @@ class Console:
     paths: frozenset[str] = frozenset()
     facts: Facts | None = None  # which customer-service measures are set up, for the dashboard
     latest: Latest = field(default_factory=Latest)
+    disputes: Disputes = field(default_factory=Disputes)
+    exports: Few = field(default_factory=lambda: Few(_EXPORTS, "other tables are being made; try again in a minute"))
     channels: tuple[str, ...] = ()  # by which messages come in
-    look: str = ""  # a style sheet with the district's colour
 
     @property
     def now(self) -> datetime:
@@ -165,7 +184,10 @@ class Console:
         answer = web.Response(status=303, headers={"Location": f"{self.pages.root}/console{path}"})
         if said:
             token = self.keys.sign(said[:_LONGEST_SAID], _SAID)
-            answer.set_cookie(_SAID, token, max_age=_SAID_S, path=self._cookie_path, httponly=True, samesite="Strict")
+            answer.set_cookie(
+                _SAID, token, max_age=_SAID_S, path=self._cookie_path, secure=self.public_url.startswith("https:"),
+                httponly=True, samesite="Strict",
+            )  # fmt: skip
         return answer
 
     def _said(self, visit: Visit) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from classifiers._figures import share
@@ -16,7 +17,7 @@ from router.store import figure_reads as read
 from router.store import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import date, datetime, tzinfo
 
     from aiohttp import web
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from router.console.routes import Visit
     from router.store.scope import Scope
 
-SPANS = (7, 30, 92)  # days
+SPANS = (7, 30, 92, 366)  # days
+_MOST_DAYS = 92  # of which each has a bar; a longer time is drawn by months
 _USUAL = 30
 _LISTED = 15
 _NOBODY, _NO_SCHOOL, _UNKNOWN = "no department yet", "no school", "unknown"
@@ -57,15 +59,22 @@ class Span:
         return [self.since + timedelta(days=number) for number in range((self.until - self.since).days)]
 
     @property
+    def by_month(self) -> bool:
+        """Whether it is so long that months are told."""
+        return len(self.days) > _MOST_DAYS
+
+    @property
     def periods(self) -> list[list[date]]:
-        """The days in groups about which a rate says something: single days, or weeks."""
+        """The days in groups about which a rate says something: single days, weeks or months."""
+        if self.by_month:
+            return [[*days] for _, days in groupby(self.days, key=lambda day: (day.year, day.month))]
         size = 1 if len(self.days) <= 7 else 7
         return [self.days[first : first + size] for first in range(0, len(self.days), size)]
 
 
-def span_of(console: Console, asked: str) -> Span:
+def span_of(console: Console, asked: str, spans: Sequence[int] = SPANS) -> Span:
     """Return the last days until today, as many as were asked for."""
-    days = int(asked) if asked in {str(each) for each in SPANS} else _USUAL
+    days = int(asked) if asked in {str(each) for each in spans} else _USUAL
     until = console.now.astimezone(console.zone).date() + timedelta(days=1)
     return Span(since=until - timedelta(days=days), until=until, zone=console.zone)
 
@@ -94,11 +103,11 @@ async def page(console: Console, visit: Visit) -> web.Response:
 
 
 def _read(connection: Connection, scope: Scope, span: Span) -> dict[str, Any]:
-    days = (scope, span.since, span.until)
+    days, between = (scope, span.since, span.until), (span.since, span.until)
     return {
         "totals": read.totals(connection, *days),
-        "sent": read.per_day(connection, scope, figures.SENT, span.since, span.until),
-        "channels": read.messages_per_day(connection, scope, figures.CHANNEL, span.since, span.until),
+        "sent": read.per_day(connection, scope, figures.SENT, *between, months=span.by_month),
+        "channels": read.messages_per_day(connection, scope, figures.CHANNEL, *between, months=span.by_month),
         "languages": read.per_name(connection, scope, figures.LANGUAGE, span.since, span.until),
         "schools": read.per_school(connection, *days),
         "departments": read.per_department(connection, scope, figures.ALL, span.since, span.until),
@@ -144,7 +153,7 @@ class Tile:
 
 def _tiles(got: Mapping[str, Any], now: datetime, *, whole: bool) -> list[Tile]:
     totals, still = got["totals"], got["open"]
-    sent = _sum(got["sent"])
+    sent = _sum(got["sent"].values())
     wrong = sum(bool(row.wrong) for row in got["audited"])
     median, ninth = (read.quantile(got["waits"], part) for part in (0.5, 0.9))
     tiles = [
@@ -183,7 +192,7 @@ def _oldest(still: Row[Any], now: datetime) -> str:
     return f"the oldest for {told((now - still.oldest_at).total_seconds())}" if still.oldest_at else "nothing is open"
 
 
-def _sum(rows: Sequence[Row[Any]]) -> Counter[str]:
+def _sum(rows: Collection[Row[Any]]) -> Counter[str]:
     names = ("asked", "abstained", "routed", "flagged")
     return Counter({name: sum(getattr(row, name) for row in rows) for name in names})
 
@@ -195,16 +204,14 @@ def told(seconds: float | None) -> str:
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{max(1, round(seconds))} s"
 
 
 def drawn(got: Mapping[str, Any], span: Span, names: Names) -> dict[str, charts.Chart]:
     """Return the charts by name."""
-    channels = sorted({name for _, name in got["channels"]})
-    by_channel = {name: [got["channels"].get((day, name), 0) for day in span.days] for name in channels}
     firsts = [period[0] for period in span.periods]
     return {
-        "days": charts.stacked("Messages by day and channel", span.days, by_channel),
+        "days": _by_channel(got["channels"], span),
         "departments": charts.bars(
             "Messages by department",
             {names.department(name): row.messages for name, row in got["departments"].items()},
@@ -217,17 +224,23 @@ def drawn(got: Mapping[str, Any], span: Span, names: Names) -> dict[str, charts.
     }
 
 
+def _by_channel(counts: Mapping[tuple[date, str], int], span: Span) -> charts.Chart:
+    per, bars = ("month", span.periods) if span.by_month else ("day", [[day] for day in span.days])
+    parts = {
+        name: [sum(counts.get((day, name), 0) for day in bar) for bar in bars]
+        for name in sorted({name for _, name in counts})
+    }
+    return charts.stacked(f"Messages by {per} and channel", [bar[0] for bar in bars], parts, per)
+
+
 def _named(counts: Mapping[str, int], name: Callable[[str], str]) -> dict[str, int]:
     return {name(key): n for key, n in counts.items()}
 
 
-def flagged(sent: Sequence[Row[Any]], span: Span) -> list[charts.Rate]:
+def flagged(sent: Mapping[date, Row[Any]], span: Span) -> list[charts.Rate]:
     """Return for each period how many of the messages that the router sent by itself people flagged."""
-    of_day = {row.day: row for row in sent}
     return [
-        _rate_of(
-            *(sum(getattr(of_day[day], name) for day in period if day in of_day) for name in ("flagged", "routed"))
-        )
+        _rate_of(*(sum(getattr(sent[day], name) for day in period if day in sent) for name in ("flagged", "routed")))
         for period in span.periods
     ]
 

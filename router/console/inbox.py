@@ -13,24 +13,29 @@ from aiohttp import web
 from router.console.journey_words import CHANNELS, percent
 from router.console.roles import Action
 from router.console.routes import Route
+from router.console.sealed import Sealed
 from router.records import Reason, State
-from router.store import inbox
+from router.store import inbox, inbox_index, inbox_news
 from router.store.inbox import Filters
+from router.store.inbox_news import News
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sqlalchemy import Connection
+
     from router.console.console import Console
     from router.console.roles import Viewer
     from router.console.routes import Visit
-    from router.store.inbox import Line, News
+    from router.store.inbox import Line, Page
+    from router.store.scope import Scope
 
 _ROWS = 50
 _LONGEST = 200  # characters of what is typed
 _AGAIN_MS = 4000  # a browser asks for news so often
 _MOST_DIGITS = 18
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
-_HOW = {  # what the list of ways says of each reason
+HOW = {  # what the list of ways says of each reason
     Reason.MODEL: "by the model",
     Reason.RULE: "by a rule",
     Reason.THREAD: "continues a message",
@@ -64,11 +69,9 @@ class Choice:
 async def show(console: Console, visit: Visit) -> web.StreamResponse:
     """Show a page of the list."""
     query = visit.request.query
-    asked, fields = _asked(console, visit.viewer, query)
+    asked, fields = asked_for(console, visit.viewer, query)
     scope, cursor = visit.viewer.scope, query.get("at", "")[:_MOST_DIGITS]
-    page = await console.store.read(partial(inbox.page, scope=scope, filters=asked, cursor=cursor, limit=_ROWS))
-    count = await console.store.read(partial(inbox.count, scope=scope, filters=asked))
-    since = await console.store.read(inbox.version)
+    version, page, count, missing = await console.store.read(partial(_look, scope=scope, filters=asked, cursor=cursor))
     kept = {name: value for name, value in query.items() if name != "at" and value}
     return console.page(
         visit,
@@ -83,8 +86,24 @@ async def show(console: Console, visit: Visit) -> web.StreamResponse:
         narrowed=asked != Filters(),
         since_day=query.get("since", "") if asked.since else "",
         until_day=query.get("until", "") if asked.until else "",
-        since=since,
+        after="" if asked.text else _sealed(console).seal(version),  # news can't be told by words
+        missing=f"{missing.astimezone(console.zone):%d %b %Y}" if missing else "",
     )
+
+
+def _look(
+    connection: Connection, scope: Scope, filters: Filters, cursor: str
+) -> tuple[int, Page, int, datetime | None]:
+    """Return the version that this is, a page, how many there are, and before which time more are still missing."""
+    version = inbox_news.version(connection)  # first: what comes just now is rather told twice than never
+    page = inbox.page(connection, scope, filters, cursor, _ROWS)
+    whole = not cursor and not page.older  # then there is nothing to count, which would be looking for it again
+    count = len(page.lines) if whole else inbox.count(connection, scope, filters)
+    return version, page, count, inbox_index.earlier_than(connection)
+
+
+def _sealed(console: Console) -> Sealed:
+    return Sealed(console.keys, "news")
 
 
 async def news(console: Console, visit: Visit) -> web.StreamResponse:
@@ -93,23 +112,19 @@ async def news(console: Console, visit: Visit) -> web.StreamResponse:
     The answer ends at once, and the browser asks again with the last event's id: so a session that has ended hears
     nothing more, and nobody keeps a connection.
     """
-    given = visit.request.headers.get("Last-Event-ID") or visit.request.query.get("since", "")
-    since = int(given) if given.isascii() and given.isdecimal() and len(given) <= _MOST_DIGITS else None
-    found: list[News] = []
+    query, sealed = visit.request.query, _sealed(console)
+    given = sealed.open(visit.request.headers.get("Last-Event-ID") or query.get("after", ""))
     last = await console.latest.version(console.store)
-    if since is None:
-        since = last
-    if since < last:
-        found = await console.store.read(partial(inbox.news, since=since))
-    last = found[-1].version if found else since
-    scope = visit.viewer.scope
-    seen = {each.message_id for each in found if scope.sees(each.department, each.school)}
-    data = f"data: {len(seen)}\n" if seen else ""
-    text = f"retry: {_AGAIN_MS}\nid: {last}\n{data}\n"
+    found = News(last if given is None else given, 0)
+    if found.version < last:
+        asked, _ = asked_for(console, visit.viewer, query)
+        found = await console.latest.news(console.store, visit.viewer.scope, asked, found.version)
+    data = f"data: {found.messages}\n" if found.messages else ""
+    text = f"retry: {_AGAIN_MS}\nid: {sealed.seal(found.version)}\n{data}\n"
     return web.Response(text=text, content_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-def _asked(console: Console, viewer: Viewer, query: Mapping[str, str]) -> tuple[Filters, list[Choice]]:
+def asked_for(console: Console, viewer: Viewer, query: Mapping[str, str]) -> tuple[Filters, list[Choice]]:
     """Return what is asked for, and the fields that say so. What no field offers is left open."""
     desks, scope = console.desks, viewer.scope
     seen = [each for each in desks.departments.values() if scope.departments is None or each.id in scope.departments]
@@ -117,9 +132,9 @@ def _asked(console: Console, viewer: Viewer, query: Mapping[str, str]) -> tuple[
     offered = (
         ("department", "Department", [("", "all"), *((each.id, each.name) for each in seen)]),
         ("school", "School", [("", "all"), *((each.id, each.name) for each in schools)]),
-        ("stands", "Stands", [*_STANDS.items()]),
+        ("stands", "Status", [*_STANDS.items()]),
         ("channel", "Channel", [("", "all"), *((name, name) for name in console.channels)]),
-        ("how", "Routed", [("", "any way"), *((reason.value, words) for reason, words in _HOW.items())]),
+        ("how", "Routed", [("", "any way"), *((reason.value, words) for reason, words in HOW.items())]),
         ("sure", "Confidence", [*_SURE.items()]),
         ("language", "Language", [("", "any"), *_LANGUAGES.items()]),
     )
@@ -171,7 +186,7 @@ def _midnight(console: Console, day: datetime) -> datetime:
 
 def _told(console: Console, line: Line) -> dict[str, Any]:
     """Return what the list says of a message."""
-    reason = _HOW.get(Reason(line.reason), line.reason) if line.reason else ""
+    reason = HOW.get(Reason(line.reason), line.reason) if line.reason else ""
     sure = f", {percent(line.confidence)}" if line.confidence is not None and line.reason == Reason.MODEL else ""
     return {
         "id": line.id,
@@ -181,6 +196,7 @@ def _told(console: Console, line: Line) -> dict[str, Any]:
         "medium": CHANNELS.get(line.medium, line.medium).removeprefix("a "),
         "channel": line.channel,
         "department": console.desks.name(line.department) if line.department else "",
+        "copies": [console.desks.name(each) for each in line.copies],
         "school": console.desks.school_name(line.school) if line.school else "",
         "how": f"{reason}{sure}",
         "urgent": bool(line.urgent),

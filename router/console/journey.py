@@ -79,8 +79,9 @@ def _decided(decision: Decision, name: Name) -> Iterator[Event]:
 
 
 def _reasons(decision: Decision, name: Name) -> Iterator[str]:
-    yield from filter(None, [because(decision)])
-    if decision.confidence is not None:
+    why = because(decision, name)
+    yield from filter(None, [why])
+    if decision.confidence is not None and "%" not in why:
         yield f"Confidence: {percent(decision.confidence)}"
     if decision.prediction and decision.prediction.ranking:
         best, *others = decision.prediction.likely[:3]
@@ -105,7 +106,7 @@ def _delivered(journey: Journey, delivery: Delivery, name: Name) -> Iterator[Eve
     error = (sentence(delivery.last_error),) if delivery.last_error else ()
     match delivery.state:
         case DeliveryState.DELIVERED:
-            yield Event(at, "delivered", _delivery_said(delivery, name, where))
+            yield Event(at, "delivered", _delivery_said(delivery, name, where), error)
         case DeliveryState.WAITING:
             waits = "It waits and will be tried again." if delivery.attempts else "It is about to be sent."
             yield Event(None, "waiting", f"Delivery {what}: {waits}", (*error, *tries))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from router.records import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.records import Decision
 
 CHANNELS = {"email": "a mail", "sms": "a text message", "web_form": "a web form"}
@@ -21,19 +24,31 @@ STEPS = {
     Reason.CORRECTION: "A person sent it to",
     Reason.DISPUTED: "It was disputed, so it went to",
 }
+_SURE = re.compile(r"([a-z0-9-]+) at [0-9]")  # as `router.routing.policy` says it, with a department's id
+_BELOW = re.compile(r"([a-z0-9-]+) at ([0-9.]+%) is below the ([0-9.]+%) it needs")
 _CLEAR = {
     Reason.RULE: "The rule is called {detail}",
     Reason.OBSERVE: "By itself it {detail}",
 }
 
 
-def because(decision: Decision) -> str:
-    """Return why a decision was made, "" where the sentence before says it all."""
+def because(decision: Decision, name: Callable[[str], str]) -> str:
+    """Return why a decision was made, "" where the sentence before says it all; `name` names departments."""
     if not decision.detail:
         return ""
     if decision.suspicion:
         return sentence(f"it looks like spam: {decision.suspicion}")
+    if decision.reason in (Reason.MODEL, Reason.ABSTAINED):
+        return sentence(_figures(decision.detail, name))
     return sentence(_CLEAR.get(decision.reason, "{detail}").format(detail=decision.detail))
+
+
+def _figures(detail: str, name: Callable[[str], str]) -> str:
+    if below := _BELOW.match(detail):
+        desk, sure, needed = below.groups()
+        return f"perhaps {name(desk)}: {sure} sure, and {needed} is needed to send it there by itself"
+    begins = _SURE.match(detail)
+    return name(begins[1]) + detail[begins.end(1) :] if begins else detail
 
 
 def sentence(text: str) -> str:

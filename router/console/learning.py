@@ -11,8 +11,8 @@ from router.console.places import CORRECTION, MESSAGE
 from router.console.roles import Action
 from router.console.routes import Route
 from router.learning import corrections as rules
+from router.learning.lessons import AUDIT
 from router.learning.lessons import CORRECTION as WORD
-from router.learning.lessons import disputed
 from router.records import CorrectionState
 from router.store import access, audits, figure_reads, figures, learning_reads, models
 from router.views import beginning
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from router.store.scope import Scope
 
 _PAGE, _MOST = 30, 300
+_SPANS = [days for days in SPANS if days <= 92]  # what people said is read word by word
 _CONSOLE = "console"
 _STATES = {
     "proposed": "to confirm",
@@ -53,7 +54,8 @@ async def corrections_page(console: Console, visit: Visit) -> web.StreamResponse
     before = int(query["before"]) if query.get("before", "").isdecimal() and len(query["before"]) < 19 else None
     heirs = console.corrections.heirs()
     scope = visit.viewer.scope
-    rows, counts, others = await console.store.read(lambda c: _corrections(c, scope, state, before, heirs))
+    against = await console.disputes.find(console.store, heirs) if state == "conflicts" else {}
+    rows, counts, others = await console.store.read(lambda c: _corrections(c, scope, state, before, against))
     names = Names(console)
     return console.page(
         visit,
@@ -61,7 +63,7 @@ async def corrections_page(console: Console, visit: Visit) -> web.StreamResponse
         tabs=tabs(console, visit),
         states=_STATES,
         state=state,
-        counts=counts,
+        counts={each: f"{n:,} or more" if n >= learning_reads.MOST else n for each, n in counts.items()},
         rows=[(row, beginning(row.content or {}), (row.content or {}).get("subject", "")) for row in rows],
         others=others,
         name=names.department,
@@ -70,18 +72,34 @@ async def corrections_page(console: Console, visit: Visit) -> web.StreamResponse
 
 
 def _corrections(
-    connection: Connection, scope: Scope, state: str, before: int | None, heirs: Mapping[str, str]
+    connection: Connection, scope: Scope, state: str, before: int | None, words: Mapping[str, frozenset[str]]
 ) -> tuple[list[Any], dict[str, int], dict[int, list[str]]]:
-    """Return rows, how many there are of each state, and what speaks against which; that takes reading all words."""
+    """Return rows, how many there are of each state, and what speaks against which."""
     counts = learning_reads.by_state(connection, scope)
     if state != "conflicts":
         return learning_reads.listed(connection, scope, state=state, before=before, limit=_PAGE), counts, {}
-    words = dict(disputed(connection, heirs))
     _, doubted = models.doubted(connection)
     against = {key: sorted(words.get(key, ())) for key in {*words, *doubted} if key.startswith(WORD)}
     others = {int(key.removeprefix(f"{WORD} ")): said for key, said in against.items()}
     found = learning_reads.listed(connection, scope, ids=sorted(others), limit=_MOST)
-    return [row for row in found if row.state != CorrectionState.WITHDRAWN.value], counts, others
+    rows = [row for row in found if row.state != CorrectionState.WITHDRAWN.value]
+    return rows, counts, _told(connection, scope, {row.id: others[row.id] for row in rows})
+
+
+def _told(connection: Connection, scope: Scope, others: Mapping[int, list[str]]) -> dict[int, list[str]]:
+    """Return what speaks against which as this viewer may know it: what lies elsewhere is named by no id."""
+    about = {
+        key: key.split()[1] for said in others.values() for key in said
+    }  # a correction's number, or a message's id
+    numbers = {int(name) for key, name in about.items() if not key.startswith(f"{AUDIT} ")}
+    seen = learning_reads.seen(
+        connection, scope, numbers, {name for key, name in about.items() if key.startswith(AUDIT)}
+    )
+    told = {}
+    for row, said in others.items():
+        inside = [key for key in said if about[key] in seen]
+        told[row] = inside + ["what was said elsewhere"] * (len(inside) < len(said))
+    return told
 
 
 async def settle(console: Console, visit: Visit, state: CorrectionState, done: str) -> web.StreamResponse:
@@ -161,7 +179,7 @@ async def answer_audit(console: Console, visit: Visit) -> web.StreamResponse:
 
 async def figures_page(console: Console, visit: Visit) -> web.StreamResponse:
     """Show how often messages go wrong over time, which departments are confused, and whether the model is honest."""
-    span, scope = span_of(console, visit.request.query.get("days", "92")), visit.viewer.scope
+    span, scope = span_of(console, visit.request.query.get("days", "92"), _SPANS), visit.viewer.scope
     got = await console.store.read(lambda c: _figures(c, scope, span))
     names = Names(console)
     of_audits, of_corrections = ({_pair(names, pair): n for pair, n in each.items()} for each in got["confused"])
@@ -171,7 +189,7 @@ async def figures_page(console: Console, visit: Visit) -> web.StreamResponse:
         visit,
         "learning_figures.html",
         tabs=tabs(console, visit),
-        spans=SPANS,
+        spans=_SPANS,
         days=len(span.days),
         rates=[
             charts.rates("Misrouted, by audits", firsts, audited(got["audited"], span), "labelled", target=target),
@@ -190,7 +208,7 @@ def _figures(connection: Connection, scope: Scope, span: Span) -> dict[str, Any]
     between = (scope, span.begin, span.end)
     return {
         "audited": figure_reads.audited_per(connection, *between),
-        "sent": figure_reads.per_day(connection, scope, figures.SENT, span.since, span.until),
+        "sent": figure_reads.per_day(connection, scope, figures.SENT, span.since, span.until, months=span.by_month),
         "confused": figure_reads.confused(connection, *between),
         "believed": figure_reads.believed(connection, *between),
     }

@@ -81,73 +81,99 @@ def _attempt(connection: Connection, keys: dict[str, str], now: datetime) -> flo
 async def _note_failure(console: Console, request: web.Request, account: Account | None) -> None:
     """Write down a wrong password, for an account that there is; what else was typed may be a password, too."""
     console.log.warning("sign_in_failed", way=LOCAL, account=account.id if account else None)
-    entry = access.Entry(
-        at=console.now,
-        account_id=account.id if account else None,
-        who=account.email if account else "?",
-        action="sign_in_failed",
-        detail=LOCAL,
-        address=console.sessions.address(request),
-    )
-    await console.store.write(lambda c: access.note(c, entry))
+    note = _Notes(console, request, account.email if account else "?")
+    await console.store.write(lambda c: note(c, account, "sign_in_failed", LOCAL))
 
 
 async def let_in(console: Console, provider: Provider, identity: Identity, request: web.Request) -> str:
     """Begin a session for somebody whom a provider names, and return its token; raise `NotAuthentic` for a stranger."""
-    token = fresh_token()
+    token, note = fresh_token(), _Notes(console, request, identity.email or f"{identity.subject}@{provider.id}")
 
-    def begin(connection: Connection) -> Account | None:
-        account = _account(connection, provider, identity, console.now)
-        if account is not None:
-            _begin(connection, console, account, token=token, way=provider.id, request=request)
-        return account
+    def begin(connection: Connection) -> bool:
+        account = _account(connection, provider, identity, note)
+        if account is None:
+            return False
+        _begin(connection, console, account, token=token, way=provider.id, request=request)
+        return True
 
-    if await console.store.write(begin) is None:
+    if not await console.store.write(begin):
         raise NotAuthentic(_STRANGER.format(name=provider.name))
     return token
 
 
-def _account(connection: Connection, provider: Provider, identity: Identity, now: datetime) -> Account | None:
-    """Return whose sign-in this is: known by `sub`, else waited for, else spoken for by a group; None for nobody."""
-    account = accounts.at_provider(connection, identity.issuer, identity.subject)
-    if account is None and identity.email:
-        account = accounts.bind(connection, identity.email, identity.issuer, identity.subject, identity.name)
+def _account(connection: Connection, provider: Provider, identity: Identity, note: _Notes) -> Account | None:
+    """Return whose sign-in this is: known by `sub`, else waited for, else spoken for by a group; None for nobody.
+
+    What the provider changes about an account is noted like what an administrator does.
+    """
+    known = accounts.at_provider(connection, identity.issuer, identity.subject)
     spoken = oidc.mapping(identity, provider.groups)
-    if account is None and spoken is not None:
-        number = accounts.add(
-            connection,
-            identity.email or f"{identity.subject}@{provider.id}",
-            role=spoken.role,
-            scope=Scope(spoken.departments, spoken.schools),
-            now=now,
-            by=provider.id,
-            name=identity.name,
-            issuer=identity.issuer,
-            subject=identity.subject,
-        )
-        account = accounts.get(connection, number)
-    if account is None or account.disabled_at is not None:
+    account = known or _waited_for(connection, identity) or _added(connection, provider, identity, spoken, note)
+    gone = account is not None and account.mapped and spoken is None  # left the group
+    if account is None or account.disabled_at is not None or gone:
+        note(connection, account, "sign_in_refused", provider.id)
         return None
-    if account.mapped:
-        if spoken is None:
-            return None  # left the group
-        accounts.change(connection, account.id, role=spoken.role, scope=Scope(spoken.departments, spoken.schools))
-    accounts.follow(connection, account.id, email=identity.email or account.email, name=identity.name or account.name)
+    if known is None:
+        action = "user_added" if account.mapped else "user_bound"
+        note(connection, account, action, f"{provider.id}: {accounts.in_words(account.role, account.scope)}")
+    elif known.mapped and spoken is not None:
+        role, scope = spoken.role, Scope(spoken.departments, spoken.schools)
+        if accounts.change(connection, account.id, role=role, scope=scope):
+            note(connection, account, "user_changed", f"{provider.id}: {accounts.in_words(role, scope)}")
+    email, name = identity.email or account.email, identity.name or account.name
+    accounts.follow(connection, account.id, email=email, name=name)
+    if known is not None and (known.email, known.name) != (accounts.normal(email), name[:200]):
+        note(connection, account, "user_renamed", provider.id)
     return accounts.get(connection, account.id)
+
+
+def _waited_for(connection: Connection, who: Identity) -> Account | None:
+    return accounts.bind(connection, who.email, who.issuer, who.subject, who.name) if who.email else None
+
+
+def _added(
+    connection: Connection, provider: Provider, who: Identity, spoken: oidc.Mapped | None, note: _Notes
+) -> Account | None:
+    """Add the account of somebody for whom a group speaks; return None if none does."""
+    if spoken is None:
+        return None
+    number = accounts.add(
+        connection,
+        note.otherwise,
+        role=spoken.role,
+        scope=Scope(spoken.departments, spoken.schools),
+        now=note.console.now,
+        by=provider.id,
+        name=who.name,
+        issuer=who.issuer,
+        subject=who.subject,
+    )
+    return accounts.get(connection, number)
 
 
 def _begin(
     connection: Connection, console: Console, account: Account, *, token: str, way: str, request: web.Request
 ) -> None:
     console.sessions.begin(connection, account.id, token, way=way, request=request)
-    access.note(
-        connection,
-        access.Entry(
-            at=console.now,
-            account_id=account.id,
-            who=account.email,
-            action="sign_in",
-            detail=way,
-            address=console.sessions.address(request),
-        ),
-    )
+    _Notes(console, request)(connection, account, "sign_in", way)
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """Notes what happens at one sign-in; `otherwise` is what somebody without an account is called."""
+
+    console: Console
+    request: web.Request
+    otherwise: str = "?"
+
+    def __call__(self, connection: Connection, account: Account | None, action: str, detail: str) -> None:
+        entry = access.Entry(
+            at=self.console.now,
+            account_id=account.id if account else None,
+            who=account.email if account else self.otherwise,
+            action=action,
+            about=f"account {account.id}" if account and action.startswith("user_") else "",
+            detail=detail,
+            address=self.console.sessions.address(self.request),
+        )
+        access.note(connection, entry)

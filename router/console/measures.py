@@ -172,4 +172,4 @@ def _long(time: timedelta) -> str:
         if seconds >= size:
             n = round(seconds / size)
             return f"{n} {unit}{'' if n == 1 else 's'}"
-    return f"{round(seconds)} s"
+    return f"{max(1, round(seconds))} s"

@@ -15,7 +15,7 @@ from router.console.roles import Action
 from router.console.routes import Route
 from router.errors import SignpostError
 from router.learning.corrections import NOTE_LIMIT
-from router.records import CorrectionState, DeliveryState, State
+from router.records import CorrectionState, DeliveryState, Medium, State
 from router.store import comments, journeys, messages, triage
 from router.understand import CannotBeShown
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from router.console.console import Console
     from router.console.routes import Visit
     from router.destinations import Desks
-    from router.records import Correction, Decision, Department
+    from router.records import Correction, Decision, Department, Message
     from router.store.comments import Comment
     from router.store.journeys import Journey
     from router.store.scope import Scope
@@ -72,6 +72,13 @@ def undoable(journey: Journey) -> Correction | None:
     return None
 
 
+def unconfirmed(journey: Journey) -> Correction | None:
+    """Return what sent the message on to where it is, if nobody has confirmed yet that it is theirs."""
+    said, present = undoable(journey), journey.present
+    asked = said is not None and present is not None and said.to_department == present.department
+    return said if said and asked and said.state is CorrectionState.PROPOSED else None
+
+
 def plain_facts(console: Console, journey: Journey) -> list[tuple[str, str]]:
     """Return names and values of what is known of a message, for people."""
     message, content, present = journey.message, journey.message.content, journey.present
@@ -91,7 +98,15 @@ def plain_facts(console: Console, journey: Journey) -> list[tuple[str, str]]:
 
 
 def _address(sender: str) -> str:
-    return f"<{sender}>" if sender else ""
+    return f"<{sender}>" if "@" in sender else sender
+
+
+def heading(message: Message) -> str:
+    """Return a message's subject, or, for it has none, what it is."""
+    content = message.content
+    if message.medium is Medium.SMS and content.sender:
+        return f"Text message from {content.sender}"
+    return body.one_line(content.subject) or "(no subject)"
 
 
 async def show(console: Console, visit: Visit) -> web.StreamResponse:
@@ -107,7 +122,7 @@ async def show(console: Console, visit: Visit) -> web.StreamResponse:
         visit,
         "message.html",
         journey=journey,
-        subject=body.one_line(content.subject) or "(no subject)",
+        subject=heading(journey.message),
         facts=plain_facts(console, journey),
         text=body.readable(content.text),
         formatted=bool(content.html_text.strip()) and journey.message.medium.value == "email",
@@ -120,6 +135,7 @@ async def show(console: Console, visit: Visit) -> web.StreamResponse:
         rest=rest,
         stuck=[delivery for delivery in journey.deliveries if delivery.state in _STUCK],
         undo=undoable(journey),
+        unconfirmed=unconfirmed(journey),
         comments=known.comments,
         others=[(other, body.one_line(other.content["subject"] if other.content else "")) for other in known.others],
         name=console.desks.name,

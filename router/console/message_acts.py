@@ -74,6 +74,12 @@ async def send_on(console: Console, visit: Visit) -> web.StreamResponse:
     return await _answer(console, visit, "send_on", work, detail=to if to in console.desks.departments else "")
 
 
+async def ours(console: Console, visit: Visit) -> web.StreamResponse:
+    """Confirm that a message which was sent on belongs where it is now."""
+    by, now = visit.viewer.email, console.now
+    return await _answer(console, visit, "ours", lambda c, acting: acting.ours(c, seen(visit), by=by, now=now))
+
+
 async def release(console: Console, visit: Visit) -> web.StreamResponse:
     """Let a held message go wherever the router sends it."""
     work = partial(_release, visit=visit, by=visit.viewer.email, console=console)
@@ -193,6 +199,7 @@ async def undo(console: Console, visit: Visit) -> web.StreamResponse:
 _ONE = "/messages/{message}"
 ROUTES = (
     Route(path=f"{_ONE}/send-on", action=Action.FLAG, page=send_on, post=True, about=MESSAGE),
+    Route(path=f"{_ONE}/ours", action=Action.FLAG, page=ours, post=True, about=MESSAGE),
     Route(path=f"{_ONE}/release", action=Action.TRIAGE, page=release, post=True, about=MESSAGE),
     Route(path=f"{_ONE}/hold", action=Action.TRIAGE, page=hold, post=True, about=MESSAGE),
     Route(path=f"{_ONE}/retry", action=Action.TRIAGE, page=retry, post=True, about=MESSAGE),

@@ -27,7 +27,7 @@ async def start(console: Console, visit: Visit) -> web.StreamResponse:
     seen = [
         desk for desk in console.desks.departments.values() if scope.departments is None or desk.id in scope.departments
     ]
-    desks = [(desk.name, counts.get(desk.id, 0)) for desk in seen]
+    desks = [(desk.name, desk.id, counts.get(desk.id, 0)) for desk in seen]
     return console.page(visit, "start.html", desks=sorted(desks), undecided=counts.get("", 0), days=LATELY.days)
 
 
@@ -72,7 +72,13 @@ async def end_others(console: Console, visit: Visit) -> web.StreamResponse:
 
 async def sign_out(console: Console, visit: Visit) -> web.StreamResponse:
     """End this session."""
-    await console.sessions.end(visit.guest)
+    guest, entry = visit.guest, console.entry(visit, "sign_out")
+
+    def work(connection: Connection) -> None:
+        sessions.end(connection, guest.session_id, guest.viewer.account_id)
+        access.note(connection, entry)
+
+    await console.store.write(work)
     answer = web.Response(status=303, headers={"Location": f"{console.pages.root}{SIGN_IN}"})
     console.sessions.forget(answer)
     return answer
@@ -83,5 +89,5 @@ ROUTES = (
     Route(path="/sessions", action=Action.OWN, page=own_sessions),
     Route(path="/sessions/others/end", action=Action.OWN, page=end_others, post=True),
     Route(path="/sessions/{session}/end", action=Action.OWN, page=end_session, post=True),
-    Route(path="/sign-out", action=Action.OWN, page=sign_out, post=True, noted="sign_out"),
+    Route(path="/sign-out", action=Action.OWN, page=sign_out, post=True),
 )

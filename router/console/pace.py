@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from router.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _WINDOW_S = 60.0
 
@@ -38,3 +39,29 @@ class Pace:
         self._taken[session_id] += 1
         if self._taken[session_id] > self._most:
             raise TooMany("you have asked for very many pages within a minute; wait a minute and go on")
+
+
+class Busy(Refused):
+    """As many as there may be at once are being made."""
+
+    status = 503
+
+
+class Few:
+    """Lets no more than a few of something be made at once."""
+
+    def __init__(self, most: int, otherwise: str) -> None:
+        self._most = most
+        self._otherwise = otherwise
+        self._made = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count one while the block runs; raise `Busy`, with its sentence, if there are too many."""
+        if self._made >= self._most:
+            raise Busy(self._otherwise)
+        self._made += 1
+        try:
+            yield
+        finally:
+            self._made -= 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from router.console import addresses
 from router.errors import StoreBusy
 
 if TYPE_CHECKING:
@@ -124,9 +125,12 @@ class Hasher:
 
 
 def keys_of(email: str, address: str) -> dict[str, str]:
-    """Return by what failures are counted: the account, known or not, the address, and both. No address is kept."""
-    parts = {"account": email.strip().casefold(), "address": address}
-    parts["both"] = f"{parts['account']} {address}"
+    """Return by what failures are counted: the account, known or not, the address, and both. No address is kept.
+
+    Of an IPv6 address its network: somebody there would otherwise begin anew with each of 2^64 addresses.
+    """
+    parts = {"account": email.strip().casefold(), "address": addresses.place(address)}
+    parts["both"] = f"{parts['account']} {parts['address']}"
     return {kind: f"{kind}:{sha256(text.encode()).hexdigest()[:48]}" for kind, text in parts.items()}
 
 

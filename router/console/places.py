@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from router.store import holders
 from router.store.tables import corrections, decisions, deliveries, messages
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _number(text: str) -> int:
 def _where(connection: Connection, which: ColumnElement[bool]) -> Where:
     """Return where the decision in force has put a message; who got a copy has it, too."""
     statement = (
-        select(messages.c.id, decisions.c.department, decisions.c.school, decisions.c.prediction)
+        select(messages.c.id, decisions.c.department, decisions.c.school)
         .select_from(messages.outerjoin(decisions, decisions.c.id == messages.c.decision_id))
         .where(which)
     )
@@ -62,8 +63,8 @@ def _where(connection: Connection, which: ColumnElement[bool]) -> Where:
         return ()
     if row.department is None:
         return (("", ""),)
-    also = (row.prediction or {}).get("also", ())
-    return tuple((department, row.school or "") for department in (row.department, *also))
+    copies = holders.copies(connection, [row.id]).get(row.id, ())
+    return tuple((department, row.school or "") for department in (row.department, *copies))
 
 
 MESSAGE = Place("message", _of_message)

@@ -99,7 +99,7 @@ class _Guarded:
         await self._require_place(visit)
         if route.post:
             visit = Visit(request=request, guest=guest, form=await self._form(request, guest))
-        if route.noted and request.method != "HEAD":
+        if route.noted:
             await console.note(visit, route.noted, self._about(visit))
         return await route.page(console, visit)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import re
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from router.console import addresses
 from router.console.roles import Role, Viewer
+from router.console.watching import Watching
 from router.store import accounts, sessions
 
 if TYPE_CHECKING:
@@ -46,18 +46,25 @@ class Sessions:
         address = urlsplit(public_url)
         self._store = store
         self.idle = idle
+        self._watching = Watching(store, idle)
         self._longest = longest
         self._secure = address.scheme == "https"  # else loopback: a browser takes no `__Host-` cookie there
         self._path = "/" if self._secure else f"{address.path.rstrip('/')}/console"
         self.cookie = "__Host-signpost" if self._secure else "signpost-session"
 
     async def of(self, request: web.Request, *, used: bool = True) -> Guest | None:
-        """Return who asks; None where nobody is signed in, or not any more. It counts as use if `used`."""
-        token = request.cookies.get(self.cookie, "")
-        if not _TOKEN.fullmatch(token):
+        """Return who asks; None where nobody is signed in, or not any more.
+
+        It counts as use if `used`; else a browser asks by itself, and may do so for 2 s after the session has ended.
+        """
+        token = self._shown(request)
+        if not token:
             return None
         now = self._store.clock.now()
-        row = await self._store.read(lambda c: sessions.find(c, digest(token), now, self.idle))
+        if used:
+            row = await self._store.read(lambda c: sessions.find(c, digest(token), now, self.idle))
+        else:
+            row = await self._watching.find(digest(token))
         if row is None:
             return None
         if used and now - row.seen_at >= _TOUCH:
@@ -65,8 +72,13 @@ class Sessions:
         return Guest(viewer_of(accounts.account_of(row)), row.session_id, _csrf(token))
 
     def begin(self, connection: Connection, account_id: int, token: str, *, way: str, request: web.Request) -> None:
-        """Begin a session for a new token (`fresh_token`), within the unit of work that lets somebody in."""
+        """Begin a session for a new token (`fresh_token`), within the unit of work that lets somebody in.
+
+        It takes the place of the one that this browser had, whosever that was: nothing there could end it any more.
+        """
         now = self._store.clock.now()
+        if former := self._shown(request):
+            sessions.end_shown(connection, digest(former))
         accounts.signed_in(connection, account_id, now)
         sessions.begin(
             connection,
@@ -79,6 +91,11 @@ class Sessions:
             browser=_printable(request.headers.get("User-Agent", "")),
         )
 
+    def _shown(self, request: web.Request) -> str:
+        """Return the token that a browser shows, "" for what can't be one: a cookie may hold any bytes."""
+        token = request.cookies.get(self.cookie, "")
+        return token if _TOKEN.fullmatch(token) else ""
+
     def remember(self, answer: web.StreamResponse, token: str) -> None:
         """Have the browser show the token from now on."""
         answer.set_cookie(
@@ -90,18 +107,9 @@ class Sessions:
         """Have the browser forget it."""
         answer.del_cookie(self.cookie, path=self._path, secure=self._secure, httponly=True, samesite="Lax")
 
-    async def end(self, guest: Guest) -> None:
-        """End the session in which somebody signs out."""
-        await self._store.write(lambda c: sessions.end(c, guest.session_id, guest.viewer.account_id))
-
     def address(self, request: web.Request) -> str:
-        """Return where a request is from; behind a proxy on this machine what that one says, and no other."""
-        remote = request.remote or ""
-        with suppress(ValueError):
-            if ipaddress.ip_address(remote).is_loopback:
-                last = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-                return str(ipaddress.ip_address(last))
-        return remote
+        """Return where a request is from."""
+        return addresses.of(request)
 
 
 def fresh_token() -> str:

@@ -35,6 +35,9 @@ class SignIn:
         self._hasher = hasher
         self._providers = {client.provider.id: client for client in providers}
         self._local = local
+        self._secure = urlsplit(console.public_url).scheme == "https"
+        # With this prefix no other site of the district's domain can have planted it (RFC 6265bis, section 4.1.3.2).
+        self._begun = f"__Host-{_ATTEMPT}" if self._secure else _ATTEMPT
 
     def routes(self) -> list[web.RouteDef]:
         """Return the addresses: these alone need nobody to be signed in."""
@@ -80,7 +83,7 @@ class SignIn:
             return self._failed(error, client)
         answer = web.Response(status=303, headers={"Location": location})
         token = self._console.keys.sign(attempt.dump(), _ATTEMPT)
-        answer.set_cookie(_ATTEMPT, token, max_age=_ATTEMPT_S, **self._cookie)
+        answer.set_cookie(self._begun, token, max_age=_ATTEMPT_S, **self._cookie)
         return answer
 
     async def finish(self, request: web.Request) -> web.Response:
@@ -93,13 +96,13 @@ class SignIn:
         except (Unreachable, NotAuthentic) as error:
             return self._failed(error, client)
         answer = self._see(attempt.next)
-        answer.del_cookie(_ATTEMPT, **self._cookie)
+        answer.del_cookie(self._begun, **self._cookie)
         self._console.sessions.remember(answer, token)
         return answer
 
     def _attempt(self, request: web.Request, client: ProviderClient) -> Attempt:
         """Return what this browser began; raise `NotAuthentic` if that was nothing, or with another provider."""
-        begun = request.cookies.get(_ATTEMPT, "")
+        begun = request.cookies.get(self._begun, "")
         if not begun:
             raise NotAuthentic("this sign-in wasn't begun in this browser, or too long ago; please begin again")
         attempt = Attempt.load(self._console.keys.unsign(begun, _ATTEMPT, _ATTEMPT_S))
@@ -116,7 +119,7 @@ class SignIn:
     def _failed(self, error: Unreachable | NotAuthentic, client: ProviderClient) -> web.Response:
         self._console.log.warning("sign_in_failed", way=client.provider.id, why=str(error))
         answer = self._page("", wrong=_capital(str(error)), status=error.status)
-        answer.del_cookie(_ATTEMPT, **self._cookie)
+        answer.del_cookie(self._begun, **self._cookie)
         return answer
 
     def _page(
@@ -142,14 +145,14 @@ class SignIn:
     @property
     def _cookie(self) -> dict[str, Any]:
         """A cookie that comes along when the provider sends the browser back, and nowhere else."""
-        secure = urlsplit(self._console.public_url).scheme == "https"
-        path = f"{self._console.pages.root}{SIGN_IN}"
-        return {"path": path, "secure": secure, "httponly": True, "samesite": "Lax"}
+        path = "/" if self._secure else f"{self._console.pages.root}{SIGN_IN}"
+        return {"path": path, "secure": self._secure, "httponly": True, "samesite": "Lax"}
 
 
 def _next(given: str) -> str:
     """Return where to go on, if it is a page of the console; "" for anything else: nobody is led elsewhere."""
-    return given if len(given) <= 500 and "//" not in given and _NEXT.fullmatch(given) else ""
+    plain = len(given) <= 500 and not any(odd in given for odd in ("//", "/.")) and _NEXT.fullmatch(given)
+    return given if plain else ""
 
 
 def _capital(text: str) -> str:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from router.console import attachments, body
 from router.console.journey_words import because, sentence
-from router.console.message import choices, know, plain_facts
+from router.console.message import choices, heading, know, plain_facts
 from router.console.message_acts import act, seen
 from router.console.places import MESSAGE
 from router.console.roles import Action
 from router.console.routes import Route
 from router.errors import Conflict, NotFound
-from router.records import State
+from router.records import SUSPICIOUS, State
 from router.store import triage
 from router.store.triage import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from aiohttp import web
     from sqlalchemy import Connection
@@ -58,11 +58,11 @@ async def show(console: Console, visit: Visit) -> web.StreamResponse:
         **common,
         journey=journey,
         urgent=chosen.urgent,
-        subject=body.one_line(content.subject) or "(no subject)",
+        subject=heading(journey.message),
         facts=plain_facts(console, journey),
         text=body.readable(content.text),
         files=attachments.listed(content.attachments),
-        why=_why(journey),
+        why=_why(journey, console.desks.name),
         seen=present.id if present else "",
         desk=console.desks.name(present.department) if present and not held else "",
         keyed=_keyed(likely, rest),
@@ -83,11 +83,13 @@ def _keyed(likely: Sequence[Department], rest: Sequence[Department]) -> list[tup
     return [(key, desk, is_likely) for key, (desk, is_likely) in zip(_KEYS, desks, strict=False)]
 
 
-def _why(journey: Journey) -> str:
+def _why(journey: Journey, name: Callable[[str], str]) -> str:
     """Return in a sentence why a person is asked."""
     if journey.state is State.HELD:
+        if journey.detail.startswith(SUSPICIOUS):
+            return sentence(f"it looks like spam: {journey.detail.removeprefix(SUSPICIOUS)}")
         return sentence(f"it is held: {journey.detail or 'a person has to decide'}")
-    return because(journey.present) if journey.present else ""
+    return because(journey.present, name) if journey.present else ""
 
 
 async def judge(console: Console, visit: Visit) -> web.StreamResponse:

@@ -33,6 +33,7 @@ async def show(console: Console, visit: Visit) -> web.StreamResponse:
 async def show_one(console: Console, visit: Visit) -> web.StreamResponse:
     """Show one account, and the form to change it."""
     account = await _account(console, visit)
+    await console.note(visit, "view_user", f"account {account.id}")
     own = account.id == visit.viewer.account_id
     return console.page(visit, "user.html", account=account, own=own, **_choices(console))
 
@@ -46,7 +47,7 @@ async def add(console: Console, visit: Visit) -> web.StreamResponse:
 
     def work(connection: Connection) -> None:
         number = accounts.add(connection, email, role=role, scope=scope, now=now, by=who)
-        access.note(connection, console.entry(visit, "user_added", f"account {number}", _words(role, scope)))
+        access.note(connection, console.entry(visit, "user_added", f"account {number}", accounts.in_words(role, scope)))
 
     await console.store.write(work)
     return console.see_other("/users", f"{email} may sign in now.")
@@ -58,7 +59,7 @@ async def change(console: Console, visit: Visit) -> web.StreamResponse:
     role, scope = _given(console, visit.form)
     if account.mapped:
         raise Conflict("the role comes from the groups of the sign-in service, and is set there")
-    entry = console.entry(visit, "user_changed", f"account {account.id}", _words(role, scope))
+    entry = console.entry(visit, "user_changed", f"account {account.id}", accounts.in_words(role, scope))
 
     def work(connection: Connection) -> None:
         if accounts.change(connection, account.id, role=role, scope=scope):
@@ -135,13 +136,6 @@ def _ticked(form: Mapping[str, str], what: str, there: Collection[str]) -> froze
         return None
     given = {name.removeprefix(f"{what}:") for name in form if name.startswith(f"{what}:")}
     return frozenset(given & set(there))
-
-
-def _words(role: str, scope: Scope) -> str:
-    departments, schools = (
-        "all" if ids is None else ", ".join(sorted(ids)) or "none" for ids in (scope.departments, scope.schools)
-    )
-    return f"{role}; departments: {departments}; schools: {schools}"
 
 
 ROUTES = (

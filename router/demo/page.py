@@ -14,11 +14,10 @@ from router.demo.mailboxes import Mailboxes
 from router.demo.shown import Shown
 from router.records import DeliveryKind
 from router.store import decisions, deliveries
-from router.web.pages import Pages
 from router.web.server import CONTENT_SECURITY_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
     from router.destinations import Desks
     from router.interfaces import Progress
     from router.records import Delivery
-    from router.settings import Address
     from router.store.engine import Store
+    from router.web.pages import Pages
 
     Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,7 +48,8 @@ class Demo:
     """Everything under `/demo`. `mount` it on the web application before that starts.
 
     `retrain` does what `signpost train` does and returns a sentence about what came of it (progress is called from any
-    thread). `commands` must know `models_rollback` (`router.model_commands`).
+    thread). `commands` must know `models_rollback` (`router.model_commands`). `common` is what every page shows:
+    `smtp`, where mail comes in, and `text_line`, where the telephone is.
     """
 
     def __init__(
@@ -58,29 +58,28 @@ class Demo:
         commands: Commands,
         store: Store,
         desks: Desks,
-        organization: str,
+        pages: Pages,
         public_url: str,
         zone: ZoneInfo,
         departments_dir: Path,
-        smtp: Address,
         retrain: Callable[[Progress], Awaitable[str]],
         log: FilteringBoundLogger,
-        text_line: str = "text-line",
+        common: Mapping[str, Any],
     ) -> None:
         self._commands = commands
         self._store = store
         self._desks = desks
-        self._pages = Pages(organization)
+        self._pages = pages
         self._mailboxes = Mailboxes(departments_dir)
         self._shown = Shown(desks, zone)
-        self._common: dict[str, Any] = {"smtp": smtp, "text_line": f"/webhooks/{text_line}"}
+        self._common = common
         self._lessons = Lessons(
             commands=commands,
             store=store,
-            pages=self._pages,
+            pages=pages,
             shown=self._shown,
             public_url=public_url,
-            common=self._common,
+            common=common,
             retrain=retrain,
             log=log,
         )

@@ -65,6 +65,7 @@ class TextLine:
             wrong = "Please write something." if not text else "That isn't a telephone number."
             return self._page(status=422, wrong=wrong, phone=typed, text=text)
         receipt = await accept(self._inbound(form.get("key", ""), phone, text))
+        self._context.on_proof()
         return web.Response(status=303, headers={"Location": f"{self._path}?sent={receipt.message_id}"})
 
     def _inbound(self, key: str, phone: str, text: str) -> Inbound:

@@ -15,7 +15,7 @@ import numpy as np
 
 from classifiers._figures import expected_calibration_error
 from router.learning.dataset import kind_of
-from router.learning.proofs import changed, covered, lower_bound, sign_test, surely_grows
+from router.learning.proofs import accepted, changed, covered, lower_bound, sign_test, surely_grows
 from router.learning.verdicts import FAILED, FOR_A_PERSON, PASSED, Check, Replayed, Verdict, first, sentence
 from router.routing.policy import Thresholds
 
@@ -124,10 +124,12 @@ def compare(
         *_by_group("source", [kind_of(row.source) for row in held_out], before, right, seed),
         _calibration(champion, challenger, held_out, seed),
         *_routing(champion, challenger, held_out, target_error),
-        *_sent_wrongly(champion, challenger, held_out, rehearsed, seed),
+        *_sent_wrongly(
+            (champion, challenger), held_out, rehearsed.not_misrouted if rehearsed else None, target_error, seed
+        ),
         *_urgent(champion, challenger, held_out, strangers, seed),
         *_replay(replayed),
-        *(_beside(reference, challenger, held_out, seed) if reference else ()),
+        *(_beside(reference, challenger, held_out, target_error, seed) if reference else ()),
     ]
     return Verdict(
         passed=_passed(checks),
@@ -141,7 +143,7 @@ def is_open(verdict: Verdict) -> bool:
     """Return whether a challenger is refused only because few messages are held out, and not for what they say."""
     refused_for = {check.what: check for check in verdict.checks if check.outcome == FAILED}
     return bool(refused_for) and all(
-        what in {_ACCURACY, _MISROUTED} and check.n < FEW and _loss(check) <= -OVERALL_LIMIT
+        what in {_ACCURACY, _MISROUTED} and check.n < FEW and _loss(check) <= -(check.limit or 0.0)
         for what, check in refused_for.items()
     )
 
@@ -169,21 +171,23 @@ def _difference(what: str, before: Truths, right: Truths, limit: float, seed: in
     )
 
 
-def _overall(what: str, held_out: Pair, rehearsed: Pair | None, seed: int) -> Iterable[Check]:
+def _overall(
+    what: str, held_out: Pair, rehearsed: Pair | None, seed: int, limit: float = OVERALL_LIMIT
+) -> Iterable[Check]:
     """One bound for all messages; with those of a rehearsal, what is held out must not point the other way."""
     if rehearsed is None:
-        yield _difference(what, *held_out, OVERALL_LIMIT, seed)
+        yield _difference(what, *held_out, limit, seed)
         return
     before, after = (np.concatenate(both) for both in zip(held_out, rehearsed, strict=True))
-    yield _difference(what, before, after, OVERALL_LIMIT, seed)
+    yield _difference(what, before, after, limit, seed)
     old, new = (float(truths.mean()) for truths in held_out)
     yield Check(
         what=f"{what}, of what is held out",
         n=len(held_out[0]),
         champion=old,
         challenger=new,
-        limit=OVERALL_LIMIT,
-        outcome=PASSED if new - old >= OVERALL_LIMIT else FAILED,
+        limit=limit,
+        outcome=PASSED if new - old >= limit else FAILED,
     )
 
 
@@ -268,11 +272,13 @@ def _routing(
 
 
 def _sent_wrongly(
-    champion: Answered, challenger: Answered, held_out: Sequence[Example], rehearsed: Rehearsed | None, seed: int
+    models: tuple[Answered, Answered], held_out: Sequence[Example], known: Pair | None, target_error: float, seed: int
 ) -> Iterable[Check]:
-    """How much of all would go to the wrong department."""
+    """How much of all would go to the wrong department; `known` is what a rehearsal said of that."""
+    champion, challenger = models
     rightly = ~champion.misrouted(held_out), ~challenger.misrouted(held_out)
-    for check in _overall(_MISROUTED, rightly, rehearsed.not_misrouted if rehearsed else None, seed):
+    limit = OVERALL_LIMIT - accepted(champion.routed, challenger.routed, target_error)
+    for check in _overall(_MISROUTED, rightly, known, seed, limit):
         assert check.champion is not None
         yield replace(check, champion=1 - check.champion, challenger=1 - check.challenger)
 
@@ -318,7 +324,9 @@ def _replay(replayed: Replayed) -> Iterable[Check]:
         )
 
 
-def _beside(reference: Answered, challenger: Answered, held_out: Sequence[Example], seed: int) -> Iterable[Check]:
+def _beside(
+    reference: Answered, challenger: Answered, held_out: Sequence[Example], target_error: float, seed: int
+) -> Iterable[Check]:
     """A few small losses in a row are a large one, though each is within its limit ("bio-creep").
 
     Everson-Stewart and Emerson 2010, Bio-creep in non-inferiority clinical trials, Statistics in Medicine 29: compare
@@ -332,7 +340,8 @@ def _beside(reference: Answered, challenger: Answered, held_out: Sequence[Exampl
         if mask.sum() >= ENOUGH:
             yield _difference(f"department {name} {_REFERENCE}", before[mask], right[mask], 2 * GROUP_LIMIT, seed)
     before, after = reference.misrouted(held_out), challenger.misrouted(held_out)
-    yield _difference(f"messages not sent to a wrong department {_REFERENCE}", ~before, ~after, 2 * OVERALL_LIMIT, seed)
+    limit = 2 * OVERALL_LIMIT - accepted(reference.routed, challenger.routed, target_error)
+    yield _difference(f"messages not sent to a wrong department {_REFERENCE}", ~before, ~after, limit, seed)
 
 
 def _passed(checks: Sequence[Check]) -> bool:

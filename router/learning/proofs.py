@@ -40,6 +40,14 @@ def changed(before: Truths, after: Truths) -> tuple[int, int]:
     return int((after & ~before).sum()), int((before & ~after).sum())
 
 
+def accepted(routed_before: Truths, routed_after: Truths, target_error: float) -> float:
+    """Return by how much more of all may go wrong because more is routed: of that, people accept so many wrong ones.
+
+    Otherwise no better model could follow a champion that leaves much to people, for it routes more, and some wrongly.
+    """
+    return target_error * max(0.0, float(routed_after.mean() - routed_before.mean()))
+
+
 def surely_grows(measure: Measure, before: Said, after: Said, seed: int) -> bool:
     """Return whether a measure of (confidence, truth) is larger after in 95 % of 200 resamples.
 

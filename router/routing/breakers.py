@@ -63,17 +63,26 @@ class Limits:
 class Breakers:
     """Hold what comes too often: from one sender, or as the same words in answer after answer.
 
-    `desks` are the addresses that we deliver to, in lower case; `said` returns what a mail's writer says in it, without
+    `desks` are the addresses that we deliver to, in lower case, `departments` those of them that aren't for alerts
+    alone: who is told of something may sit where families do. `said` returns what a mail's writer says in it, without
     quotes. Answers of some length are counted by their words whoever sends them, so that a program with a fresh address
     each time is found; other mail only if it comes from where our desks are, from an address that never wrote before.
     """
 
     name = "breakers"
 
-    def __init__(self, store: Store, desks: frozenset[str], limits: Limits, said: Callable[[Content], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        desks: frozenset[str],
+        limits: Limits,
+        said: Callable[[Content], str],
+        departments: frozenset[str] | None = None,
+    ) -> None:
         self._store = store
         self._desks = desks
-        self._domains = frozenset(desk.rpartition("@")[2] for desk in desks if "@" in desk) - _PUBLIC
+        near = desks if departments is None else departments
+        self._domains = frozenset(desk.rpartition("@")[2] for desk in near if "@" in desk) - _PUBLIC
         self._limits = limits
         self._said = said
 

@@ -10,6 +10,7 @@ from router.answers.build import answers_of
 from router.destinations import addresses
 from router.learning.audit import Audit
 from router.returns import Returns
+from router.routing.earlier import Earlier
 from router.routing.stage import DecideStage
 from router.urgency import LOOK_S, Escalation
 from router.workers import Worker
@@ -37,6 +38,7 @@ def add_deciders(parts: Parts) -> None:
         returns=Returns(parts.alerts, parts.desks, parts.rng),
         answers=answers_of(configuration, parts.desks, parts.keys, told),
         audit=Audit(configuration.learning.audit_rate),
+        earlier=Earlier(parts.store, configuration.routing.thread_window),
         lookout=parts.lookout,
         wake=partial(parts.crew.wake, "dispatch"),
         metrics=parts.metrics,

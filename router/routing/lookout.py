@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from router.records import Content
+    from router.routing.urgent import Look, Urgent
     from router.store.engine import Store
 
     Understand = Callable[[bytes, Mapping[str, object], str], Awaitable[Content]]
-    Reasons = Callable[[Sequence[tuple[Content, str]]], Awaitable[list[str]]]
 
 FEWEST = 128
 """Messages that wait: fewer are decided in a second, as soon as they would have been looked through."""
@@ -41,18 +41,29 @@ _MOST_BYTES = 262_144  # of an original: a larger one costs as much as a hundred
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was found of a message: what it says, and why it is urgent, "" if it isn't."""
+    """What was found of a message: what it says, and why it is urgent, "" if it isn't.
+
+    None if nobody can say: the model failed just then, or another one serves now.
+    """
 
     content: Content
-    reason: str
-    size: int  # in octets, about
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of a message, and of how many octets, about."""
+
+    content: Content
+    look: Look
+    size: int
 
 
 class Lookout:
     """Finds urgent messages among those that wait, the newest first: the deciders come from the other end.
 
-    `reasons` says why messages are urgent (`router.routing.urgent.Urgent.reasons_in_turns`). What came in before is
-    read from the store when a backlog begins, what comes in later is noted. What was found is kept until the message is
+    `urgent` says which messages are. What came in before is read from the store when a backlog begins, and when another
+    model serves, which may find more; what comes in later is noted. What was found is kept until the message is
     decided, so that nothing is read or asked twice, as far as memory allows (`MOST_KEPT`).
     """
 
@@ -60,20 +71,21 @@ class Lookout:
         self,
         store: Store,
         understand: Understand,
-        reasons: Reasons,
+        urgent: Urgent,
         *,
         wake: Callable[[], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._store = store
         self._understand = understand
-        self._reasons = reasons
+        self._urgent = urgent
+        self._model = ""  # what served when what waits was read
         self._wake = wake
         self._log = log
         self._behind = False  # whether the deciders are
         self._unseen: deque[str] | None = None  # None: what waits has not been read yet
         self.found: deque[str] = deque()  # to be decided first
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, _Kept] = {}
         self._kept = 0  # octets
 
     def note(self, message_id: str) -> None:
@@ -95,9 +107,11 @@ class Lookout:
 
     def recall(self, message_id: str) -> Seen | None:
         """Return what was found of a message, and forget it; None if nothing was, or it isn't known any more."""
-        seen = self._seen.pop(message_id, None)
-        self._kept -= seen.size if seen else 0
-        return seen
+        kept = self._seen.pop(message_id, None)
+        if kept is None:
+            return None
+        self._kept -= kept.size
+        return Seen(kept.content, kept.look.reason if self._urgent.holds(kept.look) else None)
 
     def put_back(self, ids: Sequence[str]) -> None:
         """Let messages come first once more: the batch they were in has failed."""
@@ -107,7 +121,8 @@ class Lookout:
         """Look through one page, and return how many messages it had."""
         if not self._behind:
             return 0
-        if self._unseen is None:
+        if self._unseen is None or self._model != self._urgent.model:
+            self._model = self._urgent.model
             self._unseen = deque(maxlen=MOST)  # from here on what comes in is noted
             before = await self._store.read(partial(messages.waiting, most=MOST))
             for gone in self._seen.keys() - set(before):  # another daemon has decided it
@@ -118,12 +133,16 @@ class Lookout:
             self._unseen.extendleft(islice(reversed(before), MOST - len(self._unseen)))
         ids = [self._unseen.pop() for _ in range(min(_PAGE, len(self._unseen)))]
         try:
-            await self._look([each for each in ids if each not in self._seen])
+            await self._look([each for each in ids if not self._is_known(each)])
         except Exception:
             if self._unseen is not None:  # again, after the others: they mustn't wait for what can't be read
                 self._unseen.extendleft(ids)
             raise
         return len(ids)
+
+    def _is_known(self, message_id: str) -> bool:
+        kept = self._seen.get(message_id)
+        return kept is not None and self._urgent.holds(kept.look)
 
     async def _look(self, ids: Sequence[str]) -> None:
         if not ids:
@@ -132,18 +151,19 @@ class Lookout:
         read = (self._understand(each.original, each.facts, each.medium.value) for each in page)
         contents = await asyncio.gather(*read)
         asked = [(content, each.medium.value) for content, each in zip(contents, page, strict=True)]
-        reasons = await self._reasons(asked)
-        for each, content, reason in zip(page, contents, reasons, strict=True):
-            self._keep(each.id, Seen(content, reason, _BESIDE + len(each.original)))
-        urgent = [each.id for each, reason in zip(page, reasons, strict=True) if reason]
+        looks = await self._urgent.look(asked)
+        known = {message_id for message_id in ids if message_id in self._seen and self._seen[message_id].look.reason}
+        for each, content, look in zip(page, contents, looks, strict=True):
+            self._keep(each.id, _Kept(content, look, _BESIDE + len(each.original)))
+        urgent = [each.id for each, look in zip(page, looks, strict=True) if look.reason and each.id not in known]
         self.found.extend(urgent)
         for message_id in urgent:
             self._log.info("urgent_comes_first", message_id=message_id)
 
-    def _keep(self, message_id: str, seen: Seen) -> None:
+    def _keep(self, message_id: str, found: _Kept) -> None:
         """Keep what was found, instead of what was found first: that came in last, and is decided last."""
         self.recall(message_id)
-        self._seen[message_id] = seen
-        self._kept += seen.size
+        self._seen[message_id] = found
+        self._kept += found.size
         while self._kept > MOST_KEPT:
             self.recall(next(iter(self._seen)))

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from router.failpoints import reach
 from router.records import Content, Message, State
+from router.routing.earlier import PutOff
 from router.shares import Shares
 from router.store import messages, outbox
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from router.learning.audit import Audit
     from router.metrics import Metrics
     from router.returns import Returns
+    from router.routing.earlier import Earlier
     from router.routing.lookout import Lookout
     from router.routing.route import Router, Verdict
     from router.store.engine import Store
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 BATCH = 32
 _HEAVY = 8_000_000  # octets: a batch of so many may have ended early, for memory's sake
-_SUSPECTS_EVERY_S = 0.5  # while there is much to do: to find none costs a look at all that waits
 MOST_LOST_LEASES = 3  # a message that took three processes with it isn't understood a fourth time
 
 
@@ -54,6 +55,7 @@ class DecideStage:
         returns: Returns,
         answers: Answers | None = None,
         audit: Audit | None = None,
+        earlier: Earlier | None = None,
         lookout: Lookout | None = None,
         wake: Callable[[], None],
         metrics: Metrics,
@@ -71,11 +73,14 @@ class DecideStage:
         self._returns = returns
         self._answers = answers
         self._audit = audit
+        self._earlier = earlier
         self._lookout = lookout
         self._wake = wake
         self._metrics = metrics
         self._log = log
         self._shares = Shares()
+        self._put_off = PutOff()
+        self._turn = 0  # batches so far: where more channels wait than a batch has places, each gets one in its turn
         self.holding: set[str] = set()  # leased here, not yet committed (see router.orphans)
 
     async def run_once(self) -> int:
@@ -83,56 +88,78 @@ class DecideStage:
         suspects = monotonic() >= self._suspects_from
         first = self._lookout.take(BATCH) if self._lookout else []
         leased = await self._lease(first, suspects=suspects)
-        if len(leased) == BATCH and suspects:  # full, and so without one
-            self._suspects_from = monotonic() + _SUSPECTS_EVERY_S
-        self._tell_lookout(leased, first)
         if not leased:
+            self._tell_lookout(leased)
             return 0
-        ids = {undecided.id for undecided in leased}
-        self.holding |= ids
+        alone = leased[0].id in first or leased[0].lost_leases > 0
+        if not alone:  # what came first, or as a suspect, doesn't tell
+            self._tell_lookout(leased)
+        batch: dict[str, Undecided] = {}
         try:
-            await self._take_on(leased)
+            await self._take_on(leased, batch, alone=alone)
         except BaseException:
-            await asyncio.shield(self._store.write(lambda c: messages.give_back(c, self._daemon_id, list(ids))))
+            await asyncio.shield(self._store.write(lambda c: messages.give_back(c, self._daemon_id, list(batch))))
             if self._lookout:
-                self._lookout.put_back([message_id for message_id in first if message_id in ids])
+                self._lookout.put_back([message_id for message_id in first if message_id in batch])
             raise
         finally:
-            self.holding -= ids
-        return len(leased)
+            self.holding -= batch.keys()
+        return len(batch)
 
     async def _lease(self, first: Sequence[str], *, suspects: bool) -> list[Undecided]:
+        self._turn += 1
         lease = partial(messages.lease_undecided, owner=self._daemon_id, limit=BATCH, suspects=suspects, first=first)
         try:
-            return await self._store.write(lease)
+            return await self._store.write(partial(lease, but=self._put_off.names(), turn=self._turn))
         except BaseException:
             if self._lookout:
                 self._lookout.put_back(first)
             raise
 
-    def _tell_lookout(self, leased: Sequence[Undecided], first: Sequence[str]) -> None:
-        """Say whether there is more to do than one batch; what came first, or alone as a suspect, doesn't tell."""
-        tells = not leased or not (leased[0].id in first or leased[0].lost_leases)
-        if self._lookout and tells:
+    def _tell_lookout(self, leased: Sequence[Undecided]) -> None:
+        """Say whether there is more to do than one batch."""
+        if self._lookout:
             heavy = sum(len(undecided.original) for undecided in leased) >= _HEAVY
             self._lookout.tell(behind=heavy or len(leased) == BATCH)
 
-    async def _take_on(self, leased: Sequence[Undecided]) -> None:
-        verdicts = await self._decide(leased)
+    async def _take_on(self, leased: Sequence[Undecided], batch: dict[str, Undecided], *, alone: bool) -> None:
+        """Decide what was leased, and what it continues before it; `batch` gets all that is leased for that.
+
+        What comes alone goes at once: alarms, and what a process died over, which might take others along.
+        """
+        read, late = await self._read_all(leased, batch), set[str]()
+        if self._earlier and not alone:
+            read, late = await self._earlier.gather(read, partial(self._take, batch=batch))
+        verdicts = await self.router.decide(read)
         reach("decided")
-        fences = {undecided.id: undecided.fence for undecided in leased}
+        waiting = [each.message.id for each in verdicts if each.message.id in late and self._may_wait(each)]
+        verdicts = [each for each in verdicts if each.message.id not in waiting]
+        fences = {each.message.id: batch[each.message.id].fence for each in verdicts}
         routed = (verdict.message for verdict in verdicts if verdict.decision)
         turns = self._shares.turns(routed, self._store.clock.now())
-        written, withheld = await self._store.write(lambda c: self._commit(c, verdicts, fences, turns))
+        written, withheld = await self._store.write(lambda c: self._commit(c, verdicts, fences, turns, waiting))
+        self._shares.written(fences)
         reach("routed")
         self._wake()
         for verdict in written:
             self._report(verdict)
         for each in withheld:
             self._log.info("answer_withheld", message_id=each.message_id, why=each.why)
+        if waiting and not verdicts:
+            await self._put_off.pause()
 
-    async def _decide(self, leased: Sequence[Undecided]) -> list[Verdict]:
-        return await self.router.decide(await asyncio.gather(*(self._read(undecided) for undecided in leased)))
+    async def _take(self, ids: Sequence[str], batch: dict[str, Undecided]) -> list[Message]:
+        leased = await self._store.write(partial(messages.lease_these, owner=self._daemon_id, ids=ids))
+        return await self._read_all(leased, batch)
+
+    def _may_wait(self, verdict: Verdict) -> bool:
+        """Return whether a message is to wait for what it continues: not an alarm, and not for ever."""
+        return verdict.state is State.ROUTED and not verdict.urgent and self._put_off.add(verdict.message.id)
+
+    async def _read_all(self, leased: Sequence[Undecided], batch: dict[str, Undecided]) -> list[Message]:
+        batch |= {undecided.id: undecided for undecided in leased}
+        self.holding |= batch.keys()
+        return await asyncio.gather(*(self._read(undecided) for undecided in leased))
 
     async def _read(self, undecided: Undecided) -> Message:
         seen = self._lookout.recall(undecided.id) if self._lookout else None
@@ -161,9 +188,15 @@ class DecideStage:
         verdicts: Sequence[Verdict],
         fences: Mapping[str, int],
         turns: Mapping[str, datetime],
+        waiting: list[str],
     ) -> tuple[list[Verdict], list[Withheld]]:
-        """Write the verdicts whose messages are still ours: another daemon may have taken over a lost lease."""
+        """Write the verdicts whose messages are still ours: another daemon may have taken over a lost lease.
+
+        Those that wait for what they continue are given back.
+        """
         now = self._store.clock.now()
+        if waiting:
+            messages.give_back(connection, self._daemon_id, waiting)
         ours = outbox.still_leased(connection, fences)
         writing = [verdict for verdict in verdicts if verdict.message.id in ours]
         if not writing:

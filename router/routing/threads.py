@@ -15,7 +15,7 @@ from router.store import deliveries, threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from sqlalchemy import Connection
 
@@ -53,28 +53,31 @@ class Threads:
         self._window = window
 
     async def decide(self, batch: Sequence[Message]) -> Sequence[Answer]:
-        """Route what continues an earlier message; of two texts in one batch the later one follows the earlier."""
-        return [await self._one(message) or self._beside(message, batch) for message in batch]
+        """Route what continues an earlier message, be that one decided already or an earlier one of the batch."""
+        return [await self._one(message, batch) for message in batch]
 
-    async def _one(self, message: Message) -> Answer:
-        if not (_mail_ids(message.content) or _references(message.content) or self._may_follow(message)):
+    async def _one(self, message: Message, batch: Sequence[Message]) -> Answer:
+        texted = may_follow(message, self._window)
+        if not (texted or mail_ids_of(message.content) or references_of(message.content)):
             return None  # most messages are the first: no need to ask the store
-        found: Standing | None = await self._store.read(partial(self._find, message=message))
+        beside = _named_beside(message, batch) or (self._text_beside(message, batch) if texted else None)
+        find = partial(self._find, message=message, by_number=texted and beside is None)
+        found: Standing | None = await self._store.read(find)
         if found is None:
-            return None
+            return Follow(beside.id) if beside else None
         detail = f"continues {found.id}"
         return Route(department=found.department, reason=Reason.THREAD, detail=detail, school=found.school)
 
-    def _find(self, connection: Connection, message: Message) -> Standing | None:
+    def _find(self, connection: Connection, message: Message, *, by_number: bool) -> Standing | None:
         content, before = message.content, message.received_at
         answered, to_the_writer = self._answered(connection, content)
-        ids = ([answered] if answered else []) + _references(content)
+        ids = ([answered] if answered else []) + references_of(content)
         writer = _keys_of(content)
-        for earlier in threads.named(connection, ids, _mail_ids(content), before):
+        for earlier in threads.named(connection, ids, mail_ids_of(content), before):
             proved = to_the_writer and earlier.id == answered
             if earlier.reason not in UNDECIDED and (proved or writer & _keys_of(earlier.content)):
                 return earlier
-        if not self._may_follow(message):
+        if not by_number:
             return None
         last = threads.latest(connection, content.sender, before - self._window, before)
         return last if last and last.reason not in UNDECIDED else None
@@ -87,17 +90,8 @@ class Threads:
             return "", False
         return delivery.message_id, delivery.kind is DeliveryKind.ANSWER and delivery.decision_id is not None
 
-    def _may_follow(self, message: Message) -> bool:
-        texted = message.medium is Medium.SMS and bool(message.content.sender) and bool(self._window)
-        return texted and not _OTHER_TOPIC.search(message.content.text[:_LOOKED_AT])
-
-    def _beside(self, message: Message, batch: Sequence[Message]) -> Answer:
-        """Follow the text that came just before in the same batch, which isn't in the store yet as decided."""
-        named = set(map(normalise, message.content.references))
-        if answered := next((other for other in batch if other.id in named and _same_writer(other, message)), None):
-            return Follow(answered.id)
-        if not self._may_follow(message):
-            return None
+    def _text_beside(self, message: Message, batch: Sequence[Message]) -> Message | None:
+        """Return the text of the same number that came just before in the same batch."""
         sender, since = message.content.sender.casefold(), message.received_at - self._window
         earlier = [
             other
@@ -106,23 +100,43 @@ class Threads:
             and other.content.sender.casefold() == sender
             and since <= other.received_at < message.received_at
         ]
-        return Follow(max(earlier, key=lambda other: other.received_at).id) if earlier else None
+        return max(earlier, key=_turn) if earlier else None
 
 
-def _mail_ids(content: Content) -> list[str]:
+def _named_beside(message: Message, batch: Sequence[Message]) -> Message | None:
+    """Return the last earlier message of the same batch that a message names and that the same person wrote."""
+    ids, mail_ids = set(references_of(message.content)), set(mail_ids_of(message.content))
+    earlier = [
+        other
+        for other in batch
+        if (other.id in ids or other.content.external_id in mail_ids)
+        and _turn(other) < _turn(message)
+        and _keys_of(other.content) & _keys_of(message.content)
+    ]
+    return max(earlier, key=_turn) if earlier else None
+
+
+def _turn(message: Message) -> tuple[datetime, str]:
+    return message.received_at, message.id
+
+
+def may_follow(message: Message, window: timedelta) -> bool:
+    """Return whether a message follows the last one of the same number: a text that names no other topic."""
+    texted = message.medium is Medium.SMS and bool(message.content.sender) and bool(window)
+    return texted and not _OTHER_TOPIC.search(message.content.text[:_LOOKED_AT])
+
+
+def mail_ids_of(content: Content) -> list[str]:
+    """Return the Message-IDs that a message names as what it continues, the last ones at most."""
     return [each for each in (content.in_reply_to, *content.references) if each][-_MOST_IDS:]
 
 
-def _references(content: Content) -> list[str]:
+def references_of(content: Content) -> list[str]:
     """Return the ids of messages that a message names, as a receipt shows them: a few that may be some."""
     said = [each for each in content.references if "@" not in each]
     text = f"{content.subject}\n{content.text[:_LOOKED_AT]}"
     said += [match[0] for match in _REFERENCE.finditer(text) if any(char.isdigit() for char in match[0])]
     return [found for each in dict.fromkeys(said) if (found := normalise(each))][:_MOST_REFERENCES]
-
-
-def _same_writer(one: Message, other: Message) -> bool:
-    return bool(_keys_of(one.content) & _keys_of(other.content))
 
 
 def _keys_of(content: Content) -> set[str]:

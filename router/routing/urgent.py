@@ -35,6 +35,18 @@ _LEARNT = frozenset({"en", "es"})  # of other languages the model knows too litt
 _SHOWN = 3  # words of the message in the model's remark
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a message found: why it is urgent, "" if it isn't, and what that rests on.
+
+    `model` is the version that was asked, "" if none served, None if it failed; `sure` says that no model matters.
+    """
+
+    reason: str
+    model: str | None
+    sure: bool = False
+
+
 class Urgent:
     """Remarks on urgent messages; never ends the list of steps.
 
@@ -64,9 +76,18 @@ class Urgent:
         asked = [
             (content, each.medium.value) for each, content, why in zip(batch, said, known, strict=True) if why is None
         ]
-        found = iter(await self.reasons_in_turns(asked))
-        reasons = (next(found) if why is None else why for why in known)
+        looked = iter(await self.look(asked))
+        reasons = (next(looked).reason if why is None else why for why in known)
         return [MarkUrgent(reason) if reason else None for reason in reasons]
+
+    @property
+    def model(self) -> str:
+        """The version of the model that serves, "" if none does."""
+        return _version_of(self._classifier())
+
+    def holds(self, look: Look) -> bool:
+        """Return whether another look would find the same: no model mattered, or the one that serves was asked."""
+        return look.sure or look.model == self.model
 
     async def _said(self, message: Message) -> Content:
         try:
@@ -78,26 +99,23 @@ class Urgent:
 
     def reasons(self, contents: Sequence[tuple[Content, str]]) -> list[str]:
         """Return for contents with their media why each is urgent, "" if it isn't. Hostile text: 60 ms each."""
-        return list(map(self._asking(), contents))
+        return [found.reason for found in map(partial(self._look, self._classifier()), contents)]
 
-    async def reasons_in_turns(self, contents: Sequence[tuple[Content, str]]) -> list[str]:
-        """Return what `reasons` returns, and keep nobody waiting for it."""
-        return await one_by_one(self._asking(), contents, lambda pair: pair[0])
+    async def look(self, contents: Sequence[tuple[Content, str]]) -> list[Look]:
+        """Return of contents with their media what `reasons` returns and what it rests on; keep nobody waiting."""
+        return await one_by_one(partial(self._look, self._classifier()), contents, lambda pair: pair[0])
 
-    def _asking(self) -> Callable[[tuple[Content, str]], str]:
-        return partial(self._reason, sense_of(self._classifier()))
-
-    def _reason(self, sense: UrgentSense | None, pair: tuple[Content, str]) -> str:
+    def _look(self, classifier: Classifier | None, pair: tuple[Content, str]) -> Look:
         content, medium = pair
-        said = _said(content)
+        said, sense, model = _said(content), sense_of(classifier), _version_of(classifier)
         if said.strong or sense is None or self._readings is None:
-            return said.phrase
+            return Look(said.phrase, model, sure=said.strong)
         try:
-            return _verdict(said, *_likeliest(self._readings(content, medium), sense), sense)
+            return Look(_verdict(said, *_likeliest(self._readings(content, medium), sense), sense), model)
         except Exception:  # a model that fails mustn't silence the words
             if self._log:
                 self._log.exception("urgent_model_failed")
-            return said.phrase
+            return Look(said.phrase, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +145,11 @@ def sense_of(classifier: Classifier | None) -> UrgentSense | None:
     """Return what a model knows of urgency, None if nothing: an older one, or one of another type."""
     sense: UrgentSense | None = getattr(classifier, "urgent", None)
     return sense
+
+
+def _version_of(classifier: Classifier | None) -> str:
+    version: str = getattr(classifier, "version", "")
+    return version
 
 
 def _likeliest(inputs: Sequence[ModelInput], sense: UrgentSense) -> tuple[float, ModelInput]:

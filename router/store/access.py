@@ -1,7 +1,8 @@
 """The access log: who saw or did what, append-only, each row's digest covering the one before. Units of work.
 
-The database refuses to change or delete a row (triggers of migration 0013). Whoever can remove those can't hide it from
-`verify`: they would have to write every later row anew, and then the last digest isn't the one somebody wrote down.
+The database refuses to change, replace or delete a row (triggers of migrations 0013 and 0021). Whoever can remove those
+can't hide it from `verify`: they would have to write every later row anew, and then the last digest isn't the one that
+somebody wrote down. Old rows go by `shorten`: a row says so, and keeps the digest that the first one left is to cover.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from datetime import UTC
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
+from router.store import ending
 from router.store.console_tables import access_log
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _LOCK = 0x519705A  # an advisory lock: one row after the other, whichever daemon writes it
 _FIRST = "0" * 64  # what the first row's digest covers
+_ITSELF, _SHORTENED = "access log", "log_shortened"  # the triggers know these two
+_MOST_AT_ONCE = 5_000  # rows that go in one commit: others wait for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +52,56 @@ class Checked:
     broken_at: int | None
 
 
-def note(connection: Connection, entry: Entry) -> int:
-    """Append a row and return its number."""
+def note(connection: Connection, entry: Entry) -> None:
+    """Append a row in the same commit, at its end: there the log's lock is the last that is taken."""
+    ending.leave(connection, _append, entry)
+
+
+def shorten(connection: Connection, before: datetime, at: datetime) -> int:
+    """Have the oldest rows go that are all older than `before`, at the end of this commit; return how many.
+
+    Not more than a few thousand at once. What is left begins where the newest row about that says.
+    """
+    first = connection.execute(select(func.min(access_log.c.id))).scalar()
+    young = select(access_log.c.id).where(access_log.c.at >= before).order_by(access_log.c.id).limit(1)
+    end = connection.execute(young).scalar()
+    if first is None or end is None:  # the newest stays in any case: the chain goes on from it
+        return 0
+    until = min(end - 1, first + _MOST_AT_ONCE - 1)
+    if until >= first:
+        ending.leave(connection, _drop, (until, at))
+    return max(0, int(until - first + 1))
+
+
+def _drop(connection: Connection, wanted: list[tuple[int, datetime]]) -> None:
+    """Say up to which row the log goes, then let it go: the triggers look for what is said."""
+    until, at = max(wanted)
+    _lock(connection)
+    digest = connection.execute(select(access_log.c.digest).where(access_log.c.id == until)).scalar_one()
+    _append(connection, [Entry(at=at, who="signpost", action=_SHORTENED, about=_ITSELF, detail=f"{until} {digest}")])
+    connection.execute(delete(access_log).where(access_log.c.id <= until))
+
+
+def _lock(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    newest = select(access_log.c.id, access_log.c.digest).order_by(access_log.c.id.desc()).limit(1)
-    last = connection.execute(newest).first()
-    values: dict[str, Any] = {
-        "id": last.id + 1 if last else 1,
+
+
+def _append(connection: Connection, entries: list[Entry]) -> None:
+    _lock(connection)
+    number, digest = last(connection) or (0, _FIRST)
+    rows = []
+    for entry in entries:
+        number += 1
+        row = _row(entry, number)
+        row["digest"] = digest = _digest(digest, row)
+        rows.append(row)
+    connection.execute(insert(access_log), rows)
+
+
+def _row(entry: Entry, number: int) -> dict[str, Any]:
+    return {
+        "id": number,
         "at": entry.at,
         "account_id": entry.account_id,
         "who": _clean(entry.who)[:320],
@@ -64,9 +110,6 @@ def note(connection: Connection, entry: Entry) -> int:
         "detail": _clean(entry.detail),
         "address": _clean(entry.address)[:64],
     }
-    values["digest"] = _digest(last.digest if last else _FIRST, values)
-    connection.execute(insert(access_log), values)
-    return int(values["id"])
 
 
 def _clean(text: str) -> str:
@@ -95,12 +138,29 @@ def page(
 
 
 def verify(connection: Connection) -> Checked:
-    """Look through the whole log: every number there, every digest right."""
-    rows, digest = 0, _FIRST
+    """Look through the whole log: every number there, every digest right, from the first row or what followed it."""
+    first, digest = _beginning(connection)
+    rows = 0
     statement = select(access_log).order_by(access_log.c.id).execution_options(yield_per=1000)
     for row in connection.execute(statement):
         digest = _digest(digest, row._asdict())
-        if row.id != rows + 1 or row.digest != digest:
-            return Checked(rows, row.digest, rows + 1)
+        if row.id != first + rows or row.digest != digest:
+            return Checked(rows, row.digest, first + rows)
         rows += 1
     return Checked(rows, digest if rows else "", None)
+
+
+def _beginning(connection: Connection) -> tuple[int, str]:
+    """Return the number that the first row has to have, and the digest that it has to cover."""
+    which = (access_log.c.about == _ITSELF, access_log.c.action == _SHORTENED)
+    said = select(access_log.c.detail).where(*which).order_by(access_log.c.id.desc()).limit(1)
+    number, _, digest = (connection.execute(said).scalar() or "").partition(" ")
+    return (int(number) + 1, digest) if number.isdecimal() else (1, _FIRST)
+
+
+def last(connection: Connection) -> tuple[int, str] | None:
+    """Return the newest row's number and digest, None if there is no row."""
+    row = connection.execute(
+        select(access_log.c.id, access_log.c.digest).order_by(access_log.c.id.desc()).limit(1)
+    ).first()
+    return (row.id, row.digest) if row else None

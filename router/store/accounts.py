@@ -108,6 +108,14 @@ def add(
     return int(connection.execute(insert(accounts).returning(accounts.c.id), values).scalar_one())
 
 
+def in_words(role: str, scope: Scope) -> str:
+    """Return what somebody is here as the access log says it."""
+    departments, schools = (
+        "all" if ids is None else ", ".join(sorted(ids)) or "none" for ids in (scope.departments, scope.schools)
+    )
+    return f"{role}; departments: {departments}; schools: {schools}"
+
+
 def get(connection: Connection, account_id: int) -> Account | None:
     """Return an account by its number."""
     row = connection.execute(select(accounts).where(accounts.c.id == account_id)).first()

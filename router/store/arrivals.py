@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.dialects import sqlite
 
 from router.ids import new_message_ids
-from router.records import Inbound, Receipt, State
+from router.records import Inbound, Medium, Receipt, State
 from router.store.prepared import PreparedInsert, PreparedPair
 from router.store.tables import messages, originals
 
@@ -23,13 +23,11 @@ if TYPE_CHECKING:
     NewIds = Callable[[Sequence[datetime]], Sequence[str]]
     Pair = tuple[str, str]
 
-_LONGEST_MAIL_ID = 255  # characters: the column's; of a longer one the digest is kept
+LONGEST_MAIL_ID = 255  # characters: the column's; of a longer one the digest is kept
 _UNDECIDED = str(State.UNDECIDED)
 _ROUNDS = 8  # the first stores, the second finds copies, a third may be needed; ids collide once in millions
-_COLUMNS = [
-    messages.c[name]
-    for name in ("id", "channel", "medium", "source_key", "mail_id", "sha256", "received_at", "facts", "state")
-]
+_STORED = ("id", "channel", "medium", "source_key", "mail_id", "sha256", "received_at", "facts", "state", "sender")
+_COLUMNS = [messages.c[name] for name in _STORED]
 _OF_IDS = select(messages.c.id, messages.c.channel, messages.c.source_key).where(
     messages.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -56,7 +54,7 @@ class Arrival:
     def __init__(self, inbound: Inbound, sha256: str, mail_id: str = "") -> None:
         self.inbound = inbound
         self.sha256 = sha256
-        self.mail_id = mail_id if len(mail_id) <= _LONGEST_MAIL_ID else _shortened(mail_id)
+        self.mail_id = mail_id if len(mail_id) <= LONGEST_MAIL_ID else _shortened(mail_id)
         self.key: Pair = (inbound.channel, inbound.source_key)
         self.content: Pair = (sha256, self.mail_id)
 
@@ -183,4 +181,11 @@ def _row(message_id: str, arrival: Arrival) -> tuple[Any, ...]:
         inbound.received_at,
         dict(inbound.facts),
         _UNDECIDED,
+        _texter(inbound),
     )
+
+
+def _texter(inbound: Inbound) -> str:
+    """Return the number that a text came from, by which the next one finds it; of all else nobody knows it yet."""
+    number = inbound.facts.get("sender") if inbound.medium is Medium.SMS else None
+    return number[:320].casefold() if isinstance(number, str) else ""

@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from router.errors import SignpostError, StoreBroken, StoreBusy
 from router.interfaces import Clock, SystemClock
-from router.store import indexes, migrate
+from router.store import ending, indexes, migrate
 from router.store.backends import Backend, PostgresBackend, SqliteBackend
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class _Group:
         self.writes = self._draw()
         for write in self.writes:
             self._units.setdefault(write.work, []).append(write)
-        return [partial(_run, work, [write.item for write in writes]) for work, writes in self._units.items()]
+        units = [partial(_run, work, [write.item for write in writes]) for work, writes in self._units.items()]
+        return [_begin, *units, _finish]
 
     def halves(self) -> list[_Group]:
         """Return two groups of the same writes, which don't share a failure."""
@@ -75,7 +76,7 @@ class _Group:
 
     def resolve(self, results: Sequence[Sequence[Any]]) -> None:
         """Give everybody their result."""
-        for writes, answers in zip(self._units.values(), results, strict=True):
+        for writes, answers in zip(self._units.values(), results[1:-1], strict=True):
             for write, answer in zip(writes, answers, strict=True):
                 if not write.outcome.done():
                     write.outcome.set_result(answer)
@@ -204,6 +205,16 @@ class Store:
                 group.fail(_translate(error))
         else:
             group.resolve(results)
+
+
+def _begin(connection: Connection) -> Sequence[Any]:
+    ending.begin(connection)
+    return ()
+
+
+def _finish(connection: Connection) -> Sequence[Any]:
+    ending.finish(connection)
+    return ()
 
 
 def _alone(work: Callable[[Connection], T], connection: Connection, _items: Sequence[None]) -> list[T]:

@@ -1,7 +1,8 @@
-"""What the dashboard and the learning pages show, read out of daily sums and of what people said; each by a scope."""
+"""What the dashboard and the learning pages show, read out of kept sums and of what people said; each by a scope."""
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Integer, case, false, func, or_, select, text
@@ -9,18 +10,20 @@ from sqlalchemy import ColumnElement, Integer, case, false, func, or_, select, t
 from router.records import CorrectionState, DeliveryKind, Reason, State
 from router.store import audits, figures
 from router.store.corrections import MOVED, UNNAMED
-from router.store.figure_tables import figure_days, figure_sums
-from router.store.scope import Scope
+from router.store.figure_tables import figure_counted, figure_totals
+from router.store.scope import EVERYTHING, Scope
 from router.store.tables import audits as audited
 from router.store.tables import corrections, decisions, deliveries, messages
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from collections.abc import Collection
+    from datetime import datetime
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Select
 
-_KEYS = {"by", "day", "department", "school", "name", "oldest_at"}
-_SUMS = [func.coalesce(func.sum(c, type_=Integer), 0).label(c.name) for c in figure_sums.c if c.name not in _KEYS]
+_LEFT_OUT = {*figure_totals.primary_key.columns.keys(), "oldest_at"}
+_SUMS = [func.coalesce(func.sum(c, type_=Integer), 0).label(c.name) for c in figure_totals.c if c.name not in _LEFT_OUT]
+_MESSAGES = func.sum(figure_totals.c.messages)
 
 
 def within(scope: Scope, department: ColumnElement[Any], school: ColumnElement[Any]) -> list[ColumnElement[bool]]:
@@ -33,52 +36,89 @@ def within(scope: Scope, department: ColumnElement[Any], school: ColumnElement[A
     return conditions
 
 
-def _of(scope: Scope, by: str, since: date, until: date) -> list[ColumnElement[bool]]:
-    s = figure_sums.c
-    return [s.by == by, s.day >= since, s.day < until, *within(scope, s.department, s.school)]
+def _of(scope: Scope, by: str, periods: Collection[str]) -> list[ColumnElement[bool]]:
+    """Return the conditions of the rows that add up to what somebody sees: each part of the table's key is told."""
+    t = figure_totals.c
+    departments = [figures.ANY] if scope.departments is None else sorted(scope.departments)
+    schools = [figures.ANY] if scope.schools is None else ["", *sorted(scope.schools)]
+    return [t.period.in_(periods), t.by == by, t.department.in_(departments), t.school.in_(schools)]
+
+
+def _days(since: date, until: date) -> list[str]:
+    return [(since + timedelta(days=number)).isoformat() for number in range((until - since).days)]
+
+
+def periods(since: date, until: date) -> list[str]:
+    """Return the months that are wholly in a time, and the other days of it."""
+    found, day = [], since
+    while day < until:
+        following = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+        if day.day == 1 and following <= until:
+            found.append(figures.month_of(day))
+        else:
+            following = min(following, until)
+            found += _days(day, following)
+        day = following
+    return found
 
 
 def totals(connection: Connection, scope: Scope, since: date, until: date) -> Row[Any]:
     """Return the sums of the messages that came in from one day to before another."""
-    return connection.execute(select(*_SUMS).where(*_of(scope, figures.ALL, since, until))).one()
+    return connection.execute(select(*_SUMS).where(*_of(scope, figures.ALL, periods(since, until)))).one()
 
 
-def per_day(connection: Connection, scope: Scope, by: str, since: date, until: date) -> list[Row[Any]]:
-    """Return the sums of each day (`ALL`, `SENT`), the oldest first."""
-    s = figure_sums.c
-    statement = select(s.day, *_SUMS).where(*_of(scope, by, since, until)).group_by(s.day).order_by(s.day)
-    return list(connection.execute(statement))
+def per_day(
+    connection: Connection, scope: Scope, by: str, since: date, until: date, *, months: bool = False
+) -> dict[date, Row[Any]]:
+    """Return the sums of each day (`ALL`, `SENT`); with `months` those of a whole month at its first day."""
+    period = figure_totals.c.period
+    conditions = _of(scope, by, (periods if months else _days)(since, until))
+    found = connection.execute(select(period, *_SUMS).where(*conditions).group_by(period))
+    return {_first(row.period): row for row in found}
 
 
 def messages_per_day(
-    connection: Connection, scope: Scope, by: str, since: date, until: date
+    connection: Connection, scope: Scope, by: str, since: date, until: date, *, months: bool = False
 ) -> dict[tuple[date, str], int]:
-    """Return how many messages there are of each channel or language, on each day."""
-    s = figure_sums.c
-    statement = select(s.day, s.name, func.sum(s.messages)).where(*_of(scope, by, since, until))
-    return {(day, name): int(n) for day, name, n in connection.execute(statement.group_by(s.day, s.name))}
+    """Return how many messages there are of each channel or language, on each day or, likewise, in each month."""
+    t = figure_totals.c
+    conditions = _of(scope, by, (periods if months else _days)(since, until))
+    found = connection.execute(select(t.period, t.name, _MESSAGES).where(*conditions).group_by(t.period, t.name))
+    return {(_first(period), name): int(n) for period, name, n in found}
+
+
+def _first(period: str) -> date:
+    return date.fromisoformat(period if len(period) > len("2026-11") else f"{period}-01")
 
 
 def per_name(connection: Connection, scope: Scope, by: str, since: date, until: date) -> dict[str, int]:
     """Return how many messages there are of each channel, language or (`WAIT`) bucket."""
-    s = figure_sums.c
-    statement = select(s.name, func.sum(s.messages)).where(*_of(scope, by, since, until)).group_by(s.name)
+    return _messages_per(connection, figure_totals.c.name, _of(scope, by, periods(since, until)))
+
+
+def _messages_per(
+    connection: Connection, column: ColumnElement[str], conditions: list[ColumnElement[bool]]
+) -> dict[str, int]:
+    statement = select(column, _MESSAGES).where(*conditions).group_by(column).having(_MESSAGES > 0)
     return {name: int(n) for name, n in connection.execute(statement)}
 
 
 def per_department(connection: Connection, scope: Scope, by: str, since: date, until: date) -> dict[str, Row[Any]]:
-    """Return the sums of each department, and since when its oldest open message is waiting."""
-    s = figure_sums.c
-    columns = [s.department, *_SUMS, func.min(s.oldest_at).label("oldest_at")]
-    statement = select(*columns).where(*_of(scope, by, since, until)).group_by(s.department)
-    return {row.department: row for row in connection.execute(statement)}
+    """Return the sums of each department: those that messages are with (`ALL`), or were sent to first (`SENT`)."""
+    column = figure_totals.c.department
+    if scope.departments is None:
+        by, column = {figures.ALL: figures.DESK, figures.SENT: figures.SENT_TO}[by], figure_totals.c.name
+    conditions = _of(scope, by, periods(since, until))
+    statement = select(column.label("of"), *_SUMS).where(*conditions).group_by(column).having(_MESSAGES > 0)
+    return {row.of: row for row in connection.execute(statement)}
 
 
 def per_school(connection: Connection, scope: Scope, since: date, until: date) -> dict[str, int]:
     """Return how many messages there are of each school ("": of none)."""
-    s = figure_sums.c
-    statement = select(s.school, func.sum(s.messages)).where(*_of(scope, figures.ALL, since, until)).group_by(s.school)
-    return {school: int(n) for school, n in connection.execute(statement)}
+    t, all_of_it = figure_totals.c, periods(since, until)
+    if scope.schools is None:
+        return _messages_per(connection, t.name, _of(scope, figures.SCHOOL, all_of_it))
+    return _messages_per(connection, t.school, _of(scope, figures.ALL, all_of_it))
 
 
 def waits(connection: Connection, scope: Scope, since: date, until: date) -> dict[int, int]:
@@ -98,20 +138,20 @@ def quantile(buckets: dict[int, int], part: float) -> float | None:
 
 def open_now(connection: Connection, scope: Scope) -> Row[int, int, datetime | None]:
     """Return how many messages of any day don't lie with a department yet, how many are late, since when the oldest."""
-    s = figure_sums.c
-    some = select(figure_days.c.day).where(figure_days.c.open > 0)
+    t, d = figure_totals.c, figure_counted.c
+    some = [day.isoformat() for day in connection.execute(select(d.day).where(d.open > 0)).scalars()]
     return connection.execute(
         select(
-            func.coalesce(func.sum(s.open), 0).label("open"),
-            func.coalesce(func.sum(s.open_late), 0).label("late"),
-            func.min(s.oldest_at).label("oldest_at"),
-        ).where(s.by == figures.ALL, s.day.in_(some), *within(scope, s.department, s.school))
+            func.coalesce(func.sum(t.open), 0).label("open"),
+            func.coalesce(func.sum(t.open_late), 0).label("late"),
+            func.min(t.oldest_at).label("oldest_at"),
+        ).where(*_of(scope, figures.ALL, some))
     ).one()
 
 
 def counted(connection: Connection, since: date, until: date) -> tuple[int, datetime | None]:
     """Return how many days of a time are counted, and when the last was."""
-    d = figure_days.c
+    d = figure_counted.c
     n, at = connection.execute(
         select(func.count(), func.max(d.counted_at)).where(d.day >= since, d.day < until, d.counted_at.is_not(None))
     ).one()
@@ -146,30 +186,36 @@ def confused(
     named persons have confirmed, which only show what somebody noticed.  A scope asks where the messages are now.
     """
     model, c = decisions.c.reason == Reason.MODEL.value, corrections.c
-    now_with = decisions.alias("now_with")
-    mine = within(scope, now_with.c.department, now_with.c.school)
     asked = (
         select(audited.c.answer, audited.c.department, func.count())
         .join(decisions, decisions.c.id == audited.c.decision_id)
-        .join(messages, messages.c.id == audited.c.message_id)
-        .outerjoin(now_with, now_with.c.id == messages.c.decision_id)
         .where(audited.c.received_at >= since, audited.c.received_at < until, audited.c.answered_at.is_not(None), model)
-        .where(*mine)
         .group_by(audited.c.answer, audited.c.department)
     )
     corrected = (
         select(c.to_department, c.from_department, func.count())
         .join(decisions, decisions.c.id == c.decision_id)
-        .join(messages, messages.c.id == c.message_id)
-        .outerjoin(now_with, now_with.c.id == messages.c.decision_id)
         .where(c.at >= since, c.at < until, c.state == CorrectionState.CONFIRMED.value, MOVED, model)
-        .where(c.confirmed_via.not_in(UNNAMED), *mine)
+        .where(c.confirmed_via.not_in(UNNAMED))
         .group_by(c.to_department, c.from_department)
     )
+    asked, corrected = _now_within(scope, asked, audited.c.message_id), _now_within(scope, corrected, c.message_id)
     of_audits, of_corrections = (
         {(own, sent): int(n) for own, sent, n in connection.execute(statement)} for statement in (asked, corrected)
     )
     return of_audits, of_corrections
+
+
+def _now_within(scope: Scope, said: Select[Any], message_id: ColumnElement[str]) -> Select[Any]:
+    """Return a query about words of which the messages are now within a scope."""
+    if scope == EVERYTHING:
+        return said
+    now_with = decisions.alias("now_with")
+    return (
+        said.join(messages, messages.c.id == message_id)
+        .outerjoin(now_with, now_with.c.id == messages.c.decision_id)
+        .where(*within(scope, now_with.c.department, now_with.c.school))
+    )
 
 
 def believed(connection: Connection, scope: Scope, since: datetime, until: datetime) -> list[tuple[float, bool]]:

@@ -1,9 +1,10 @@
-"""Daily sums of messages for the dashboard: what must be counted, the messages of a day, and keeping the sums.
+"""Sums of messages for the dashboard: what must be counted, the messages of a day, and keeping the sums.
 
-A day is made again as a whole, so that a correction, a delivery that came back or a release is right by itself.
-`figure_sums.by` tells what a row is of: `ALL` the messages by the department they are with and the school; `CHANNEL`
-and `LANGUAGE` the same, and by that; `SENT` by the department that the router itself chose first; `WAIT` how many have
-arrived after so long, by `bucket`.
+A day is counted again as a whole, so that a correction, a delivery that came back or a release is right by itself; what
+differs is kept, and added to its month. `figure_totals.by` tells what a row is of: `ALL` the messages by the department
+they are with and the school; `CHANNEL` and `LANGUAGE` the same, and by that; `SENT` by the department that the router
+itself chose first; `WAIT` how many have arrived after so long, by `bucket`. Each is there for any department or school
+(`ANY`), too, and then `DESK`, `SENT_TO` and `SCHOOL` tell those apart: so that whatever somebody may see is few rows.
 """
 
 from __future__ import annotations
@@ -11,26 +12,32 @@ from __future__ import annotations
 from math import floor, log2
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from router.records import CorrectionState, DeliveryKind, DeliveryState
 from router.store import cursors
 from router.store.corrections import MOVED
-from router.store.figure_tables import figure_days, figure_sums
+from router.store.figure_tables import figure_counted, figure_totals
 from router.store.tables import corrections, decisions, deliveries, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection, Row
 
 ALL, CHANNEL, LANGUAGE, SENT, WAIT = "", "channel", "language", "sent", "wait"
+DESK, SENT_TO, SCHOOL = "desk", "sent-to", "school"
+ANY = "*"  # any department, any school; none can be named so
 Key = tuple[str, str, str, str]
-"""`by`, the department, the school, and the name of the channel, the language or the bucket."""
+"""`by`, the department, the school, and the name of the channel, the language, the bucket, …"""
+Sums = dict[Key, dict[str, Any]]
+"""What is counted of each key; what is 0 is left out."""
+Change = tuple[Key, "Mapping[str, Any] | None", "Mapping[str, Any] | None"]
+"""What was kept of a day under a key, and what is there now; None: nothing."""
 
-_OURS, _SEEN = ":figures", "seen"  # no channel can have this name
+_OURS, _SEEN = ":figures", "noted"  # no channel can have this name
 _PER_DOUBLING = 8  # buckets: neighbours differ by 9 %
 
 
@@ -73,13 +80,13 @@ def decided_after(connection: Connection, decision_id: int, limit: int) -> list[
 
 def note(connection: Connection, days: Collection[date], decision_id: int) -> None:
     """Note that days must be counted again, in the transaction that remembers up to which decision this is known."""
-    connection.execute(update(figure_days).where(figure_days.c.day.in_(days)).values(stale=True))
+    connection.execute(update(figure_counted).where(figure_counted.c.day.in_(days)).values(stale=True))
     cursors.put(connection, _OURS, _SEEN, {"decision": decision_id})
 
 
 def days(connection: Connection) -> list[Row[Any]]:
     """Return the days that were counted, the newest first: day, counted_at, stale, open."""
-    return list(connection.execute(select(figure_days).order_by(figure_days.c.day.desc())))
+    return list(connection.execute(select(figure_counted).order_by(figure_counted.c.day.desc())))
 
 
 def first_received(connection: Connection) -> datetime | None:
@@ -150,25 +157,114 @@ def messages_of(
 
 # --- keeping the sums -------------------------------------------------------------------------------------------------
 
-_EVERY = (ALL, CHANNEL, LANGUAGE, SENT, WAIT)
+_COUNTS = tuple(column.name for column in figure_totals.c if not column.primary_key and column.name != "oldest_at")
+_KEY = tuple(figure_totals.primary_key.columns)
 
 
-def put(connection: Connection, day: date, sums: Mapping[Key, Mapping[str, Any]], counted_at: datetime) -> None:
-    """Keep what was counted of a day in place of what was there."""
-    connection.execute(delete(figure_sums).where(figure_sums.c.by.in_(_EVERY), figure_sums.c.day == day))
-    rows = [
-        {"by": by, "day": day, "department": department, "school": school, "name": name[:64], **_NOTHING, **counts}
-        for (by, department, school, name), counts in sums.items()
-    ]
-    if rows:
-        connection.execute(insert(figure_sums), rows)
+def month_of(day: date) -> str:
+    """Return under which period the sums of a day's month are kept."""
+    return f"{day:%Y-%m}"
+
+
+def add(sums: Sums, key: Key, counts: Mapping[str, Any]) -> None:
+    """Add counts to those of a key; of `oldest_at` the earlier one stays."""
+    kept = sums.setdefault(key, {})
+    for name, value in counts.items():
+        if name == "oldest_at":
+            kept[name] = min(kept.get(name) or value, value)
+        elif value:
+            kept[name] = kept.get(name, 0) + value
+
+
+def rolled_up(sums: Sums) -> Sums:
+    """Return the sums of each department and school, and of any of them."""
+    found = Sums()
+    for (by, department, school, name), counts in sums.items():
+        schools, departments = (school, ANY), (department, ANY)
+        for each in departments:
+            for of in schools:
+                add(found, (by, each, of, name), counts)
+        if by in _TOLD_APART:
+            for of in schools:
+                add(found, (_TOLD_APART[by], ANY, of, department), counts)
+        if by == ALL:
+            for each in departments:
+                add(found, (SCHOOL, each, ANY, school), {"messages": counts["messages"]})
+    return found
+
+
+_TOLD_APART = {ALL: DESK, SENT: SENT_TO}
+
+
+def kept(connection: Connection, day: date) -> Sums:
+    """Return the sums that are kept of a day."""
+    t = figure_totals.c
+    names = (*_COUNTS, "oldest_at")
+    statement = select(t.by, t.department, t.school, t.name, *(t[name] for name in names))
+    return {
+        (by, department, school, name): {of: n for of, n in zip(names, counts, strict=True) if n}
+        for by, department, school, name, *counts in connection.execute(statement.where(t.period == day.isoformat()))
+    }
+
+
+def changes(before: Sums, now: Sums) -> list[Change]:
+    """Return in what the sums of a day differ from those that are kept."""
+    cut = Sums()
+    for (by, department, school, name), counts in now.items():
+        add(cut, (by, department, school, name[:64]), counts)
+    gone: list[Change] = [(key, counts, None) for key, counts in before.items() if key not in cut]
+    fresh = [(key, before.get(key), counts) for key, counts in cut.items() if before.get(key) != counts]
+    return [*gone, *sorted(fresh, key=_together)]
+
+
+def _together(change: Change) -> tuple[bool, bool, Key]:
+    """Return by what changes are ordered: what is read together lies together, the same for all departments first."""
+    key = change[0]
+    return key[2] != ANY, key[1] != ANY, key
+
+
+def put(connection: Connection, day: date, differences: Sequence[Change]) -> None:
+    """Keep what has changed of a day, and of its month."""
+    gone = [_row(day.isoformat(), key) for key, _, counts in differences if counts is None]
+    if gone:
+        same = (column == bindparam(f"of_{column.name}") for column in _KEY)
+        these = [{f"of_{column.name}": row[column.name] for column in _KEY} for row in gone]
+        connection.execute(delete(figure_totals).where(*same), these)
+    fresh = [_row(day.isoformat(), key) | {**_NOTHING, **counts} for key, _, counts in differences if counts]
+    _put(connection, fresh, more=False)
+    month = month_of(day)
+    _put(connection, [_row(month, key) | {**_NOTHING, **more} for key, more in _more(differences)], more=True)
+
+
+def _row(period: str, key: Key) -> dict[str, Any]:
+    return dict(zip((column.name for column in _KEY), (period, *key), strict=True))
+
+
+def _more(differences: Sequence[Change]) -> Iterable[tuple[Key, dict[str, int]]]:
+    """Yield what the month gets more, or less."""
+    for key, before, now in differences:
+        more = {name: (now or {}).get(name, 0) - (before or {}).get(name, 0) for name in _COUNTS}
+        if any(more.values()):
+            yield key, more
+
+
+def _put(connection: Connection, rows: Sequence[dict[str, Any]], *, more: bool) -> None:
+    if not rows:
+        return
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    waiting = sum(counts.get("open", 0) for (by, *_), counts in sums.items() if by == ALL)
-    row = {"counted_at": counted_at, "stale": False, "open": waiting}
-    statement = dialect.insert(figure_days).values(day=day, **row)
-    connection.execute(statement.on_conflict_do_update(index_elements=[figure_days.c.day], set_=row))
+    statement = dialect.insert(figure_totals)
+    given, c = statement.excluded, figure_totals.c
+    values: dict[str, Any] = {name: c[name] + given[name] if more else given[name] for name in _COUNTS}
+    values |= {} if more else {"oldest_at": given["oldest_at"]}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(_KEY), set_=values), list(rows))
 
 
-_NOTHING = {
-    column.name: None if column.name == "oldest_at" else 0 for column in figure_sums.c if not column.primary_key
-}
+def counted(connection: Connection, day: date, waiting: int, at: datetime) -> None:
+    """Note that a day is counted, and how many of its messages don't lie with a department yet."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {"counted_at": at, "stale": False, "open": waiting}
+    statement = dialect.insert(figure_counted).values(day=day, **row)
+    connection.execute(statement.on_conflict_do_update(index_elements=[figure_counted.c.day], set_=row))
+
+
+_NOTHING: dict[str, Any] = {**dict.fromkeys(_COUNTS, 0), "oldest_at": None}

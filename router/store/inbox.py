@@ -14,12 +14,12 @@ from sqlalchemy import and_, case, exists, false, func, literal_column, select, 
 
 from router.errors import Malformed
 from router.records import CorrectionState, DeliveryKind, DeliveryState, State
+from router.store import holders
 from router.store.corrections import MOVED
-from router.store.inbox_index import VERSION, key_of, mark, tenths, value
+from router.store.inbox_index import key_of, mark, tenths
 from router.store.inbox_tables import inbox_rows, inbox_words
 from router.store.search_words import asked, to_fts5, to_tsquery
 from router.store.tables import corrections, decisions, deliveries, messages
-from router.store.triage import within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,16 +57,18 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One message of the list, as it stands now. `delivery` is the worst state of those to its desk, "" for none."""
+    """One message of the list, as it stands now. `delivery` is the worst state of those to its desks, "" for none."""
 
     id: str
     received_at: datetime
     channel: str
     medium: str
     sender: str
+    address: str
     subject: str
     language: str
     department: str
+    copies: tuple[str, ...]
     school: str
     reason: str
     confidence: float | None
@@ -85,17 +87,6 @@ class Page:
     lines: tuple[Line, ...]
     older: str = ""
     newer: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """A message that came or changed, and where it is now."""
-
-    version: int
-    message_id: str
-    department: str
-    school: str
-    state: State
 
 
 # --- the list ---------------------------------------------------------------------------------------------------------
@@ -134,29 +125,6 @@ def count(connection: Connection, scope: Scope, filters: Filters, most: int = MO
     return int(connection.execute(select(func.count()).select_from(statement.limit(most).subquery())).scalar_one())
 
 
-def news(connection: Connection, since: int, limit: int = 200) -> list[News]:
-    """Return what came or changed after a version, oldest first: one look at an index, for all who watch."""
-    columns = (inbox_rows.c.version, messages.c.id, decisions.c.department, decisions.c.school, messages.c.state)
-    statement = (
-        select(*columns)
-        .select_from(inbox_rows)
-        .join(messages, messages.c.id == inbox_rows.c.message_id)
-        .outerjoin(decisions, decisions.c.id == messages.c.decision_id)
-        .where(inbox_rows.c.version > since)
-        .order_by(inbox_rows.c.version)
-        .limit(limit)
-    )
-    return [
-        News(row.version, row.id, row.department or "", row.school or "", State(row.state))
-        for row in connection.execute(statement)
-    ]
-
-
-def version(connection: Connection) -> int:
-    """Return the last version that there is, from which `news` goes on."""
-    return value(connection, VERSION)
-
-
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 _content = messages.c.content
@@ -186,12 +154,14 @@ def _found(
     if scope.departments == frozenset() or (filters.text.strip() and not parts):
         return None
     sqlite = connection.dialect.name == "sqlite"
-    marks = list(_marks(scope, filters))
+    few = filters.dead and not parts  # these are found by themselves, and not among all that have the marks
+    marks = [] if few else list(_marks(scope, filters))
     key: ColumnElement[int] = inbox_rows.c.key
     source: FromClause = inbox_rows
     wanted = _dead() if filters.dead else []
-    living = [*within(scope), *_living(filters)]
-    wanted += living if sqlite else _beyond_estimate(living)
+    present = [*holders.seen(connection, scope), *living(connection, filters)]
+    present += fixed(filters) if few else []
+    wanted += present if sqlite else _beyond_estimate(present)
     if marks or parts:
         key = inbox_words.c.rowid if sqlite else inbox_words.c.key
         source = inbox_words.join(inbox_rows, key == inbox_rows.c.key)
@@ -238,11 +208,13 @@ def _same(filters: Filters) -> Mapping[str, str]:
     return kinds | {"r": filters.reason, "t": state}
 
 
-def _living(filters: Filters) -> list[ColumnElement[bool]]:
-    """Return the same conditions of the living tables, where what they are about can change."""
+def living(connection: Connection, filters: Filters) -> list[ColumnElement[bool]]:
+    """Return the same conditions of the living tables, on `messages` and `decisions`, as far as they can change."""
     d = decisions.c
-    same = ((d.department, filters.department), (d.school, filters.school), (d.reason, filters.reason))
+    same = ((d.school, filters.school), (d.reason, filters.reason))
     conditions = [column_ == wanted for column_, wanted in same if wanted]
+    if filters.department:
+        conditions.append(holders.has(connection, {filters.department}))
     if filters.state is not None:
         conditions.append(messages.c.state == filters.state.value)
     if filters.at_least is not None:
@@ -252,6 +224,13 @@ def _living(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.urgent:
         conditions.append(d.urgent != "")
     return conditions
+
+
+def fixed(filters: Filters) -> list[ColumnElement[bool]]:
+    """Return the conditions that can't change, where no marks say them."""
+    language = func.coalesce(_content["language"].as_string(), "")
+    same = ((messages.c.channel, filters.channel), (language, filters.language))
+    return [column_ == wanted for column_, wanted in same if wanted]
 
 
 def _dead() -> list[ColumnElement[bool]]:
@@ -271,7 +250,8 @@ def _beyond_estimate(conditions: list[ColumnElement[bool]]) -> list[ColumnElemen
 
 
 def _lines(connection: Connection, rows: Sequence[Row[Any]]) -> list[Line]:
-    worst = _worst(connection, [row.id for row in rows])
+    ids = [row.id for row in rows]
+    worst, copies = _worst(connection, ids), holders.copies(connection, ids)
     return [
         Line(
             id=row.id,
@@ -279,9 +259,11 @@ def _lines(connection: Connection, rows: Sequence[Row[Any]]) -> list[Line]:
             channel=row.channel,
             medium=row.medium,
             sender=row.sender_name or row.sender or row.phone or "",
+            address=row.sender or row.phone or "",
             subject=row.subject or " ".join((row.beginning or "").split()),
             language=row.language or "",
             department=row.department or "",
+            copies=copies.get(row.id, ()),
             school=row.school or "",
             reason=row.reason or "",
             confidence=row.confidence,

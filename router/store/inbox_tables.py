@@ -6,7 +6,7 @@ beside marks: words of their own for what a message is filtered by.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, column, table
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, column, table
 
 from router.store.tables import metadata
 
@@ -20,7 +20,8 @@ inbox_rows = Table(
     Column("message_id", String(12), nullable=False, unique=True),
     Column("decision_id", _Number),  # that was in force when it was indexed
     Column("state", String(12), nullable=False),  # at that time
-    Column("version", _Number, nullable=False),  # counts up whenever a row is made or made again
+    Column("version", _Number, nullable=False),  # counts up whenever a row is made or made again; 0: long ago
+    Column("departments", Text),  # that it is found for, those with a copy, too, blanks between; NULL: not known
     Index("ix_inbox_rows_version", "version"),
     Index("ix_inbox_rows_state", "state"),
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, or_, select
 
+from router.records import State
 from router.store.tables import decisions, messages
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def lately(connection: Connection, scope: Scope, since: datetime) -> dict[str, i
         select(department, func.count())
         .select_from(messages.outerjoin(decisions, decisions.c.id == messages.c.decision_id))
         .where(messages.c.received_at >= since)
+        .where(or_(decisions.c.id.is_not(None), messages.c.state == State.UNDECIDED.value))  # not what was filed
         .group_by(department)
     )
     if scope.departments is not None:

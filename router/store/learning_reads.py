@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
+from router.records import CorrectionState
 from router.store.figure_reads import within
-from router.store.tables import audits, corrections, decisions, messages
+from router.store.scope import EVERYTHING
+from router.store.tables import audits, blank_flags, corrections, decisions, messages, votes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
 
     from router.store.scope import Scope
+
+MOST = 1000  # that are counted of a state
 
 
 def listed(
@@ -37,10 +41,37 @@ def listed(
     return list(connection.execute(statement.order_by(corrections.c.id.desc()).limit(limit)))
 
 
-def by_state(connection: Connection, scope: Scope) -> dict[str, int]:
-    """Return how many corrections there are in each state."""
-    statement = _within(select(corrections.c.state, func.count()), scope).group_by(corrections.c.state)
-    return {state: int(n) for state, n in connection.execute(statement)}
+def by_state(connection: Connection, scope: Scope, most: int = MOST) -> dict[str, int]:
+    """Return how many corrections there are in each state; `most` stands for that many or more."""
+    columns = select(corrections.c.id)
+    of_scope = columns if scope == EVERYTHING else _within(columns, scope)
+    found = {}
+    for state in CorrectionState:
+        some = of_scope.where(corrections.c.state == state.value).limit(most).subquery()
+        found[state.value] = int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+    return {state: n for state, n in found.items() if n}
+
+
+def seen(connection: Connection, scope: Scope, numbers: Collection[int], message_ids: Collection[str]) -> set[str]:
+    """Return which of these corrections (their numbers as text) and messages lie within a scope."""
+    mine = (
+        select(messages.c.id)
+        .select_from(messages.outerjoin(decisions, decisions.c.id == messages.c.decision_id))
+        .where(messages.c.id.in_(message_ids), *within(scope, decisions.c.department, decisions.c.school))
+    )
+    said = _within(select(corrections.c.id), scope).where(corrections.c.id.in_(numbers))
+    return {str(each) for statement in (mine, said) for each in connection.execute(statement).scalars()}
+
+
+def words(connection: Connection) -> tuple[Any, ...]:
+    """Return what is another whenever somebody has said, confirmed, withdrawn or answered something."""
+    c, a = corrections.c, audits.c
+    said = [
+        select(func.count(), func.max(c.id), func.max(c.settled_at)),
+        select(func.count(a.answered_at), func.max(a.answered_at)),
+        *(select(func.count()).select_from(table) for table in (votes, blank_flags)),
+    ]
+    return tuple(tuple(connection.execute(statement).one()) for statement in said)
 
 
 def _within(columns: Select[Any], scope: Scope) -> Select[Any]:

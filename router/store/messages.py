@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, and_, bindparam, func, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, func, or_, select, text, update
 
 from router.records import Medium, Message, State
 from router.store.codec import content_from_json
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row, Select, TextClause
     from sqlalchemy.sql.dml import ReturningUpdate
 
 _NEWEST = 4  # one in so many of a batch: who writes during a backlog needn't wait for all of it
@@ -38,17 +38,36 @@ class Undecided:
 
 
 def lease_undecided(
-    connection: Connection, owner: str, limit: int, *, suspects: bool = True, first: Sequence[str] = ()
+    connection: Connection,
+    owner: str,
+    limit: int,
+    *,
+    suspects: bool = True,
+    first: Sequence[str] = (),
+    but: Sequence[str] = (),
+    turn: int = 0,
 ) -> list[Undecided]:
     """Lease undecided messages to this daemon and return them with their originals, oldest first.
 
     While more waits than that, each channel has its share, so that a mailbox's backlog doesn't delay a form: most of it
-    the oldest, a quarter the newest. Together they aren't too large for memory. Those named in `first` that wait come
-    before all others, and alone. One that was leased when a process died comes alone, too, the least suspected first,
-    or not at all without `suspects`: in a batch again, a few crashes in a row would set all of it aside for what one of
-    them did, or none.
+    the oldest, a quarter the newest, without those in `but`; of more channels than that each in its turn (`turn` counts
+    the batches). Together they aren't too large for memory. Those named in `first` that wait come before all others,
+    and alone. One that was leased when a process died comes alone, too, the least suspected first, or not at all
+    without `suspects`: in a batch again, a few crashes in a row would set all of it aside for what one of them did, or
+    none.
     """
-    ids = _lease_first(connection, owner, first[:limit]) or _lease_next(connection, owner, limit, suspects=suspects)
+    ids = _lease_free(connection, owner, first[:limit])
+    return _taken(
+        connection, owner, ids or _lease_next(connection, owner, limit, suspects=suspects, but=but, turn=turn)
+    )
+
+
+def lease_these(connection: Connection, owner: str, ids: Sequence[str]) -> list[Undecided]:
+    """Lease and return those of these messages that wait, that nobody holds and that no process died over."""
+    return _taken(connection, owner, _lease_free(connection, owner, ids))
+
+
+def _taken(connection: Connection, owner: str, ids: Sequence[str]) -> list[Undecided]:
     ids = _fitting(connection, owner, ids)
     return [_undecided(row) for row in connection.execute(_LEASED, {"ids": ids})] if ids else []
 
@@ -68,26 +87,30 @@ def _fitting(connection: Connection, owner: str, ids: Sequence[str]) -> list[str
     return fitting
 
 
-def _lease_first(connection: Connection, owner: str, ids: Sequence[str]) -> list[Any]:
+def _lease_free(connection: Connection, owner: str, ids: Sequence[str]) -> list[Any]:
     return list(connection.execute(_LEASE_FREE, {"ids": ids, "new_owner": owner}).scalars()) if ids else []
 
 
-def _lease_next(connection: Connection, owner: str, limit: int, *, suspects: bool) -> list[Any]:
+def _lease_next(
+    connection: Connection, owner: str, limit: int, *, suspects: bool, but: Sequence[str], turn: int
+) -> list[Any]:
     suspect = connection.execute(_SUSPECT, {"most": 1}).scalar() if suspects else None
     if suspect is not None:
         return list(connection.execute(_LEASE_THESE, {"ids": [suspect], "new_owner": owner}).scalars())
-    ids = _ids(connection, _OLDEST, {"most": limit + 1})
-    if len(ids) > limit:
-        ids = _shared(connection, limit)
-    return list(connection.execute(_LEASE_FREE, {"ids": ids, "new_owner": owner}).scalars()) if ids else []
+    ids = _ids(connection, _OLDEST, {"most": limit + 1, "but": but})
+    if len(ids) > limit:  # what is both old and new leaves room
+        ids = list(dict.fromkeys([*_shared(connection, limit, but, turn), *ids]))[:limit]
+    return _lease_free(connection, owner, ids)
 
 
-def _shared(connection: Connection, limit: int) -> list[str]:
+def _shared(connection: Connection, limit: int, but: Sequence[str], turn: int) -> list[str]:
     """Return ids of messages that wait, as many of each channel as of every other."""
     channels, newest = _ids(connection, _CHANNELS), limit // _NEWEST
+    begin = turn % len(channels) if channels else 0
     ids: dict[str, None] = {}
     for statement, most in ((_OLDEST_OF, limit - newest), (_NEWEST_OF, newest)):
-        found = [_ids(connection, statement, {"from": name, "most": most}) for name in channels]
+        values = {"most": most, "but": but}
+        found = [_ids(connection, statement, {"from": name} | values) for name in channels[begin:] + channels[:begin]]
         in_turns = (id_ for row in zip_longest(*found) for id_ in row if id_ is not None)
         ids |= dict.fromkeys(islice(in_turns, most))
     return list(ids)
@@ -128,9 +151,11 @@ _OF_THESE = messages.c.id.in_(bindparam("ids", expanding=True))
 
 _IS_FREE = and_(messages.c.state == State.UNDECIDED.value, messages.c.owner.is_(None))
 _IS_SOUND = messages.c.lost_leases == 0
+_IS_SUSPECT = text("messages.state = 'undecided' AND messages.lost_leases > 0")  # or the index isn't used
+_ISNT_LEFT = messages.c.id.not_in(bindparam("but", expanding=True))
 
 
-def _free(*which: ColumnElement[bool], order: Sequence[ColumnElement[Any]]) -> Select[tuple[str]]:
+def _free(*which: ColumnElement[bool] | TextClause, order: Sequence[ColumnElement[Any]]) -> Select[tuple[str]]:
     found = select(messages.c.id).where(_IS_FREE, *which).order_by(*order).limit(bindparam("most", type_=Integer))
     return found.with_for_update(skip_locked=True)
 
@@ -141,10 +166,10 @@ def _leasing(which: ColumnElement[bool]) -> ReturningUpdate[tuple[str]]:
 
 
 _OF_CHANNEL = messages.c.channel == bindparam("from")
-_SUSPECT = _free(messages.c.lost_leases > 0, order=(messages.c.lost_leases, messages.c.received_at))
-_OLDEST = _free(_IS_SOUND, order=(messages.c.received_at,))
-_OLDEST_OF = _free(_IS_SOUND, _OF_CHANNEL, order=(messages.c.received_at,))
-_NEWEST_OF = _free(_IS_SOUND, _OF_CHANNEL, order=(messages.c.received_at.desc(),))
+_SUSPECT = _free(_IS_SUSPECT, order=(messages.c.lost_leases, messages.c.received_at))
+_OLDEST = _free(_IS_SOUND, _ISNT_LEFT, order=(messages.c.received_at,))
+_OLDEST_OF = _free(_IS_SOUND, _ISNT_LEFT, _OF_CHANNEL, order=(messages.c.received_at,))
+_NEWEST_OF = _free(_IS_SOUND, _ISNT_LEFT, _OF_CHANNEL, order=(messages.c.received_at.desc(),))
 _FREE_OF_THESE = select(messages.c.id).where(_OF_THESE, _IS_FREE, _IS_SOUND).with_for_update(skip_locked=True)
 _LEASE_FREE = _leasing(messages.c.id.in_(_FREE_OF_THESE))  # other daemons may want the same ones
 _LEASE_THESE = _leasing(_OF_THESE)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from alembic.script import Script
     from sqlalchemy import Connection
 
-HEAD = "0016"  # the newest revision in migrations/versions; a test compares
+HEAD = "0021"  # the newest revision in migrations/versions; a test compares
 _LOCK = 0x5197057  # the advisory lock of migrations: any number that nothing else here uses
 _LOCKED, _LOCKED_MS = "55P03", 5_000  # PostgreSQL manual, appendix A; below what a heartbeat may take
 SCHEMA = ":schema"  # among the cursors, as no channel can be named

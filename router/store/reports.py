@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, text, update
 
 from router.records import DeliveryKind, DeliveryState
-from router.store.deliveries import moved_on
-from router.store.tables import deliveries
+from router.store.deliveries import moved_on, to_delivery
+from router.store.tables import BY_NO_MAIL, deliveries
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,6 +71,23 @@ def is_out(connection: Connection, delivery_id: int, fence: int, remote_id: str)
     under_way = and_(deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.fence == fence)
     found = select(deliveries.c.id).where(deliveries.c.id == delivery_id, _SENT, or_(confirmed, under_way))
     return connection.execute(found.with_for_update()).first() is not None
+
+
+def confirmed_as(connection: Connection, via: str, remote_id: str) -> Delivery | None:
+    """Return the delivery by this channel that was confirmed under a provider's name for it, None if there is none.
+
+    Of those alone that don't go by mail: the others' names are in no index.
+    """
+    row = connection.execute(_CONFIRMED, {"by": via, "name": remote_id[:255]}).first() if remote_id else None
+    return None if row is None else to_delivery(row)
+
+
+_CONFIRMED = (
+    select(deliveries)
+    .where(text(BY_NO_MAIL), deliveries.c.remote_id == bindparam("name"), deliveries.c.via == bindparam("by"))
+    .order_by(deliveries.c.id.desc())
+    .limit(1)
+)
 
 
 def end_doubt(connection: Connection, delivery_id: int, fence: int, remote_id: str, now: datetime) -> bool:

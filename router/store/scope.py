@@ -11,7 +11,7 @@ class Scope:
 
     `departments` and `schools`: None means all of them; an empty set means none.  Where both are given a message must
     fit both; a message of no school fits any `schools`.  What has no decision yet, and so no department, is seen by
-    those alone who see all departments.
+    those alone who see all departments.  Who got a copy of a message may look at it, too: `router.store.holders`.
     """
 
     departments: frozenset[str] | None = None

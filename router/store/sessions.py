@@ -61,17 +61,22 @@ def find(connection: Connection, digest: str, now: datetime, idle: timedelta) ->
 
     None if there is none, it is over, nobody used it for `idle`, or the account may not sign in.
     """
+    return find_all(connection, [digest], now, idle).get(digest)
+
+
+def find_all(connection: Connection, digests: Collection[str], now: datetime, idle: timedelta) -> dict[str, Row[Any]]:
+    """Return those of some sessions that go on, by digest."""
     statement = (
-        select(sessions.c.id.label("session_id"), sessions.c.seen_at, accounts)
+        select(sessions.c.digest, sessions.c.id.label("session_id"), sessions.c.seen_at, accounts)
         .join(accounts, accounts.c.id == sessions.c.account_id)
         .where(
-            sessions.c.digest == digest,
+            sessions.c.digest.in_(digests),
             sessions.c.ends_at > now,
             sessions.c.seen_at > now - idle,
             accounts.c.disabled_at.is_(None),
         )
     )
-    return connection.execute(statement).first()
+    return {row.digest: row for row in connection.execute(statement)}
 
 
 def touch(connection: Connection, session_id: int, now: datetime) -> None:
@@ -104,6 +109,11 @@ def end(connection: Connection, session_id: int, account_id: int) -> bool:
     """End one of somebody's own sessions; return False if it isn't theirs, or over."""
     which = (sessions.c.id == session_id, sessions.c.account_id == account_id)
     return connection.execute(delete(sessions).where(*which)).rowcount == 1
+
+
+def end_shown(connection: Connection, digest: str) -> None:
+    """End the session of a token, by its digest, whosever it is."""
+    connection.execute(delete(sessions).where(sessions.c.digest == digest))
 
 
 def end_all(connection: Connection, account_id: int) -> int:

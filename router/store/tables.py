@@ -89,9 +89,9 @@ def _lease() -> tuple[Column[Any], ...]:
     )
 
 
-def _index(name: str, column: str, where: str) -> Index:
+def _index(name: str, *columns: str, where: str) -> Index:
     """Return an index of some rows only."""
-    return Index(name, column, sqlite_where=text(where), postgresql_where=text(where))
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 messages = Table(
@@ -133,16 +133,13 @@ messages = Table(
         sqlite_where=text("sender <> ''"),
         postgresql_where=text("sender <> ''"),
     ),
-    _index("ix_messages_undecided", "received_at", "state = 'undecided'"),
-    Index(  # what waits, of each channel
-        "ix_messages_undecided_of",
-        "channel",
-        "received_at",
-        sqlite_where=text("state = 'undecided'"),
-        postgresql_where=text("state = 'undecided'"),
-    ),
-    _index("ix_messages_held", "received_at", "state = 'held'"),
-    _index("ix_messages_filed", "received_at", "state = 'filed'"),
+    _index("ix_messages_undecided", "received_at", where="state = 'undecided'"),
+    _index("ix_messages_undecided_of", "channel", "received_at", where="state = 'undecided'"),
+    _index("ix_messages_undecided_mail", "mail_id", where="state = 'undecided' AND mail_id IS NOT NULL"),
+    _index("ix_messages_undecided_from", "sender", "received_at", where="state = 'undecided' AND sender <> ''"),
+    _index("ix_messages_suspect", "lost_leases", "received_at", where="state = 'undecided' AND lost_leases > 0"),
+    _index("ix_messages_held", "received_at", where="state = 'held'"),
+    _index("ix_messages_filed", "received_at", where="state = 'filed'"),
 )
 
 originals = Table(
@@ -169,6 +166,8 @@ decisions = Table(
     Column("decided_at", Instant, nullable=False),
     Column("tags", JSON, nullable=False, server_default="[]"),
 )
+
+BY_NO_MAIL = "state = 'delivered' AND kind <> 'answer' AND \"to\" = replace(\"to\", '@', '')"
 
 deliveries = Table(
     "deliveries",
@@ -199,9 +198,10 @@ deliveries = Table(
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
-    _index("ix_deliveries_unsettled", "state", "state IN ('dead', 'unclear')"),
-    _index("ix_deliveries_dropped", "kind", "state = 'dropped'"),
-    _index("ix_deliveries_beside", "kind", "state = 'delivered' AND kind <> 'route'"),
+    _index("ix_deliveries_unsettled", "state", where="state IN ('dead', 'unclear')"),
+    _index("ix_deliveries_dropped", "kind", where="state = 'dropped'"),
+    _index("ix_deliveries_beside", "kind", where="state = 'delivered' AND kind <> 'route'"),
+    _index("ix_deliveries_named", "remote_id", where=BY_NO_MAIL),
 )
 
 alarms = Table(

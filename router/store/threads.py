@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text
 
 from router.records import Reason, State
+from router.store.arrivals import LONGEST_MAIL_ID
 from router.store.codec import content_from_json
 from router.store.tables import decisions, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import BindParameter, Connection, Select
 
     from router.records import Content
 
 _MOST = 20
+_MOST_UNDECIDED = 256  # of one look: somebody may have sent one Message-ID a thousand times
 # In these very words, or the partial indexes of these columns aren't used.
 _HAS_ID, _HAS_SENDER = text("messages.external_id <> ''"), text("messages.sender <> ''")
 
@@ -58,6 +60,64 @@ def count_of(connection: Connection, sender: str, since: datetime, at_most: int)
     own = (messages.c.sender == sender[:320].casefold(), messages.c.received_at >= since)
     routed = select(messages.c.id).where(_HAS_SENDER, *own, messages.c.state == State.ROUTED.value).limit(at_most)
     return len(connection.execute(routed).all())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A message that isn't decided yet; `mail_id` is "" if it has none that others could name."""
+
+    id: str
+    received_at: datetime
+    mail_id: str = ""
+
+
+def undecided_named(
+    connection: Connection, message_ids: Collection[str], mail_ids: Collection[str]
+) -> Sequence[Waiting]:
+    """Return what waits for a decision and has one of these ids, or one of these Message-IDs; anybody's."""
+    found: list[Waiting] = []
+    if message_ids:
+        found += _waiting(connection, UNDECIDED_BY_ID, list(message_ids))
+    if named := [each for each in mail_ids if len(each) <= LONGEST_MAIL_ID]:
+        found += _waiting(connection, UNDECIDED_BY_MAIL_ID, named)
+    return found
+
+
+def undecided_texts(connection: Connection, message_ids: Collection[str]) -> dict[str, Waiting]:
+    """Return, for each of these texts, the last one before it that the same number sent and that still waits."""
+    rows = connection.execute(UNDECIDED_TEXTS, {"ids": list(message_ids)}).all() if message_ids else []
+    return {row.later: Waiting(id=row.id, received_at=row.received_at) for row in rows}
+
+
+def _waiting(connection: Connection, statement: Select[Any], these: Sequence[str]) -> list[Waiting]:
+    rows = connection.execute(statement, {"these": these})
+    return [Waiting(id=row.id, received_at=row.received_at, mail_id=row.mail_id or "") for row in rows]
+
+
+def _undecided() -> Select[Any]:
+    shown = select(messages.c.id, messages.c.received_at, messages.c.mail_id)
+    return shown.where(text("messages.state = 'undecided'")).limit(_MOST_UNDECIDED)
+
+
+def _undecided_texts() -> Select[Any]:
+    later, between = messages.alias("later"), messages.alias("earlier")
+    last = (
+        select(between.c.id)
+        .where(text("earlier.state = 'undecided' AND earlier.sender <> ''"))
+        .where(between.c.sender == later.c.sender, between.c.received_at < later.c.received_at)
+        .order_by(between.c.received_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    pairs = select(later.c.id.label("later"), messages.c.id, messages.c.received_at)
+    these = later.c.id.in_(bindparam("ids", expanding=True))
+    return pairs.select_from(later.join(messages, messages.c.id == last)).where(these)
+
+
+_THESE: BindParameter[Any] = bindparam("these", expanding=True)
+UNDECIDED_BY_ID = _undecided().where(messages.c.id.in_(_THESE))
+UNDECIDED_BY_MAIL_ID = _undecided().where(text("messages.mail_id IS NOT NULL"), messages.c.mail_id.in_(_THESE))
+UNDECIDED_TEXTS = _undecided_texts()
 
 
 def by_external_id(external_ids: Sequence[str], before: datetime) -> Select[Any]:

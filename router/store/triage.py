@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import select, text
 
 from router.records import Reason, State
+from router.store.holders import seen, within
 from router.store.tables import alarms, decisions, messages
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, Select
+    from sqlalchemy import Connection, Select
 
     from router.store.scope import Scope
 
@@ -32,17 +33,6 @@ class Waiting:
     message_id: str
     urgent: bool
     received_at: datetime
-
-
-def within(scope: Scope) -> list[ColumnElement[bool]]:
-    """Return the conditions on `decisions` (an outer join of `messages`) under which somebody sees a message."""
-    conditions: list[ColumnElement[bool]] = []
-    if scope.departments is not None:
-        conditions.append(decisions.c.department.in_(sorted(scope.departments)))
-    if scope.schools is not None:
-        school = func.coalesce(decisions.c.school, "")
-        conditions.append(or_(school == "", school.in_(sorted(scope.schools))))
-    return conditions
 
 
 def waiting(connection: Connection, scope: Scope, now: datetime) -> list[Waiting]:
@@ -84,7 +74,7 @@ def others_of(connection: Connection, message_id: str, sender: str, scope: Scope
     statement = (
         select(messages.c.id, messages.c.received_at, messages.c.content, messages.c.state, decisions.c.department)
         .select_from(messages.outerjoin(decisions, decisions.c.id == messages.c.decision_id))
-        .where(*own, *within(scope))
+        .where(*own, *seen(connection, scope))
         .order_by(messages.c.received_at.desc(), messages.c.id.desc())
         .limit(most)
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from router.colours import DEFAULT, sheet
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,10 +37,15 @@ class Asset:
 
 
 class Assets:
-    """The files under `/static`, read once. Their addresses carry a tag, so that browsers may keep them for a year."""
+    """The files under `/static`, read once. Their addresses carry a tag, so that browsers may keep them for a year.
 
-    def __init__(self, folder: Path = _HERE / "static") -> None:
-        self._files = {path.name: _asset(path) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
+    `look.css` is among them: the district's colour.
+    """
+
+    def __init__(self, colour: str = DEFAULT) -> None:
+        files = [path for path in sorted((_HERE / "static").iterdir()) if path.suffix in _TYPES]
+        self._files = {path.name: _asset(path.suffix, path.read_bytes()) for path in files}
+        self._files["look.css"] = _asset(".css", sheet(colour).encode())
 
     def path(self, name: str) -> str:
         """Return where a page finds a file; raise KeyError if there is none of that name."""
@@ -57,9 +64,8 @@ class Assets:
         return web.Response(body=asset.data, content_type=asset.content_type, charset=charset, headers=headers)
 
 
-def _asset(path: Path) -> Asset:
-    data = path.read_bytes()
-    return Asset(data, _TYPES[path.suffix], sha256(data).hexdigest()[:16])
+def _asset(suffix: str, data: bytes) -> Asset:
+    return Asset(data, _TYPES[suffix], sha256(data).hexdigest()[:16])
 
 
 class Pages:
@@ -68,8 +74,8 @@ class Pages:
     `root` is the path of the public address ("" for most), so that links hold behind a path prefix.
     """
 
-    def __init__(self, organization: str, root: str = "") -> None:
-        self.assets = Assets()
+    def __init__(self, organization: str, root: str = "", colour: str = DEFAULT) -> None:
+        self.assets = Assets(colour)
         self.root = root
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from router.colours import DEFAULT
 from router.web.health import Health
 from router.web.misroute import Misroute
 from router.web.pages import Pages
@@ -62,14 +63,15 @@ def build(
     degraded: Callable[[], Mapping[str, str]] = dict,
     channels: Callable[[], list[dict[str, Any]]] = list,
     zone: tzinfo = UTC,
+    colour: str = DEFAULT,
 ) -> web.Application:
     """Return the application, not yet listening.
 
     `webhooks` are the channels that are called over HTTP, by name; `ready` returns the reasons why the daemon isn't
     ready; `wake` is called after a message moved; `degraded` and `channels` say how the channels are (`Health`);
-    `zone` is for times that people read.
+    `zone` is for times that people read, `colour` the district's.
     """
-    pages = Pages(organization, urlsplit(public_url).path)
+    pages = Pages(organization, urlsplit(public_url).path, colour)
     refusals = Refusals(pages, max_message_bytes, log)
     application = web.Application(client_max_size=max_message_bytes, middlewares=[refusals.middleware()])
     misroute = Misroute(

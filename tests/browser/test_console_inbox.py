@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.browser.chromium import chromium
-from tests.browser.test_console_sign_in import looked_at, sign_in
+from tests.browser.test_console_sign_in import looked_at, sign_in, wait_for
 from tests.contract.figured import fill
 from tests.contract.indexed import Indexed
 from tests.integration.console import canary, console_site
@@ -63,5 +63,25 @@ async def test_keys_go_through_the_list_and_news_appear(site, tmp_path):
         async with asyncio.timeout(PATIENCE_S):
             await page.run(SHOWN)
         assert "1 new" in await page.run("document.getElementById('news').textContent")
+        assert (await page.run("document.title")).startswith("(1) Inbox")
         await page.open(f"{site.url}/console/inbox?q={canary('buses')}")
         assert canary("buses") in await page.run("document.querySelector('.lines .what').textContent")
+
+
+async def test_who_comes_back_goes_on_where_they_were(site, tmp_path):
+    """From the third message back to the list by the browser's own way: the next key goes to the fourth."""
+    async with chromium(tmp_path / "profile") as browser:
+        page = await browser.page()
+        await sign_in(page, site)
+        await page.open(f"{site.url}/console/inbox")
+        for key in "jjj":
+            await page.press(key)
+        page.expect()
+        await page.run("document.activeElement.click()")
+        await page.loaded()
+        await wait_for(page, "location.pathname.startsWith('/console/messages/')")
+        await page.run("history.back()")
+        places = "[...document.querySelectorAll('.lines .what a')].indexOf(document.activeElement)"
+        await wait_for(page, f"location.pathname === '/console/inbox' && {places} === 2")
+        await page.press("j")
+        assert await page.run(places) == 3

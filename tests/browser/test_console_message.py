@@ -129,6 +129,7 @@ def spoil_store(connection, id_, words, person, now):
     deliveries.settle(connection, delivery, DeliveryState.DEAD, now, error=words)
 
 
+@pytest.mark.case("M10")
 async def test_no_vector_does_anything_on_any_page_that_shows_a_message(site, trap, tmp_path):
     """In subject, names, files, text, HTML, notes, comments and errors: no script, no request, no way elsewhere."""
     async with chromium(tmp_path / "profile") as browser:

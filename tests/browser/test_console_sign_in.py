@@ -22,9 +22,11 @@ RULES = """axe.run(document, {resultTypes: ["violations"]}).then(
 async def site(sqlite_store, tmp_path, free_port, log):
     """A district with an administrator, some colleagues, and a second way in."""
     sign_in = {"maple": {"name": "Maple ID", "issuer": "https://id.maple.example", "client_id": "x"}}
-    async with console_site(
-        sqlite_store, tmp_path, free_port, log, sign_in=sign_in, look={"colour": "#7a1f3d"}
-    ) as opened:
+
+    def coloured(file):
+        file["organization"]["colour"] = "#7a1f3d"
+
+    async with console_site(sqlite_store, tmp_path, free_port, log, change=coloured, sign_in=sign_in) as opened:
         await opened.account("administrator", password=True)
         for number, role in enumerate(("viewer", "staff", "triage")):
             await opened.account(role, email=f"colleague.with.a.long.name{number}@maple.example")

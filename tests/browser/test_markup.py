@@ -110,6 +110,7 @@ async def test_this_browser_falls_for_what_is_shown_as_it_is(trap, page):
     assert strayed(trap, page)
 
 
+@pytest.mark.case("M10")
 async def test_cleaned_markup_does_nothing_even_without_a_policy_or_a_frame(trap, page):
     """Every vector, cleaned, in a page where scripts may run and anything may be loaded: touched, and read anew."""
     assert len(set(vectors.ALL)) >= 120

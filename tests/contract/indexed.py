@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from router.indexing import LEASE, Indexing
 from router.ownership import Ownership
-from router.store import daemons, inbox
+from router.store import daemons, inbox, inbox_news
 from router.store.inbox import Filters
 from router.store.scope import EVERYTHING
 from router.store.tables import messages
@@ -44,6 +44,14 @@ class Indexed:
             if not page.older:
                 return found
             cursor = page.older
+
+    async def news(self, since, scope=EVERYTHING, filters=None):
+        return await self.store.read(lambda c: inbox_news.news(c, scope, since, filters))
+
+    async def again(self):
+        """Return what indexes in another process, which is the only one from now on."""
+        await self.indexing._lease.give_back()
+        return Indexing(self.store, Ownership(self.store, LEASE, "one", lambda: True), lambda: True, part=1.0)
 
     async def find(self, words, scope=EVERYTHING):
         return set(await self.all(scope, Filters(text=words)))

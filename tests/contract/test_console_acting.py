@@ -251,3 +251,44 @@ def account(connection, email, now):
     """Add an account and return its id."""
     row = {"email": email, "role": "staff", "created_at": now}
     return connection.execute(accounts.insert().returning(accounts.c.id), row).scalar_one()
+
+
+async def flagged(district, store, text="buses are late", to="meals"):
+    """Return a message that somebody without a name has sent on with the link in its mail, and that correction."""
+    id_ = await district.route(text)
+    [delivery] = await district.deliveries(id_)
+    now = store.clock.now()
+    flag = partial(district.corrections.flag, message_id=id_, to=to, by="link", via="link", now=now, delivery=delivery)
+    return id_, (await store.write(flag)).correction_id
+
+
+async def test_who_got_it_confirms_that_it_is_theirs(district, acting, store):
+    """By name, so that it may be learnt from; once, and not what a person has confirmed before."""
+    id_, number = await flagged(district, store)
+    seen = await look(store, id_)
+    done = await do(store, acting.ours, seen, by=KIM, now=store.clock.now())
+    said = await store.read(lambda c: corrections.get(c, number))
+    assert (said.state, said.confirmed_by, said.confirmed_via) == (CorrectionState.CONFIRMED, KIM, "console")
+    assert done.said == "Thank you: it is for Meals. Signpost can learn from it."
+    assert await look(store, id_) == seen  # it stays where it is
+    with pytest.raises(Conflict, match="already"):
+        await do(store, acting.ours, seen, by=JO, now=store.clock.now())
+
+
+async def test_nothing_is_confirmed_that_nobody_said_or_that_has_changed(district, acting, store):
+    """A message that nobody sent on, one that has moved since the page was shown, one that was undone or is held."""
+    now = store.clock.now()
+    plain = await district.route()
+    with pytest.raises(Conflict, match="nothing to confirm"):
+        await do(store, acting.ours, await look(store, plain), by=KIM, now=now)
+    id_, number = await flagged(district, store)
+    seen = await look(store, id_)
+    await send_on(store, acting, seen, "office")
+    with pytest.raises(Conflict, match="faster"):
+        await do(store, acting.ours, seen, by=KIM, now=now)
+    assert (await store.read(lambda c: corrections.get(c, number))).state is CorrectionState.PROPOSED
+
+    other, _ = await flagged(district, store, "buses are early")
+    await do(store, acting.hold, await look(store, other), by=JO, now=now)
+    with pytest.raises(Conflict, match="nothing to confirm"):
+        await do(store, acting.ours, await look(store, other), by=KIM, now=now)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 from random import Random
+from types import MappingProxyType
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Engine, event, insert, select, update
 
-from router.store import figure_reads, learning_reads, tables
+from router.console.disputes import Disputes
+from router.console.learning import _told
+from router.learning.lessons import disputed
+from router.store import figure_reads, inside, learning_reads, tables
 from router.store.scope import EVERYTHING, Scope
 from tests.contract.figured import DEPARTMENTS, NOW, fill
 
@@ -20,6 +25,7 @@ SCOPES = (
     Scope(schools=frozenset({"parks"})),
     Scope(departments=frozenset()),
 )
+DAY = timedelta(days=1)
 SINCE, UNTIL = NOW - timedelta(days=6), NOW - timedelta(days=1)
 
 
@@ -91,8 +97,59 @@ async def test_corrections_are_listed_by_where_their_messages_are(filled, scope)
             read += [row.id for row in page]
             before = read[-1]
         assert read == wanted
-    counts = await filled.read(lambda c: learning_reads.by_state(c, scope))
-    assert counts == Counter(row.state for row in said)
+    counts = Counter(row.state for row in said)
+    assert await filled.read(lambda c: learning_reads.by_state(c, scope)) == counts
+    few = {state: min(n, 5) for state, n in counts.items()}
+    assert await filled.read(lambda c: learning_reads.by_state(c, scope, most=5)) == few
+
+
+async def test_disputes_are_looked_for_again_when_something_was_said(filled):
+    """All words are read once, and again after each new one, whoever asks."""
+    disputes, reads = Disputes(), []
+
+    def note(_connection, _cursor, statement, *_):
+        reads.append("messages.content" in statement)
+
+    async def ask(heirs=MappingProxyType({})):
+        reads.clear()
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            first, second = await asyncio.gather(*(disputes.find(filled, heirs) for _ in range(2)))
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        assert first == second == await filled.read(lambda c: disputed(c, heirs))
+        return any(reads)
+
+    c = tables.corrections.c
+    confirm = update(tables.corrections).where(c.state == "proposed").values(state="confirmed", settled_at=NOW + DAY)
+    answer = update(tables.audits).where(tables.audits.c.answered_at.is_(None))
+    withdraw = (
+        update(tables.corrections).where(c.state == "confirmed").values(state="withdrawn", settled_at=NOW + 2 * DAY)
+    )
+    assert (await ask(), await ask()) == (True, False)
+    for change in (confirm, answer.values(answer="buses", answered_at=NOW + DAY), withdraw):
+        await filled.write(lambda c, change=change: c.execute(change))
+        assert (await ask(), await ask()) == (True, False)
+    assert await ask({"buses": "office"})
+
+
+async def test_what_came_in_lately_is_counted_by_department(filled):
+    """Whatever has one; without one only what is being read: neither what was filed nor what is held."""
+    since = NOW - timedelta(days=4)
+
+    def read(connection):
+        rows = connection.execute(select(tables.messages)).all()
+        department = dict(connection.execute(select(tables.decisions.c.id, tables.decisions.c.department)).all())
+        of = Counter(
+            department.get(row.decision_id, "")
+            for row in rows
+            if row.received_at >= since and (row.decision_id in department or row.state == "undecided")
+        )
+        return of, inside.lately(connection, EVERYTHING, since)
+
+    slowly, told = await filled.read(read)
+    assert told == slowly
+    assert slowly[""]
 
 
 @pytest.mark.parametrize("scope", SCOPES, ids=str)
@@ -136,3 +193,16 @@ async def test_what_people_said_is_counted_by_scope(filled, scope):
     assert Counter(believed) == Counter((0.75, not row.wrong) for row in routed if row.reason == "model")
     if scope == EVERYTHING:
         assert min(len(of_audits), len(of_corrections), len(routed)) > 1
+
+
+async def test_what_contradicts_is_named_to_those_alone_who_see_it(filled):
+    """A correction or a message that lies elsewhere isn't named by its number; that there is something is said."""
+    every = await filled.read(lambda c: learning_reads.listed(c, EVERYTHING, limit=10**6))
+    others = {0: [f"correction {row.id}" for row in every] + [f"audit {row.message_id} meals" for row in every]}
+    for scope in SCOPES:
+        mine = await filled.read(lambda c, scope=scope: learning_reads.listed(c, scope, limit=10**6))
+        allowed = [f"correction {row.id}" for row in mine] + [f"audit {row.message_id} meals" for row in mine]
+        (told,) = (await filled.read(lambda c, scope=scope: _told(c, scope, others))).values()
+        elsewhere = ["what was said elsewhere"] * (len(mine) < len(every))
+        assert sorted(told) == sorted([*allowed, *elsewhere])
+        assert len(every) > 20

@@ -18,7 +18,7 @@ ALARM = "buses: he never came home"
 
 async def _daemon(store, log, rng, name):
     """Return a living daemon's stages with what looks ahead of them."""
-    lookout = Lookout(store, plain_text, Urgent().reasons_in_turns, wake=lambda: None, log=log)
+    lookout = Lookout(store, plain_text, Urgent(), wake=lambda: None, log=log)
     district = District(store, log, rng, steps=(Urgent(), ByFirstWord()), lookout=lookout)
     district.stage._daemon_id = name
     await store.write(lambda c: daemons.register(c, name, store.clock.now(), alone=False))

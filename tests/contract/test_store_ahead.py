@@ -53,3 +53,24 @@ async def test_daemons_that_found_the_same_alarms_lease_each_once(store):
 
     leased = [undecided.id for lease in leases for undecided in lease]
     assert len(leased) == len(set(leased))
+
+
+async def test_of_more_channels_than_places_the_last_ones_waited_for_the_others_to_end(store):
+    """Each channel gets a place in its turn, however many have a backlog."""
+    for number in range(12):
+        for channel in range(10):
+            await accept(store, inbound(f"{channel}-{number}", f"{channel}".encode(), channel=f"c{channel}"))
+    lease = partial(messages.lease_undecided, owner="d1", limit=8)
+
+    served = {each.channel for turn in range(10) for each in await store.write(partial(lease, turn=turn))}
+
+    assert served == {f"c{channel}" for channel in range(10)}
+
+
+async def test_a_batch_wasnt_full_though_more_waited(store):
+    """What is both the oldest and the newest of its channel leaves its second place to the next."""
+    await accept(store, inbound("alone", b"alone", channel="a", at=NOW - timedelta(seconds=1)))
+    for number in range(40):
+        await accept(store, inbound(f"{number}", f"{number}".encode(), at=NOW + timedelta(seconds=number)))
+    leased = await store.write(partial(messages.lease_undecided, owner="d1", limit=32))
+    assert (len(leased), leased[0].channel) == (32, "a")

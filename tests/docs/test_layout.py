@@ -33,8 +33,8 @@ ROOTS = (
     "router.commandline", "router.__main__",
 )  # fmt: skip
 NOUNS = {
-    "router.again", "router.records", "router.errors", "router.findings", "router.news", "router.whereabouts",
-    "router.interfaces",
+    "router.again", "router.records", "router.errors", "router.findings", "router.news", "router.remarked",
+    "router.whereabouts", "router.interfaces",
 }  # fmt: skip
 MAY_IMPORT = {
     "router.records": set(),
@@ -42,11 +42,12 @@ MAY_IMPORT = {
     "router.errors": set(),
     "router.findings": set(),
     "router.news": set(),
+    "router.remarked": set(),
     "router.whereabouts": set(),
     "router.interfaces": {"router.records", "router.errors", "router.findings", "router.news", "router.whereabouts"},
     "router.aside": set(),
     "router.failpoints": NOUNS,
-    "router.settings": NOUNS,
+    "router.settings": {*NOUNS, "router.colours"},
     "router.secrets": {*NOUNS, "router.settings"},
     "router.contacts": NOUNS,
     "router.plugins": {*NOUNS, "channels", "classifiers"},
@@ -58,7 +59,6 @@ MAY_IMPORT = {
         "router.acknowledging",
         "router.aside",
         "router.failpoints",
-        "router.colours",
     },
     "classifiers": NOUNS,
     "config": {

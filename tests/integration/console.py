@@ -155,6 +155,7 @@ async def console_site(store, folder, port, log, **console):
         wake=lambda: None,
         public_url=organization.public_url,
         organization=organization.name,
+        colour=organization.colour,
         max_message_bytes=1_000_000,
         log=log,
     )

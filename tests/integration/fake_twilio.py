@@ -188,9 +188,12 @@ class FakeTwilio:
         self.requests.append("GET")
         if refusal := self._refusal(request):
             return refusal
-        to, since = request.query.get("To"), request.query.get("DateSent>", "")[:10]  # a filter by the day alone
+        to, sender = request.query.get("To"), request.query.get("From")
+        since = request.query.get("DateSent>", "")[:10]  # a filter by the day alone
         found = [
-            message for message in reversed(self.messages) if to in (None, message["to"]) and _is_since(message, since)
+            message
+            for message in reversed(self.messages)
+            if to in (None, message["to"]) and sender in (None, message["from"]) and _is_since(message, since)
         ]
         size = min(int(request.query.get("PageSize", "50")), self.most_on_a_page)
         begin = int(request.query.get("Page", "0")) * size

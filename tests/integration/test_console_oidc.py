@@ -306,6 +306,39 @@ async def test_only_the_districts_own_accounts(site, provider, more):
         assert (await sign_in(browser, provider, hd="Maple.example", tid="t1"))[0] == 303
 
 
+async def test_what_the_provider_changes_is_noted(site, provider):
+    """An account that comes, changes or is refused by the provider's word stands in the log; so does a stranger."""
+    at = {"email": EMAIL, "email_verified": True}
+    async with site.browser() as browser:
+        await sign_in(browser, provider, groups=["transport"], **at)
+        await sign_in(browser, provider, groups=["transport"], **at)
+        await sign_in(browser, provider, groups=["it"], **at)
+        await sign_in(browser, provider, groups=[], **at)
+    async with site.browser() as browser:
+        await sign_in(browser, provider, sub="s-2", email="lee@maple.example", email_verified=True)
+    rows = (await site.store.read(lambda c: access.page(c, 99)))[::-1]
+    assert [(row.action, row.detail) for row in rows] == [
+        ("user_added", "maple: staff; departments: buses; schools: lincoln"),
+        ("sign_in", "maple"),
+        ("sign_in", "maple"),
+        ("user_changed", "maple: administrator; departments: all; schools: all"),
+        ("sign_in", "maple"),
+        ("sign_in_refused", "maple"),
+        ("sign_in_refused", "maple"),
+    ]
+    assert [(row.account_id, row.who) for row in rows[-2:]] == [(1, EMAIL), (None, "lee@maple.example")]
+
+
+async def test_an_account_that_waited_is_bound_by_a_note(site, provider):
+    """Who took over an account that was made for an address, and whom the provider calls otherwise later."""
+    number = await site.account("triage")
+    async with site.browser() as browser:
+        await sign_in(browser, provider, email=EMAIL, email_verified=True, name="Sam")
+        await sign_in(browser, provider, email="sam.b@maple.example", email_verified=True, name="Sam")
+    rows = (await site.store.read(lambda c: access.page(c, 99, about=f"account {number}")))[::-1]
+    assert [row.action for row in rows] == ["user_bound", "user_renamed"]
+
+
 async def test_each_sign_in_is_noted(site, provider):
     """The access log has who came in, and which way."""
     async with site.browser() as browser:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from types import SimpleNamespace
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -136,7 +138,9 @@ async def test_a_form_of_another_site_signs_nobody_in(site, account, headers):
         assert not answer.cookies
 
 
-@pytest.mark.parametrize("where", ["https://evil.example", "//evil.example", "/console//evil", "/m/x", "/console/\\x"])
+@pytest.mark.parametrize(
+    "where", ["https://evil.example", "//evil.example", "/console//evil", "/m/x", "/console/\\x", "/console/../m"]
+)
 async def test_nobody_is_led_elsewhere(site, account, where):
     """After signing in one comes to a page of the console, whatever the address said."""
     async with site.browser() as browser:
@@ -156,6 +160,48 @@ async def test_a_token_that_was_there_before_is_not_taken_over(site, account):
     async with site.browser("A" * 43) as browser:
         _, _, answer = await signed_in(browser)
         assert answer.cookies["signpost-session"].value != "A" * 43
+
+
+async def test_a_new_sign_in_ends_the_session_that_the_browser_had(site, account):
+    """Whoever holds a copy of the former cookie, or left it in a shared browser, is signed out; others aren't."""
+    kim = await site.account(email="kim@maple.example")
+    former, elsewhere = await site.session(kim), await site.session(kim)
+    async with site.browser(former) as browser, site.browser(former) as thief, site.browser(elsewhere) as other:
+        assert (await thief.get("/console/"))[0] == 200
+        assert (await signed_in(browser))[0] == 303
+        assert (await thief.get("/console/"))[0] == 303
+        assert (await other.get("/console/"))[0] == 200
+
+
+async def test_a_cookie_of_any_bytes_keeps_nobody_out(site, account):
+    """A browser whose cookie was spoilt, or planted, signs in like any other; no page fails for it."""
+    host, form = site.url.removeprefix("http://"), urlencode({"email": EMAIL, "password": PASSWORD}).encode()
+    head = f"POST /console/sign-in HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {len(form)}\r\n"
+    kind = b"Content-Type: application/x-www-form-urlencoded\r\nCookie: signpost-session=\xff\xfe\r\n\r\n"
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    writer.write(head.encode() + kind + form)
+    assert (await reader.read()).startswith(b"HTTP/1.1 303 ")
+    writer.close()
+
+
+async def test_the_proxy_s_word_is_the_last_one(site, account):
+    """What a browser says of its own address counts nowhere, also where the proxy adds a header of its own."""
+    for said in ("198.51.100.7, 203.0.113.9", ["198.51.100.7", "203.0.113.9"], ["::1", "::ffff:203.0.113.9"]):
+        headers = [("X-Forwarded-For", each) for each in ([said] if isinstance(said, str) else said)]
+        async with site.browser() as browser:
+            form = {"email": EMAIL, "password": PASSWORD}
+            assert (await browser.client.post("/console/sign-in", data=form, headers=headers)).status in {200, 303}
+        assert (await site.store.read(lambda c: access.page(c, 9, account_id=account)))[-1].address == "203.0.113.9"
+
+
+async def test_a_look_without_the_page_is_noted(site, account):
+    """HEAD tells whether a page is there and how long it is: it stands in the log like the page itself."""
+    token = await site.session(account)
+    async with site.browser(token) as browser:
+        assert (await browser._ask("HEAD", "/console/users"))[0] == 200
+        await browser.get(f"/console/users/{account}")
+    rows = await site.store.read(lambda c: access.page(c, 9))
+    assert [(row.action, row.about) for row in rows] == [("view_user", f"account {account}"), ("users", "")]
 
 
 async def test_a_session_ends_when_nobody_uses_it_and_in_any_case(site, account, clock):
@@ -194,6 +240,19 @@ async def test_signing_out_ends_the_session_on_the_server(site, account):
         status, _, _ = await browser.post("/console/sign-out")
         assert status == 303
         assert (await thief.get("/console/"))[0] == 303
+
+
+async def test_signing_out_is_noted_with_the_session_s_end_or_not_at_all(site, account):
+    """It is one commit: the log says of nobody that they are signed out who aren't."""
+    refuse = "CREATE TRIGGER no_end BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'no'); END"
+    await site.store.write(lambda c: c.exec_driver_sql(refuse))
+    async with site.browser(await site.session(account)) as browser:
+        await browser.get("/console/")
+        assert (await browser.post("/console/sign-out"))[0] >= 500
+        assert await actions(site.store) == []
+        await site.store.write(lambda c: c.exec_driver_sql("DROP TRIGGER no_end"))
+        assert (await browser.post("/console/sign-out"))[0] == 303
+    assert await actions(site.store) == [("sign_out", account)]
 
 
 async def test_a_form_without_its_token_changes_nothing(site, account):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace as altered
+from random import Random
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -57,6 +58,23 @@ async def test_without_learning_the_first_model_stays(stream):
     course = await replay("small", stream.first(36), 36, Staff(fixes=1.0), mechanisms(learning=False))
     assert {point.model for point in course.points} == {course.points[0].model}
     assert (len(course.verdicts), course.points[-1].corrections) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("switches", "rehearsed", "serves"),
+    [({}, True, False), ({"rehearsals": False}, False, False), ({"gate": False}, False, True)],
+    ids=["everything", "no rehearsals", "no gate"],
+)
+async def test_a_bad_model_serves_only_without_the_gate(stream, switches, rehearsed, serves):
+    """One person passes nearly all messages on wrongly; what the gate says of that model is told in any case."""
+    come = [said(KNOWN, label, Random(n)) for n in range(24) for label in KNOWN]
+    known = Stream("known", stream.start, come, stream.asked)
+    everything = Mechanisms(classifier=QUICKLY, settings=EAGER, caps=False)
+    course = await replay("small", known, 72, Staff(poison=0.9, poison_to="nurse"), altered(everything, **switches))
+    verdict = course.verdicts[-1]
+    assert not verdict["passed"]
+    assert ("in a rehearsal" in verdict["sentence"]) == rehearsed
+    assert (course.points[1].model != course.points[0].model) == serves
 
 
 async def test_every_message_of_a_batch_goes_somewhere(stream, tmp_path):
@@ -163,12 +181,14 @@ def test_a_topic_that_moved_is_known_as_it_was(stream):
     assert labels == {"nurse"}
 
 
-def test_the_plot_names_every_run(rng):
-    """As a file of its own that any browser shows."""
-    runs = [Course(name=f"run {n}", points=course(*[rng.random() for _ in range(5)]).points) for n in range(4)]
-    root = ET.fromstring(plot.misrouted(runs, "Misroutes").alone())
+def test_the_plot_has_a_panel_for_every_run_beside_the_first(rng):
+    """As a file of its own that any browser shows; each panel has its run's line and the first one's."""
+    runs = [Course(name=f"run {n}", points=course(*[rng.random() for _ in range(5)]).points) for n in range(5)]
+    root = ET.fromstring(plot.misrouted(runs[0], runs[1:], "Misroutes").alone())
     texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert all(any(text.startswith(f"run {n}:") for text in texts) for n in range(4))
+    assert all(any(text.startswith(f"run {n}: 10.0%") for text in texts) for n in range(5))
+    lines = [path.get("class") for path in root.iter("{http://www.w3.org/2000/svg}path")]
+    assert (lines.count("series"), lines.count("target")) == (5, 5)
 
 
 async def test_absent_sets_are_said_to_be_skipped(monkeypatch, tmp_path):

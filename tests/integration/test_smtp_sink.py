@@ -91,7 +91,7 @@ async def test_refusals(where: str, reply: str, kind: type[Exception]):
 
 
 @pytest.mark.parametrize(
-    ("reply", "kind"), [("451 4.3.0 later", Retryable), ("552 5.3.4 too large", Permanent), ("550 spam", Permanent)]
+    ("reply", "kind"), [("451 4.3.0 later", Retryable), ("552 5.2.2 over quota", Retryable), ("550 spam", Permanent)]
 )
 async def test_refusals_of_the_message(reply: str, kind: type[Exception]):
     """An answer after the last dot counts as any other: it was given, so nothing is unclear."""

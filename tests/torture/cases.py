@@ -51,12 +51,8 @@ CASES = {
     "M07": Case("loops of every kind", "it stops by itself, and people hear of it"),
     "M08": Case("24 kinds of automatic mail, with acknowledgements on", "no acknowledgement to any of them"),
     "M09": Case("a mail bomb with forged senders", "few acknowledgements to anybody; it stays up"),
-    "M10": Case(
-        "active content in a message, shown in a browser", "no script, no request", "no page shows a message yet"
-    ),
-    "M11": Case(
-        "attachments with evil names and contents", "harmless names, held apart", "the console isn't there yet"
-    ),
+    "M10": Case("active content in a message, shown in a browser", "no script, no request"),
+    "M11": Case("attachments with evil names and contents", "harmless names, held apart"),
     # Twilio
     "T01": Case("signatures: 8 good, 14 bad", "the good are taken, the bad leave no trace"),
     "T02": Case("the same text five times at once, and 30 days later", "one message"),

@@ -2,15 +2,29 @@
 "use strict";
 
 const news = document.getElementById("news");
+const title = document.title;
 let fresh = 0;
 
-new EventSource(`${news.dataset.address}?since=${news.dataset.since}`).onmessage = (event) => {
-  fresh += Number(event.data);
-  news.firstElementChild.textContent = `${fresh} new or moved ${fresh === 1 ? "message" : "messages"}. Show`;
-  news.hidden = false;
+const listen = () => {
+  new EventSource(`${news.dataset.address}&after=${news.dataset.after}`).onmessage = (event) => {
+    fresh += Number(event.data);
+    document.title = `(${fresh}) ${title}`;
+    news.firstElementChild.textContent = `${fresh} new or moved ${fresh === 1 ? "message" : "messages"}. Show`;
+    news.hidden = false;
+  };
 };
+if (news.dataset.after) listen();
 
 const links = [...document.querySelectorAll(".lines .what a")];
+
+// Who comes back from a message goes on where they were.
+const LAST = "signpost-last";
+document.addEventListener("click", (event) => {
+  if (links.includes(event.target)) sessionStorage.setItem(LAST, event.target.pathname);
+});
+if (performance.getEntriesByType("navigation")[0]?.type === "back_forward") {
+  links.find((link) => link.pathname === sessionStorage.getItem(LAST))?.focus();
+}
 
 document.addEventListener("keydown", (event) => {
   const writing = event.target.closest("input, textarea, select, [contenteditable]");

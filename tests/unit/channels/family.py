@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from channels._mime import understand
 from channels.web_form import CHANNEL, WebForm, WebFormSettings
+from router.colours import DEFAULT
 from router.records import Department, School
 from router.signing import KeyRing
 from router.testing import FakeClock, RecordingIntake
@@ -81,8 +82,10 @@ class Family:
 
 
 @contextlib.asynccontextmanager
-async def serving(*failures: Exception, prepare: Any = None, **settings: object) -> AsyncIterator[Family]:
-    """Serve a form of a small district; `prepare` is told of each answer before it goes."""
+async def serving(
+    *failures: Exception, prepare: Any = None, colour: str = DEFAULT, **settings: object
+) -> AsyncIterator[Family]:
+    """Serve a form of a small district; `prepare` is told of each answer before it goes, `colour` is the site's."""
     intake, clock, known = RecordingIntake(*failures), FakeClock(), Known()
     context = sample_context(
         name="contact",
@@ -103,7 +106,7 @@ async def serving(*failures: Exception, prepare: Any = None, **settings: object)
         application.on_response_prepare.append(prepare)
     application.router.add_route("*", "/forms/contact", handle)
     application.router.add_route("*", "/forms/contact/{tail:.*}", handle)
-    application.router.add_get("/static/{name}", Assets().serve)
+    application.router.add_get("/static/{name}", Assets(colour).serve)
     application.router.add_get("/", form.page)
     async with TestClient(TestServer(application)) as http:
         yield Family(http, intake, clock, form, known)

@@ -72,16 +72,6 @@ async def test_without_sites_the_server_s_own_policy_holds():
     assert "Content-Security-Policy" not in answer.headers
 
 
-async def test_the_district_s_colour():
-    """It is a style sheet of its own, with a lighter like for the dark."""
-    async with serving(colour="#7a1f3d") as family:
-        answer = await family.http.get("/forms/contact/look.css")
-        sheet = await answer.text()
-    assert answer.content_type == "text/css"
-    assert "--brand: #7a1f3d" in sheet
-    assert "prefers-color-scheme: dark" in sheet
-
-
 @pytest.mark.parametrize(
     ("far", "said", "times"),
     [
@@ -153,6 +143,6 @@ async def test_the_page_is_light():
     async with serving(topics=topics) as family:
         sizes = [
             len(await (await family.http.get(path)).read())
-            for path in ("/", "/static/site.css", "/static/families.css", "/static/icon.svg", "/forms/contact/look.css")
+            for path in ("/", "/static/site.css", "/static/families.css", "/static/icon.svg", "/static/look.css")
         ]
     assert sum(sizes) < 60_000

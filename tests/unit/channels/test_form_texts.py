@@ -1,4 +1,4 @@
-"""A district's own texts, colour, topics and frames: what may be set, and what is told when it can't be used."""
+"""A district's own texts, topics and frames: what may be set, and what is told when it can't be used."""
 
 from __future__ import annotations
 
@@ -54,8 +54,6 @@ def test_a_fault_of_the_file_is_told(tmp_path, text, why):
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"colour": "#ffee00"}, "too light"),
-        ({"colour": "red"}, "must be a colour"),
         ({"embed_on": ["www.example.org"]}, "must be a site"),
         ({"embed_on": ["https://www.example.org/page"]}, "must be a site"),
         ({"embed_on": ["https://a.example; script-src *"]}, "must be a site"),

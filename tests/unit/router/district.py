@@ -83,6 +83,7 @@ class District:
         understand=plain_text,
         observe=False,
         answers=None,
+        earlier=None,
         lookout=None,
     ):
         self.store = store
@@ -107,6 +108,7 @@ class District:
             alerts=ALERTS,
             returns=Returns(ALERTS, DESKS, rng),
             answers=answers,
+            earlier=earlier,
             lookout=lookout,
             wake=lambda: None,
             metrics=Metrics(),

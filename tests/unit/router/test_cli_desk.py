@@ -33,6 +33,20 @@ def _asked(capsys, *arguments, status=0):
     return json.loads(capsys.readouterr().out)
 
 
+def test_an_original_is_written_byte_for_byte_for_its_owner_alone(message_id, capsys, tmp_path):
+    """`messages export` makes a file that only its owner reads, overwrites none, and says so of an unknown one."""
+    target = tmp_path / "message.eml"
+    told = _asked(capsys, "messages", "export", message_id, "--to", str(target))
+    assert target.read_bytes() == b"buses are late again"
+    assert told == {"message_id": message_id, "file": str(target), "bytes": 20}
+    assert target.stat().st_mode & 0o777 == 0o600
+    target.write_bytes(b"mine")
+    assert run(["messages", "export", message_id, "--to", str(target), "--config", "district.yaml"]) == 1
+    assert target.read_bytes() == b"mine"
+    other = str(tmp_path / "other.eml")
+    assert run(["messages", "export", "NOSUCHMESSAGE", "--to", other, "--config", "district.yaml"]) == 1
+
+
 def test_status_is_the_ledger(message_id, capsys):
     """`status --json` has the shape of the contract, and its sums hold."""
     ledger = _asked(capsys, "status")

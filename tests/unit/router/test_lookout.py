@@ -31,7 +31,7 @@ class Ahead(District):
         self.woken = 0
         self.looked = []
         self.urgent = Urgent()
-        self.lookout = Lookout(store, self.look, self.urgent.reasons_in_turns, wake=self.wake, log=log)
+        self.lookout = Lookout(store, self.look, self.urgent, wake=self.wake, log=log)
         super().__init__(store, log, rng, steps=(self.urgent, ByFirstWord()), lookout=self.lookout, **more)
 
     async def look(self, original, facts, medium):
@@ -129,8 +129,8 @@ async def test_what_was_looked_at_is_neither_read_nor_judged_again(district):
     while await district.lookout.run_once():
         pass
     assert len(district.looked) == 300 - BATCH
-    judge, again = district.urgent._reason, []
-    district.urgent._reason = lambda sense, pair: again.append(pair) or judge(sense, pair)
+    judge, again = district.urgent._look, []
+    district.urgent._look = lambda model, pair: again.append(pair) or judge(model, pair)
     await district.decide()
     assert len(read) == BATCH
     assert again == []
@@ -161,7 +161,7 @@ async def test_a_content_is_that_of_the_lookout_with_its_language_and_reason(dis
     seen = district.lookout._seen[alarm]
     await district.stage.run_once()
     decided = await district.store.read(lambda c: decisions.in_force(c, alarm))
-    assert decided.urgent == seen.reason != ""
+    assert decided.urgent == seen.look.reason != ""
     stored = await district.store.read(lambda c: messages.get(c, alarm))
     assert stored.content == seen.content
 

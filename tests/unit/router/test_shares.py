@@ -26,13 +26,15 @@ def clock():
     return FakeClock(NOW)
 
 
-def turns(shares, contents, now=NOW, channel="contact"):
+def turns(shares, contents, now=NOW, channel="contact", *, written=True):
     """Return the turn of each of some messages that were decided together, None where it is now."""
     made = [
         Message(id=str(number), channel=channel, medium=Medium.WEB_FORM, received_at=now, content=content)
         for number, content in enumerate(contents)
     ]
     found = shares.turns(made, now)
+    if written:
+        shares.written(message.id for message in made)
     return [found.get(message.id) for message in made]
 
 
@@ -193,3 +195,12 @@ def _make_urgent(connection, delivery):
         message_id=delivery.message_id,
         urgent=True,
     )
+
+
+def test_a_batch_that_was_decided_again_counted_twice():
+    """Where the store didn't take it: a message counts once until it is written."""
+    shares = Shares()
+    for _attempt in range(3):
+        assert turns(shares, [FLOOD] * 12, written=False) == [None] * 12
+    shares.written(map(str, range(12)))
+    assert turns(shares, [FLOOD]) == [NOW + timedelta(seconds=10)]

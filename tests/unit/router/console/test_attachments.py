@@ -50,6 +50,7 @@ Content-ID: <two>\r
 """
 
 
+@pytest.mark.case("M11")
 @pytest.mark.parametrize("name", NAMES)
 def test_no_name_gets_out_of_its_header_field_or_its_folder(name):
     """One line, no path, nothing that ends the quoted part or turns the direction round."""
@@ -81,6 +82,7 @@ def test_only_harmless_types_are_told(given, told):
     assert "sandbox" in fields["Content-Security-Policy"]
 
 
+@pytest.mark.case("M11")
 def test_a_file_that_may_run_a_program_is_marked():
     """By the ending that counts, whatever stands before it."""
     given = [

@@ -96,11 +96,20 @@ def test_a_message_that_arrived_is_told_from_its_receipt_to_its_delivery():
         "Delivered to Transportation, buses@d.example (by relay).",
     ]
     assert events[1].more == (
-        "Buses at 91%.",
-        "Confidence: 91%",
+        "Transportation at 91%.",
         "Likeliest topics: Transportation 91%, Food Services 6%",
         "Model: m7",
     )
+
+
+def test_a_doubt_is_told_with_the_department_s_name():
+    """As people say it; a rule's name that looks alike stays what it is."""
+    detail = "meals at 29.4% is below the 37.8% it needs"
+    doubt = replace(DECIDED, reason=Reason.ABSTAINED, detail=detail, confidence=0.294)
+    event = timeline(journey(decisions=(doubt,)), NAMES.get)[1]
+    assert event.more[0] == "Perhaps Food Services: 29.4% sure, and 37.8% is needed to send it there by itself."
+    rule = replace(DECIDED, reason=Reason.RULE, detail="meals at 7", confidence=None, prediction=None)
+    assert timeline(journey(decisions=(rule,)), NAMES.get)[1].more == ("The rule is called meals at 7.",)
 
 
 def test_what_waits_or_failed_says_why_in_a_sentence():

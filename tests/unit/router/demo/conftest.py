@@ -13,6 +13,7 @@ from router.demo.page import Demo
 from router.settings import parse_listen
 from router.store import tables
 from router.testing_sinks import sample_context
+from router.web.pages import Pages
 from tests.unit.router.district import DESKS, District
 from tests.unit.router.web.site import PUBLIC_URL, LogLines, serving
 
@@ -76,13 +77,13 @@ async def client(sqlite_store, district, trainer, tmp_path):
         commands=commands,
         store=sqlite_store,
         desks=DESKS,
-        organization="A District",
+        pages=Pages("A District"),
         public_url=PUBLIC_URL,
         zone=ZoneInfo("America/Chicago"),
         departments_dir=tmp_path / "departments",
-        smtp=parse_listen("127.0.0.1:2525"),
         retrain=trainer.retrain,
         log=LogLines(),
+        common={"smtp": parse_listen("127.0.0.1:2525"), "text_line": "/webhooks/text-line"},
     )
     async with serving(sqlite_store, mounts=[demo.mount]) as opened:
         yield opened

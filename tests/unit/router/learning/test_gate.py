@@ -291,3 +291,24 @@ def test_misroutes_forgotten_again_are_a_persons_to_judge():
     verdict = compare(same, same, held_out, replayed=Replayed(n=10, fixed=1, newly_wrong=3, still_right=6))
     check = check_of(verdict, "past misroutes")
     assert (check.outcome, check.champion, check.challenger) == (FOR_A_PERSON, 0.9, 0.7)
+
+
+@pytest.mark.parametrize(("wrong", "passed"), [(8, True), (24, False)])
+def test_a_model_that_routes_more_may_send_as_many_more_wrongly_as_people_accept(wrong, passed):
+    """The champion leaves a fifth to people; of the messages routed besides one in twenty may go wrong, not 15 %."""
+    held_out = rows(800)
+    thresholds = Thresholds(min_confidence=0.5)
+    champion = answers(held_out, range(wrong), 0.95, unsure=range(160), thresholds=thresholds)
+    challenger = answers(held_out, range(wrong), 0.95, thresholds=thresholds)
+    check = check_of(compare(champion, challenger, held_out, target_error=0.05), "messages sent to the wrong")
+    assert check.limit == pytest.approx(-0.015 - 0.2 * 0.05)
+    assert (check.champion, check.challenger) == (0.0, pytest.approx(wrong / 800))
+    assert (check.outcome == PASSED) == passed
+
+
+def test_a_model_that_routes_as_much_may_not_send_more_wrongly():
+    """However many wrong ones people accept: only what is routed besides excuses them."""
+    held_out = rows(800)
+    verdict = compare(answers(held_out), answers(held_out, range(24)), held_out, target_error=0.5)
+    assert check_of(verdict, "messages sent to the wrong").limit == -0.015
+    assert not verdict.passed

@@ -198,6 +198,16 @@ async def test_a_desk_at_a_public_provider_makes_nobody_near(store):
     assert await held(step, *programs) == [False, False, True]
 
 
+async def test_who_is_told_of_alarms_has_no_neighbours(store):
+    """An address for alerts alone, at a provider that families use, too: their few words are no program's."""
+    desks = frozenset({"on-duty@provider.example", BUSES})
+    step = Breakers(store, desks, LIMITS, lambda content: content.text, frozenset({BUSES}))
+    families = [mail(n, sender=f"parent{n}@provider.example", text="Sick today.") for n in range(6)]
+    assert await held(step, *families) == [False] * 6
+    programs = [mail(10 + n, sender=f"case{n}@district.example", text="Sick today.") for n in range(3)]
+    assert await held(step, *programs) == [False, False, True]
+
+
 async def test_staff_may_forward_thirty_mails_in_an_hour(store, log, rng):
     """By hand, to the address that families write to: not held as shipped; a program that goes on is, soon after."""
     district, limits = District(store, log, rng), Limits(**dict(LoopSettings()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from aiohttp import web
@@ -48,6 +49,17 @@ async def test_pages_are_never_stored_and_files_are(sqlite_store):
         plain = await client.get("/static/site.css", headers={"If-None-Match": file.headers["ETag"]})
         assert plain.status == 304
         assert "immutable" not in plain.headers["Cache-Control"]
+
+
+async def test_the_district_s_colour(sqlite_store):
+    """It is a style sheet of its own that every page names, with a lighter like for the dark."""
+    async with serving(sqlite_store, colour="#7a1f3d") as client:
+        page = await (await client.get("/")).text()
+        answer = await client.get(re.search(r'"(/static/look\.css\?v=\w+)"', page)[1])
+        sheet = await answer.text()
+    assert answer.content_type == "text/css"
+    assert "--brand: #7a1f3d" in sheet
+    assert "prefers-color-scheme: dark" in sheet
 
 
 @pytest.mark.parametrize("path", ["/static/nothing.css", "/static/..%2fpages.py", "/static/%2e%2e/pages.py"])
