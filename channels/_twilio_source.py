@@ -113,8 +113,15 @@ class TwilioSource:
         self._seen = {sid: made for sid, made in self._seen.items() if made > since - _OVERLAP}
         self._context.on_proof()
         if position:
-            await self._sent.look(datetime.fromisoformat(position["since"]), now)
+            await self._look_at_sent(datetime.fromisoformat(position["since"]), now)
         return True
+
+    async def _look_at_sent(self, looked_at: datetime, now: datetime) -> None:
+        """See what became of sent texts; a key that may not list them, say, is no reason to take nothing in."""
+        try:
+            await self._sent.look(looked_at, now)
+        except (SignpostError, ClientError, OSError) as error:
+            self._context.on_trouble(f"what became of texts that were sent can't be read: {_why(error)}")
 
     async def _numbers(self) -> set[str]:
         """Return the numbers whose texts are ours."""

@@ -55,7 +55,7 @@ async def export(console: Console, visit: Visit) -> web.StreamResponse:
     today = console.now.astimezone(console.zone)
     answer = web.StreamResponse(headers=attachments.headers(f"messages-{today:%Y-%m-%d}.csv", "text/csv"))
     answer.content_type, answer.charset = "text/csv", "utf-8"
-    with console.exports.one():
+    with console.exports.one(visit.viewer.account_id):
         await console.note(visit, "export_messages", "", " ".join(said) or "all")
         if visit.request.method == "HEAD":
             return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.console import oidc, passwords
+from router.console import known_browser, oidc, passwords
 from router.console.sessions import fresh_token
 from router.errors import NotAuthentic
 from router.store import access, accounts, sessions
@@ -44,7 +44,7 @@ async def let_in_with_password(
     An attempt counts as failed until it has succeeded, so that many at once gain nothing.
     """
     address, now = console.sessions.address(request), console.now
-    keys = passwords.keys_of(email, address)
+    keys = passwords.keys_of(email, address, known_browser.number_of(console, request, email))
     wait_s = await console.store.write(lambda c: _attempt(c, keys, now))
     if wait_s > 0:
         console.log.warning("sign_in_slowed", way=LOCAL, wait_s=round(wait_s))
@@ -61,7 +61,8 @@ async def let_in_with_password(
         present = accounts.with_password(connection, email)
         if present is None or present[1] != found[1]:
             return False  # disabled, or given another password, since
-        sessions.forgive(connection, [keys["account"], keys["both"]], once=keys["address"])
+        once = keys.get("address", "")
+        sessions.forgive(connection, [key for key in keys.values() if key != once], once=once)
         if again:
             accounts.rehash(connection, present[0].id, again)
         _begin(connection, console, present[0], token=token, way=LOCAL, request=request)

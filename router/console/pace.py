@@ -48,20 +48,20 @@ class Busy(Refused):
 
 
 class Few:
-    """Lets no more than a few of something be made at once."""
+    """Lets no more than a few of something be made at once, and one for the same person."""
 
     def __init__(self, most: int, otherwise: str) -> None:
         self._most = most
         self._otherwise = otherwise
-        self._made = 0
+        self._made_for: set[int] = set()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self, account_id: int) -> Iterator[None]:
         """Count one while the block runs; raise `Busy`, with its sentence, if there are too many."""
-        if self._made >= self._most:
+        if len(self._made_for) >= self._most or account_id in self._made_for:
             raise Busy(self._otherwise)
-        self._made += 1
+        self._made_for.add(account_id)
         try:
             yield
         finally:
-            self._made -= 1
+            self._made_for.remove(account_id)

@@ -124,13 +124,16 @@ class Hasher:
             self._waiting -= 1
 
 
-def keys_of(email: str, address: str) -> dict[str, str]:
+def keys_of(email: str, address: str, browser: str = "") -> dict[str, str]:
     """Return by what failures are counted: the account, known or not, the address, and both. No address is kept.
 
-    Of an IPv6 address its network: somebody there would otherwise begin anew with each of 2^64 addresses.
+    Of an IPv6 address its network: somebody there would otherwise begin anew with each of 2^64 addresses. A `browser`
+    in which this account has signed in before counts by itself alone.
     """
     parts = {"account": email.strip().casefold(), "address": addresses.place(address)}
     parts["both"] = f"{parts['account']} {parts['address']}"
+    if browser:
+        parts = {"both": f"{parts['account']} browser {browser}"}
     return {kind: f"{kind}:{sha256(text.encode()).hexdigest()[:48]}" for kind, text in parts.items()}
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from router.console import known_browser
 from router.console.letting_in import let_in, let_in_with_password
 from router.console.oidc import Attempt
 from router.console.provider import Unreachable
@@ -71,6 +72,7 @@ class SignIn:
             return self._page(back, wrong=_WRONG, email=email, status=403)
         answer = self._see(back)
         console.sessions.remember(answer, came.token)
+        known_browser.remember(console, request, answer, email)
         return answer
 
     async def begin(self, request: web.Request) -> web.Response:

@@ -133,6 +133,11 @@ class PutOff:
         self._known[message_id] = (since, min(now + max(_PAUSE_S, (now - since) / 4), since + PATIENCE_S))
         return True
 
+    def forget(self, message_ids: Iterable[str]) -> None:
+        """Messages are decided: others may be put off in their place."""
+        for message_id in message_ids:
+            self._known.pop(message_id, None)
+
     async def pause(self) -> None:
         """Wait until what was put off may be taken up again: where there is nothing else to do."""
         await asyncio.sleep(_PAUSE_S)

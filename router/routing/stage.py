@@ -96,7 +96,7 @@ class DecideStage:
             self._tell_lookout(leased)
         batch: dict[str, Undecided] = {}
         try:
-            await self._take_on(leased, batch, alone=alone)
+            return await self._take_on(leased, batch, alone=alone)
         except BaseException:
             await asyncio.shield(self._store.write(lambda c: messages.give_back(c, self._daemon_id, list(batch))))
             if self._lookout:
@@ -104,7 +104,6 @@ class DecideStage:
             raise
         finally:
             self.holding -= batch.keys()
-        return len(batch)
 
     async def _lease(self, first: Sequence[str], *, suspects: bool) -> list[Undecided]:
         self._turn += 1
@@ -122,9 +121,10 @@ class DecideStage:
             heavy = sum(len(undecided.original) for undecided in leased) >= _HEAVY
             self._lookout.tell(behind=heavy or len(leased) == BATCH)
 
-    async def _take_on(self, leased: Sequence[Undecided], batch: dict[str, Undecided], *, alone: bool) -> None:
-        """Decide what was leased, and what it continues before it; `batch` gets all that is leased for that.
+    async def _take_on(self, leased: Sequence[Undecided], batch: dict[str, Undecided], *, alone: bool) -> int:
+        """Decide what was leased, and what it continues before it; return how many messages these were.
 
+        `batch` gets all that is leased for that, and loses again what is given back: another batch may have it by then.
         What comes alone goes at once: alarms, and what a process died over, which might take others along.
         """
         read, late = await self._read_all(leased, batch), set[str]()
@@ -138,7 +138,12 @@ class DecideStage:
         routed = (verdict.message for verdict in verdicts if verdict.decision)
         turns = self._shares.turns(routed, self._store.clock.now())
         written, withheld = await self._store.write(lambda c: self._commit(c, verdicts, fences, turns, waiting))
+        done = len(batch)
+        for message_id in waiting:
+            del batch[message_id]
+        self.holding -= set(waiting)
         self._shares.written(fences)
+        self._put_off.forget(fences)
         reach("routed")
         self._wake()
         for verdict in written:
@@ -147,9 +152,12 @@ class DecideStage:
             self._log.info("answer_withheld", message_id=each.message_id, why=each.why)
         if waiting and not verdicts:
             await self._put_off.pause()
+        return done
 
     async def _take(self, ids: Sequence[str], batch: dict[str, Undecided]) -> list[Message]:
-        leased = await self._store.write(partial(messages.lease_these, owner=self._daemon_id, ids=ids))
+        room = messages.MOST_BYTES - sum(len(each.original) for each in batch.values())
+        lease = partial(messages.lease_these, owner=self._daemon_id, ids=ids, most_bytes=room)
+        leased = await self._store.write(lease)
         return await self._read_all(leased, batch)
 
     def _may_wait(self, verdict: Verdict) -> bool:

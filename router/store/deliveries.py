@@ -112,10 +112,10 @@ def _leasing(*chosen: Select[tuple[int]]) -> UpdateBase:
     )
 
 
-# As words: of what is returned on SQLite, SQLAlchemy leaves the tables' names out. It reads none of the bytes.
-_SIZE = "(SELECT length(o.content) FROM originals AS o WHERE o.message_id = deliveries.message_id)"
-# Made once: to put such a statement together costs as much as to run it.
-_SOUND, _SUSPECT = deliveries.c.lost_leases == 0, deliveries.c.lost_leases > 0
+# As words, for SQLAlchemy leaves the tables' names out, and cast, for what SQLite returns has no affinity: all
+# originals would be looked at, not the key's index. None of the bytes is read.
+_SIZE = "(SELECT length(o.content) FROM originals AS o WHERE o.message_id = CAST(deliveries.message_id AS VARCHAR))"
+_SOUND, _SUSPECT = deliveries.c.lost_leases == 0, deliveries.c.lost_leases > 0  # made once: it costs as much as a run
 _ALARMING = deliveries.c.urgent & (deliveries.c.kind == DeliveryKind.ALERT.value)
 _OPEN = _ALARMING | deliveries.c.to.not_in(bindparam("shut", expanding=True))  # alarms try every host, each time
 _LEASE = {

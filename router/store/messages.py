@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.dml import ReturningUpdate
 
 _NEWEST = 4  # one in so many of a batch: who writes during a backlog needn't wait for all of it
-_MOST_BYTES = 32_000_000  # of the originals of a batch
+MOST_BYTES = 32_000_000
+"""Of the originals of a batch together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,25 +63,32 @@ def lease_undecided(
     )
 
 
-def lease_these(connection: Connection, owner: str, ids: Sequence[str]) -> list[Undecided]:
-    """Lease and return those of these messages that wait, that nobody holds and that no process died over."""
-    return _taken(connection, owner, _lease_free(connection, owner, ids))
+def lease_these(
+    connection: Connection, owner: str, ids: Sequence[str], most_bytes: int | None = None
+) -> list[Undecided]:
+    """Lease and return those of these messages that wait, that nobody holds and that no process died over.
+
+    The oldest of them, as many as fit into so many bytes, perhaps none; by default those of a batch.
+    """
+    return _taken(connection, owner, _lease_free(connection, owner, ids), most_bytes, least=0)
 
 
-def _taken(connection: Connection, owner: str, ids: Sequence[str]) -> list[Undecided]:
-    ids = _fitting(connection, owner, ids)
+def _taken(
+    connection: Connection, owner: str, ids: Sequence[str], most_bytes: int | None = None, *, least: int = 1
+) -> list[Undecided]:
+    ids = _fitting(connection, owner, ids, MOST_BYTES if most_bytes is None else most_bytes, least)
     return [_undecided(row) for row in connection.execute(_LEASED, {"ids": ids})] if ids else []
 
 
-def _fitting(connection: Connection, owner: str, ids: Sequence[str]) -> list[str]:
-    """Return those of a batch that fit into memory together, the oldest in any case, and give back the others."""
+def _fitting(connection: Connection, owner: str, ids: Sequence[str], most_bytes: int, least: int) -> list[str]:
+    """Return those of a batch that fit into memory together, the `least` oldest in any case; give back the others."""
     sizes = sizes_of(connection, ids)
-    if sum(sizes.values()) <= _MOST_BYTES:
+    if sum(sizes.values()) <= most_bytes:
         return list(ids)
     rows = connection.execute(_IN_ORDER, {"ids": ids}).scalars()
     fitting, octets = list[str](), 0
     for message_id in rows:
-        if not fitting or octets + sizes[message_id] <= _MOST_BYTES:
+        if len(fitting) < least or octets + sizes[message_id] <= most_bytes:
             fitting.append(message_id)
             octets += sizes[message_id]
     give_back(connection, owner, [message_id for message_id in ids if message_id not in fitting])

@@ -115,6 +115,14 @@ async def test_a_telephone_that_was_off_gets_the_text_again(line, tally):
     tally(messages=1, lost=0, copies=0)
 
 
+async def test_a_key_that_may_not_list_what_went_out_takes_in_all_the_same(line):
+    """It is said of the channel, and the looks at what came in go on: ended by it, there would be one look alone."""
+    line.twilio.lists_sent, told = False, []
+    async with a_daemon(line, context=replace(line.context, on_trouble=told.append)):
+        await looked(line, 40)
+    assert any("sent can't be read" in each and "403" in each for each in told)
+
+
 async def test_what_twilio_delivered_or_nobody_knows_changes_nothing(line):
     """Texts that arrived or are under way, those of other numbers, of other programs, and automatic answers."""
     delivery, text = await line.sent()

@@ -112,6 +112,7 @@ class FakeTwilio:
         self.numbers: list[dict[str, Any]] = []  # with phone_number or short_code, sms_url, sms_method
         self.services: dict[str, dict[str, Any]] = {}  # by sid
         self.most_on_a_page = 1000
+        self.lists_sent = True  # else the key may not read what went out
         self.next_page = ""  # instead of the true one
         self.files: dict[str, tuple[str, bytes]] = {}  # type and bytes by sid; those that aren't here are gone
         self.lead_to: dict[str, str] = {}  # by a file's sid: another address, below ours unless it says otherwise
@@ -189,6 +190,8 @@ class FakeTwilio:
         if refusal := self._refusal(request):
             return refusal
         to, sender = request.query.get("To"), request.query.get("From")
+        if sender and not self.lists_sent:
+            return web.json_response({"code": 20003, "message": "Authenticate", "status": 403}, status=403)
         since = request.query.get("DateSent>", "")[:10]  # a filter by the day alone
         found = [
             message

@@ -120,6 +120,37 @@ async def test_another_account_at_the_same_address_does_not_wait(site, account):
         assert (await signed_in(browser))[0] == 303
 
 
+async def test_nobody_is_kept_out_by_guessing_of_the_browser_that_they_sign_in_with(site, account, clock):
+    """Guesses from everywhere, on and on, make the account wait elsewhere; guesses with that browser wait, too."""
+
+    async def guess(times):
+        async with site.browser() as other:
+            for number in range(times):
+                headers = {"X-Forwarded-For": f"203.0.113.{number}"}
+                await other.post("/console/sign-in", headers=headers, email=EMAIL, password="a wrong password")
+            return (await signed_in(other))[0]
+
+    async with site.browser() as browser:
+        _, _, answer = await signed_in(browser)
+        known = answer.cookies["signpost-known"]
+        assert (known["httponly"], known["samesite"], known["path"]) == (True, "Strict", "/console/sign-in")
+        assert EMAIL not in str(known)
+        assert await guess(31) == 429
+        assert (await signed_in(browser))[0] == 303
+        assert await guess(31) == 429
+        kim = await site.account(email="kim@maple.example", password=True)
+        browser.headers = {"Cookie": f"signpost-known={known.value}"}
+        tries = [(await signed_in(browser, "a wrong password"))[0] for _ in range(6)]
+        assert tries == [403] * 5 + [429]
+        other = {"email": "kim@maple.example", "password": "a wrong password"}
+        tries = [(await browser.post("/console/sign-in", **other))[0] for _ in range(6)]
+        assert tries == [403] * 5 + [429]  # and nobody else gains anything by it
+    async with site.browser() as browser:
+        browser.headers = {"Cookie": f"signpost-known={known.value[:-2]}AA"}
+        assert (await signed_in(browser))[0] == 429
+    assert kim != account
+
+
 async def test_a_school_that_signs_in_in_the_morning_does_not_wait(site, account, monkeypatch):
     """What succeeds doesn't count against an address that everybody shares."""
     monkeypatch.setitem(passwords.FREE, "address", 3)

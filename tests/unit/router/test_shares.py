@@ -145,7 +145,7 @@ async def test_who_writes_during_a_flood_is_decided_with_the_next_batch(sqlite_s
 
 async def test_a_batch_fits_into_memory(sqlite_store, log, rng, monkeypatch):
     """Of large messages few are taken at once, and all are decided; small ones go beside them."""
-    monkeypatch.setattr("router.store.messages._MOST_BYTES", 50_000)
+    monkeypatch.setattr("router.store.messages.MOST_BYTES", 50_000)
     district = District(sqlite_store, log, rng)
     await district.register()
     for number in range(5):
