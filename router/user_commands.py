@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from router.console.passwords import keys_of
 from router.errors import NotFound, SignpostError
 from router.store import access, accounts, sessions
 from router.store.scope import Scope
@@ -97,10 +98,15 @@ class UserCommands:
         return await self._do(account, by, "user_enabled", lambda c, found: accounts.enable(c, found.id))
 
     async def password(self, account: str, hashed: str, by: str = "") -> dict[str, Any]:
-        """Keep the hash of somebody's new password, and sign them out."""
+        """Keep the hash of somebody's new password, and sign them out; guesses at the old one hold up nobody now."""
         if not hashed.startswith("$argon2id$"):
             raise SignpostError("that is no hash of a password")
-        return await self._do(account, by, "user_password", lambda c, found: accounts.set_password(c, found.id, hashed))
+
+        def change(connection: Connection, found: Account) -> None:
+            accounts.set_password(connection, found.id, hashed)
+            sessions.forgive(connection, [keys_of(found.email, "")["account"]])
+
+        return await self._do(account, by, "user_password", change)
 
     async def sign_out(self, account: str, by: str = "") -> dict[str, Any]:
         """End all of somebody's sessions."""

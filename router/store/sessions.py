@@ -137,8 +137,8 @@ def count_failure(connection: Connection, about: Collection[str], now: datetime,
     connection.execute(statement, [{"about": each, "failures": 1, "last_at": now} for each in sorted(about)])
 
 
-def forgive(connection: Connection, about: Collection[str], once: str) -> None:
-    """Forget the failures of somebody who has signed in; of `once`, where others are too, this one attempt."""
+def forgive(connection: Connection, about: Collection[str], once: str = "") -> None:
+    """Forget the failures of somebody who has proved themselves; of `once`, where others are too, this one attempt."""
     connection.execute(delete(sign_in_failures).where(sign_in_failures.c.about.in_(about)))
     fewer = {"failures": sign_in_failures.c.failures - 1}
     connection.execute(update(sign_in_failures).where(sign_in_failures.c.about == once).values(fewer))

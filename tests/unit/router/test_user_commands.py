@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from router.store import access
+from datetime import UTC, datetime, timedelta
+
+from router.console.passwords import keys_of, wait_s
+from router.store import access, sessions
 from router.user_commands import UserCommands
 
 
@@ -17,3 +20,16 @@ async def test_a_change_by_command_is_noted_with_what_somebody_may_see_now(sqlit
         ("user_added", "staff; departments: buses; schools: lincoln"),
         ("user_changed", "staff; departments: all; schools: all"),
     ]
+
+
+async def test_a_new_password_ends_a_lock_out(sqlite_store):
+    """Whoever was kept out by somebody's guesses gets in with what the administrator gave them."""
+    commands = UserCommands(sqlite_store, set(), set())
+    await commands.add("kim@maple.example", role="staff", departments=[], schools=[], by="root")
+    keys, now = keys_of("Kim@maple.example", "192.0.2.7"), datetime(2026, 9, 1, tzinfo=UTC)
+    about = [keys["account"]]
+    for _ in range(200):
+        await sqlite_store.write(lambda c: sessions.count_failure(c, about, now, timedelta(days=1)))
+    assert wait_s(keys, await sqlite_store.read(lambda c: sessions.failures(c, about)), now) > 0
+    await commands.password("kim@maple.example", "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA", by="root")
+    assert wait_s(keys, await sqlite_store.read(lambda c: sessions.failures(c, about)), now) == 0
